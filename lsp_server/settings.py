@@ -42,7 +42,8 @@ class Settings:
     engine_token: str = _setting("", "The bearer token that the server at `engineUrl` asks for.")
     tokenizer: str = _setting(
         "",
-        "With `engineUrl`: a checkpoint folder or hub id whose tokenizer the served model uses. Empty: that of `model`.",
+        "With `engineUrl`: the checkpoint folder or hub id that has the served model's tokenizer. Empty: that of "
+        "`model`.",
     )
     infilling: Literal["auto", "on", "off"] = _setting(
         "auto",

@@ -1,0 +1,209 @@
+"""`complete`, `prompt` and `chat`: what editors do, from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lsp_server import settings as settings_module
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.commands import Failed
+from lsp_server.completion import prompt as prompts
+from lsp_server.completion.suggest import Suggestion, suggest
+from lsp_server.context.buffer import Buffer
+from lsp_server.context.privacy import why_hidden
+from lsp_server.model import local
+from lsp_server.model.access import ModelAccess, ModelState, Reached
+from lsp_server.settings import Settings
+
+# Standard error, so that standard output has the answer alone.
+notes = Console(stderr=True, highlight=False)
+
+
+def complete(options: argparse.Namespace) -> int:
+    """Print the suggestion at a place in a file."""
+    path, line, column = located(options.place)
+    settings = settings_of(options)
+    buffer = read(path, line, column)
+    if hidden := why_hidden(path.resolve(), (Path.cwd(),)):
+        suggestion = Suggestion(line - 1, column - 1, reason=hidden)
+    else:
+        suggestion = asyncio.run(suggested(settings, buffer, line - 1, column - 1))
+    if options.json:
+        print(json.dumps(_described(suggestion), indent=2, ensure_ascii=False))
+    elif suggestion.text:
+        print(suggestion.text)
+    else:
+        notes.print(f"No suggestion: {suggestion.reason}", markup=False)
+    return 0
+
+
+def prompt(options: argparse.Namespace) -> int:
+    """Print what the model would see at a place in a file, without asking it."""
+    path, line, column = located(options.place)
+    settings = settings_of(options)
+    buffer = read(path, line, column)
+    tokenizer = CodeLlamaTokenizer.from_pretrained(
+        _checkpoint(settings), infilling=settings.infilling, chat_format=settings.chat_format
+    )
+    length = settings.context_length or tokenizer.abilities.context_length
+    made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length)
+    if options.json:
+        text = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids), "stopIds": list(made.stop_ids)}
+        print(json.dumps(text, indent=None, ensure_ascii=False))
+    else:
+        print(tokenizer.shown(made.ids))
+    return 0
+
+
+def chat(options: argparse.Namespace) -> int:
+    """Ask the model a question and print the answer as it is written."""
+    question = options.question
+    if options.file:
+        question = f"{question}\n\n{_attached(options.file)}"
+    return asyncio.run(_chat(settings_of(options), question, options.max_tokens, options.temperature))
+
+
+async def _chat(settings: Settings, question: str, max_tokens: int, temperature: float) -> int:
+    async with reached(settings) as model:
+        cost = await stream_answer(model, settings, question, max_tokens=max_tokens, temperature=temperature)
+    notes.print(_cost(cost), style="dim")
+    return 0
+
+
+async def stream_answer(
+    model: Reached, settings: Settings, question: str, *, max_tokens: int, temperature: float
+) -> dict[str, Any]:
+    """Print the model's answer to one question as it is written; returns what it cost."""
+    from lsp_server.chat.conversation import answer
+
+    system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
+    messages = [*system, {"role": "user", "content": question}]
+    deltas = answer(model, messages, max_tokens=max_tokens, temperature=temperature)
+    cost: dict[str, Any] = {}
+    async with contextlib.aclosing(deltas):
+        async for delta in deltas:
+            sys.stdout.write(delta.text)
+            sys.stdout.flush()
+            cost = delta.cost or cost
+    sys.stdout.write("\n")
+    return cost
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    return (
+        f"{cost['promptTokens']} prompt tokens ({cost['reusedTokens']} reused), {cost['generatedTokens']} generated, "
+        f"first after {cost['firstTokenMs']:.0f} ms, {cost['tokensPerSecond']} tokens/s"
+    )
+
+
+async def suggested(settings: Settings, buffer: Buffer, row: int, column: int) -> Suggestion:
+    async with reached(settings) as model:
+        return await suggest(model, buffer, row, column, settings)
+
+
+@contextlib.asynccontextmanager
+async def reached(settings: Settings) -> Any:
+    """The model of `settings`, with what it is doing until then on standard error. Raises ModelUnavailable."""
+    shown = ""
+
+    with notes.status("Starting the engine.") as line:
+
+        def show(state: ModelState) -> None:
+            nonlocal shown
+            percent = f" {100 * state.progress:.0f}%" if state.kind == "loading" and state.progress else ""
+            line.update(f"{state.message}{percent}")
+            if not notes.is_terminal and state.message != shown and not state.progress:
+                notes.print(state.message, markup=False)
+            shown = state.message
+
+        access = ModelAccess(settings, show)
+        model = await access.wait()
+    try:
+        yield model
+    finally:
+        await model.client.aclose()
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that a command's options stand for."""
+    names = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "layout", "multiline")
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    if "place" in options and "max_tokens" in options:
+        given["max_tokens"] = options.max_tokens
+    settings, problems = settings_module.read({settings_module.camel(name): value for name, value in given.items()})
+    if problems:
+        raise Failed(problems[0])
+    return settings
+
+
+def located(place: str) -> tuple[Path, int, int]:
+    """(file, line, column) of `FILE:LINE:COL`, counted from 1. Raises Failed."""
+    head, _, column = place.rpartition(":")
+    name, _, line = head.rpartition(":")
+    if not name or not (line.isdecimal() and column.isdecimal()) or int(line) < 1 or int(column) < 1:
+        raise Failed(f"{place} is not FILE:LINE:COL, with line and column counted from 1.")
+    return Path(name), int(line), int(column)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises Failed where it is not UTF-8, OSError where it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Failed(
+            f"{path} is not UTF-8 (byte {error.start}); convert it first, e.g. with `iconv -t UTF-8`."
+        ) from error
+
+
+def read(path: Path, line: int, column: int) -> Buffer:
+    """The file as a buffer in which there is that place. Raises Failed, OSError."""
+    buffer = Buffer(path.resolve().as_uri(), read_text(path), language_id=path.suffix[1:])
+    if line > len(buffer.lines):
+        raise Failed(f"{path} has {len(buffer.lines)} lines; there is no line {line}.")
+    length = len(buffer.lines[line - 1].rstrip("\r\n"))
+    if column > length + 1:
+        raise Failed(f"Line {line} of {path} has {length} characters; its last column is {length + 1}, not {column}.")
+    return buffer
+
+
+def _attached(place: str) -> str:
+    """A file, or lines of it (`FILE:L1-L2`), as a block of Markdown. Raises Failed, OSError."""
+    name, _, lines = place.rpartition(":")
+    first, _, last = lines.partition("-")
+    if not name or not first.isdecimal():
+        name, first, last = place, "", ""
+    text = read_text(Path(name))
+    if first:
+        chosen = text.splitlines(keepends=True)[int(first) - 1 : int(last) if last.isdecimal() else int(first)]
+        if not chosen:
+            raise Failed(f"{name} has no lines {lines}.")
+        text = "".join(chosen)
+    return f"{name}:\n```{Path(name).suffix[1:]}\n{text.rstrip()}\n```"
+
+
+def _checkpoint(settings: Settings) -> Path:
+    """The folder with the tokenizer of the model that the settings name."""
+    name = settings.tokenizer or settings.model
+    if name == "starter":
+        from lsp_server.engine import starter
+
+        with notes.status("Preparing the starter model.") as line:
+            return starter.ensure(lambda progress: line.update(progress.message))
+    return local.tokenizer_files(name)
+
+
+def _described(suggestion: Suggestion) -> dict[str, Any]:
+    return {
+        "suggestion": suggestion.text,
+        "reason": suggestion.reason,
+        "prompt": suggestion.prompt.kind if suggestion.prompt else None,
+        "timings": suggestion.timings,
+    }

@@ -1,0 +1,56 @@
+"""`demo`: the main job on a real file of this Python installation."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import textwrap
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from lsp_server.commands.ask import reached, read, read_text, settings_of, stream_answer
+from lsp_server.completion.suggest import suggest
+from lsp_server.settings import Settings
+
+# A place in the standard library that every Python has; the rest of the line typed there is left to the model.
+FILE = Path(textwrap.__file__)
+BEFORE = "def wrap(text, width=70, **kwargs):"
+TYPED = "    w = TextWrapper("
+LINES_ABOVE, LINES_BELOW = 6, 4
+
+console = Console(highlight=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show a completion and a chat answer."""
+    asyncio.run(_run(settings_of(options)))
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    lines = read_text(FILE).splitlines()
+    row = lines.index(TYPED + "width=width, **kwargs)", lines.index(BEFORE))
+    buffer = read(FILE, row + 1, len(TYPED) + 1)
+    # As if the user were typing here: the rest of this line is not written yet.
+    buffer.lines[row] = TYPED + "\n"
+    async with reached(settings) as model:
+        console.rule(f"[bold]Completion[/] in {FILE.name}, line {row + 1}", align="left")
+        suggestion = await suggest(model, buffer, row, len(TYPED), settings)
+        above, below = lines[row - LINES_ABOVE : row], lines[row + 1 : row + 1 + LINES_BELOW]
+        console.print(Text("\n".join(above), style="dim"))
+        console.print(Text(TYPED) + Text(suggestion.text or "", style="bold green"))
+        console.print(Text("\n".join(below), style="dim"))
+        timing = suggestion.timings
+        first = timing.get("firstTokenMs") or 0.0
+        total = timing.get("totalMs", 0.0)
+        said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {total:.0f} ms"
+        console.print(Text(suggestion.reason or said, style="italic"))
+        console.rule("[bold]Chat[/] about it", align="left")
+        function = "\n".join(lines[lines.index(BEFORE) : row + 2])
+        question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
+        console.print(Text("What does the function `wrap` do?", style="bold"))
+        cost = await stream_answer(model, settings, question, max_tokens=96, temperature=0.0)
+        console.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
+        console.print(Text(f"By {model.model} on {model.device}.", style="dim"))

@@ -1,0 +1,147 @@
+"""`doctor`: what works here, what does not, and the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from lsp_server import __version__, places
+from lsp_server.commands.ask import settings_of
+from lsp_server.commands.models import GIB, gpu_memory
+from lsp_server.model import local
+from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
+from lsp_server.settings import Settings
+
+ENGINE_PACKAGES = ("torch", "transformers", "accelerate", "bitsandbytes", "starlette", "uvicorn")
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found, and where it is not right, the way to mend it."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every check; the status is 1 if one failed."""
+    checks = list(examine(settings_of(options)))
+    if options.json:
+        json.dump([dataclasses.asdict(check) for check in checks], sys.stdout, indent=2)
+        print()
+    else:
+        console = Console(highlight=False)
+        for check in checks:
+            mark = "[green]ok  [/]" if check.ok else "[red]no  [/]"
+            console.print(f"{mark}[bold]{check.name}[/]: ", end="")
+            console.print(check.found, markup=False, soft_wrap=True)
+            if check.mend:
+                console.print(f"    -> {check.mend}", markup=False, soft_wrap=True)
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Look at this machine with these settings; nothing is started, fetched or changed."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("codellama-ls", True, f"{__version__}, Python {version}, {sys.executable}")
+    if settings.engine_url:
+        yield asyncio.run(_remote(settings))
+        return
+    yield _packages()
+    yield _devices()
+    yield _disk()
+    yield _model(settings.model)
+    yield asyncio.run(_engine(settings))
+
+
+def _packages() -> Check:
+    versions, missing = [], []
+    for name in ENGINE_PACKAGES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Check(
+            "engine packages", False, f"{', '.join(missing)} missing", f"{local.INSTALL}, or set an engine URL"
+        )
+    return Check("engine packages", True, ", ".join(versions))
+
+
+def _devices() -> Check:
+    memory = psutil.virtual_memory()
+    ram = (
+        f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB of memory free, {psutil.cpu_count()} processors"
+    )
+    gpus = gpu_memory()
+    cards = ", ".join(f"{free / GIB:.1f} GiB free" for free in gpus)
+    return Check("devices", True, f"{len(gpus)} GPU(s): {cards}; {ram}" if gpus else f"no NVIDIA GPU; {ram}")
+
+
+def _disk() -> Check:
+    folder = places.cache_folder()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    mend = "" if free > GIB else "free some space, or set CODELLAMA_LS_CACHE to a folder on another disk"
+    return Check("disk", not mend, f"{free / GIB:.1f} GiB free for {folder}", mend)
+
+
+def _model(model: str) -> Check:
+    if model == "starter":
+        made = (places.cache_folder() / "starter").exists()
+        return Check(
+            "model", True, "starter, ready to load" if made else "starter, will be fetched (110 MB) when needed"
+        )
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        from lsp_server.engine import checkpoint
+
+        try:
+            found = checkpoint.validate(folder)
+        except checkpoint.CheckpointProblem as problem:
+            return Check("model", False, str(problem))
+        return Check("model", True, f"{folder}, {len(found.shards)} shards")
+    return Check("model", True, f"{model}, from the hub")
+
+
+async def _engine(settings: Settings) -> Check:
+    at = local.running(settings.model)
+    if at is None:
+        return Check("engine", True, "not running; the first editor window starts it")
+    client = ModelClient(at.url, socket=at.socket, token=at.token)
+    try:
+        health = await client.health()
+    except (EngineLost, EngineRefused) as error:
+        return Check("engine", False, str(error), f"kill {at.pid}")
+    finally:
+        await client.aclose()
+    found = f"{health.status}: {health.message} (process {at.pid}, version {at.version})"
+    return Check(
+        "engine",
+        health.status != "failed",
+        found,
+        f"see {local.log_file(settings.model)}" * (health.status == "failed"),
+    )
+
+
+async def _remote(settings: Settings) -> Check:
+    client = ModelClient(settings.engine_url, token=settings.engine_token)
+    try:
+        model, context = await client.served_model()
+    except (EngineLost, EngineRefused) as error:
+        return Check("engine", False, str(error), "check the URL, the token, and that the server runs")
+    finally:
+        await client.aclose()
+    return Check("engine", True, f"{settings.engine_url} serves {model}, context {context or 'unknown'}")

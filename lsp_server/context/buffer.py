@@ -1,0 +1,107 @@
+"""A buffer: the text of an open document as lines, kept in step with the editor's changes.
+
+Written for long files: a change costs what it touches, and a position is found by looking at one line alone. Lines end
+as the protocol says, at `\n`, `\r\n` or `\r` and nowhere else: a form feed or U+2028 inside a line does not end it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+Encoding = Literal["utf-8", "utf-16", "utf-32"]
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of `text` with their endings; the last one, possibly empty, has none. `"".join` gives `text` back."""
+    if "\r" not in text:
+        lines = text.split("\n")
+        return [line + "\n" for line in lines[:-1]] + lines[-1:]
+    lines = _LINE.findall(text)
+    return [*lines, text[sum(map(len, lines)) :]]
+
+
+def column_of(line: str, units: int, encoding: Encoding) -> int:
+    """Characters of `line` before a position of `units` code units; a position behind the line is its end.
+
+    A position inside a character (half a surrogate pair) is the place before that character.
+    """
+    body = line.rstrip("\r\n")
+    if units <= 0:
+        return 0
+    if encoding == "utf-32" or body.isascii():
+        return min(units, len(body))
+    head = body[:units]  # a character is at least one unit, so the position lies within these
+    if encoding == "utf-8":
+        return len(head.encode("utf-8", "surrogatepass")[:units].decode("utf-8", "ignore"))
+    return len(head.encode("utf-16-le", "surrogatepass")[: 2 * units].decode("utf-16-le", "ignore"))
+
+
+def units_of(line: str, column: int, encoding: Encoding) -> int:
+    """Code units of the first `column` characters of `line`: the inverse of `column_of`."""
+    head = line[:column]
+    if encoding == "utf-32" or head.isascii():
+        return len(head)
+    if encoding == "utf-8":
+        return len(head.encode("utf-8", "surrogatepass"))
+    return len(head.encode("utf-16-le", "surrogatepass")) // 2
+
+
+class Buffer:
+    """The text of one open document.
+
+    `lines` is never empty; every line but the last has its ending. Columns count characters; `encoding` is what
+    the editor counts in. `uri`, `version` and `language_id` are the editor's.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        text: str = "",
+        *,
+        version: int | None = None,
+        language_id: str = "",
+        encoding: Encoding = "utf-16",
+    ) -> None:
+        self.uri = uri
+        self.version = version
+        self.language_id = language_id
+        self.encoding = encoding
+        self.lines = split_lines(text)
+
+    @property
+    def source(self) -> str:
+        """The whole text. Costs its length: for the few who need all of it."""
+        return "".join(self.lines)
+
+    def apply_change(self, change: Any) -> None:
+        """Take in one content change of the protocol: `text`, and the `range` it replaces unless it is the whole."""
+        changed = getattr(change, "range", None)
+        if changed is None:
+            self.lines = split_lines(change.text)
+            return
+        first, start = self.locate(changed.start.line, changed.start.character)
+        last, end = self.locate(changed.end.line, changed.end.character)
+        if (last, end) < (first, start):
+            (first, start), (last, end) = (last, end), (first, start)
+        head, tail = self.lines[first][:start], self.lines[last][end:]
+        # A `\r` before the cut and a `\n` after it make one ending, so the neighbours are split anew with the text.
+        before = [self.lines[first - 1]] if first and start == 0 else []
+        new = split_lines("".join(before) + head + change.text + tail)
+        if last + 1 < len(self.lines):  # the last line still has its ending, so splitting left an empty line behind
+            new.pop()
+        self.lines[first - len(before) : last + 1] = new
+
+    def locate(self, line: int, character: int) -> tuple[int, int]:
+        """(line, column in characters) of a position in the editor's units; one outside the text is moved inside."""
+        if line < 0:
+            return 0, 0
+        if line >= len(self.lines):
+            return len(self.lines) - 1, len(self.lines[-1])
+        return line, column_of(self.lines[line], character, self.encoding)
+
+    def units(self, line: int, column: int) -> int:
+        """The editor's units of a column in characters."""
+        return units_of(self.lines[line], column, self.encoding)

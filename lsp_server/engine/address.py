@@ -1,0 +1,77 @@
+"""Where a running engine is reached. Light: the language server reads it, the engine writes it; no torch here.
+
+One engine serves one model to all editor windows of a user. Three files in the runtime folder belong to it, all named
+after the model:
+
+- `<key>.lock` is held by the engine as long as it lives; the system frees it however the engine ends, so holding it
+  is what "running" means, and two engines that start at once cannot both get it;
+- `<key>.sock` is its Unix socket (on Windows, a port on the loopback interface with a token instead);
+- `<key>.json` says how to reach it, and its process id and version. An orderly end removes it, a crash leaves it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from lsp_server import places
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """How to reach an engine: by `socket` where that is set, else by `port` on 127.0.0.1 with `token`."""
+
+    pid: int
+    version: str
+    model: str
+    socket: str = ""
+    port: int = 0
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        return "http://localhost" if self.socket else f"http://127.0.0.1:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineFiles:
+    """The files of the engine of one model."""
+
+    lock: Path
+    socket: Path
+    address: Path
+    log: Path
+
+
+def files(model: str) -> EngineFiles:
+    """The files of the engine that serves `model`: a hub id, a checkpoint folder, or `starter`."""
+    folder = Path(model).expanduser()
+    name = str(folder.resolve()) if folder.is_dir() else model
+    key = hashlib.sha256(name.encode()).hexdigest()[:12]
+    runtime = places.runtime_folder()
+    return EngineFiles(
+        lock=runtime / f"{key}.lock",
+        socket=runtime / f"{key}.sock",
+        address=runtime / f"{key}.json",
+        log=places.log_folder() / f"engine-{key}.log",
+    )
+
+
+def read(path: Path) -> Address | None:
+    """The address in the file, or None where there is none that can be read (an engine is writing it, or crashed)."""
+    try:
+        return Address(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(path: Path, address: Address) -> None:
+    """Write the address for this user alone (0600), at once: a reader sees all of it or nothing."""
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(address), file)
+    partial.replace(path)

@@ -1,0 +1,112 @@
+"""The language server: one for each editor window, light, and alive whatever happens to the engine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from lsp_server import __version__
+from lsp_server.context.buffer import Buffer
+from lsp_server.model.access import ModelAccess
+from lsp_server.server import completion, configuration, inline_completion, status
+from lsp_server.server.buffers import Buffers
+from lsp_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class CodeLlamaServer(LanguageServer):
+    """The state of one session: settings, the model within reach, and the request that runs for each document."""
+
+    def __init__(self) -> None:
+        super().__init__("codellama-ls", __version__)
+        self.settings = Settings()
+        self.model = ModelAccess(self.settings)
+        self.status = status.Status(self)
+        self.running: dict[str, asyncio.Task[Any]] = {}
+
+    @property
+    def buffers(self) -> Buffers:
+        workspace = self.workspace
+        assert isinstance(workspace, Buffers)
+        return workspace
+
+    def open_buffer(self, uri: str) -> Buffer | None:
+        return self.buffers.buffer(uri)
+
+    def use(self, settings: Settings) -> None:
+        """Work with new settings from now on; another model or engine is reached when it is next needed."""
+        reach = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "chat_format", "context_length")
+        changed = any(getattr(settings, name) != getattr(self.settings, name) for name in reach)
+        self.settings = settings
+        logging.getLogger("lsp_server").setLevel(settings.log_level.upper())
+        if changed:
+            self.model.close()
+            self.model = ModelAccess(settings, self.status.model)
+        else:
+            self.model.settings = settings
+
+    def supersede(self, uri: str, task: asyncio.Task[Any] | None = None) -> None:
+        """End the request that runs for a document, because its text changed or because `task` takes its place."""
+        older = self.running.pop(uri, None)
+        if older is not None:
+            older.cancel()
+        if task is not None:
+            self.running[uri] = task
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Log what went wrong with a message, without its content: buffers are never logged."""
+        log.error("A message of the editor could not be handled: %s", type(error).__name__)
+
+
+def create() -> CodeLlamaServer:
+    """A server with all its features, not yet speaking."""
+    server = CodeLlamaServer()
+
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        # The library has made its own workspace by now, and opens no document before this returns.
+        server.protocol._workspace = Buffers.replacing(server.workspace)
+        configuration.at_start(server, params.initialization_options)
+        if server.settings.completion_menu:  # to be announced, it must be there before the answer to `initialize`
+            completion.register(server)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def did_open(params: types.DidOpenTextDocumentParams) -> None:
+        if server.settings.enabled and params.text_document.language_id not in server.settings.disabled_languages:
+            server.model.start()
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def did_change(params: types.DidChangeTextDocumentParams) -> None:
+        server.supersede(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def did_close(params: types.DidCloseTextDocumentParams) -> None:
+        server.supersede(params.text_document.uri)
+
+    @server.feature(types.SHUTDOWN)
+    def shutdown(params: None) -> None:
+        server.model.close()
+
+    configuration.register(server)
+    inline_completion.register(server)
+    status.register(server)
+    return server
+
+
+def main(options: argparse.Namespace | None = None) -> int:
+    """Speak the language server protocol on standard input and output until the editor ends it."""
+    if sys.stdin.isatty():
+        print("codellama-ls speaks the language server protocol here; editors start it. See --help.", file=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # The library logs whole messages, and with them the user's text, when one cannot be handled.
+    logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
+    create().start_io()
+    return 0

@@ -1,0 +1,59 @@
+"""Settings from the editor: with `initialize`, asked for, and when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+
+from lsp_server import settings
+
+if TYPE_CHECKING:
+    from lsp_server.server.app import CodeLlamaServer
+
+
+def at_start(server: CodeLlamaServer, options: Any) -> None:
+    """Take the settings that came with `initialize`; what is wrong with them is told once the editor listens."""
+    read, server.status.problems = settings.read(_section(options))
+    server.use(read)
+
+
+def register(server: CodeLlamaServer) -> None:
+    @server.feature(types.INITIALIZED)
+    async def initialized(params: types.InitializedParams) -> None:
+        await _ask(server)
+        server.status.tell_problems()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
+    async def changed(params: types.DidChangeConfigurationParams) -> None:
+        sent = _section(params.settings)
+        if sent:
+            _take(server, sent)
+        else:
+            await _ask(server)
+        server.status.tell_problems()
+
+
+async def _ask(server: CodeLlamaServer) -> None:
+    """Ask the editor for its settings, where it answers such questions."""
+    workspace = server.client_capabilities.workspace
+    if workspace is None or not workspace.configuration:
+        return
+    item = types.ConfigurationItem(section=settings.SECTION)
+    answer = await server.workspace_configuration_async(types.ConfigurationParams(items=[item]))
+    if answer and answer[0]:
+        _take(server, answer[0])
+
+
+def _take(server: CodeLlamaServer, values: Any) -> None:
+    read, problems = settings.read(values, server.settings)
+    server.status.problems += problems
+    server.use(read)
+
+
+def _section(values: Any) -> Any:
+    """The settings in what an editor sent: some wrap them in the name of their section, some do not."""
+    if isinstance(values, Mapping) and settings.SECTION in values:
+        return values[settings.SECTION]
+    return values

@@ -1,0 +1,112 @@
+"""`textDocument/inlineCompletion`: ghost text. Always a list and always a range, for clients need both."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+
+from lsp_server.completion.suggest import Suggestion, suggest
+from lsp_server.context.buffer import Buffer
+from lsp_server.context.privacy import why_hidden
+from lsp_server.model.client import EngineLost, EngineRefused
+from lsp_server.server.buffers import file_path
+
+if TYPE_CHECKING:
+    from lsp_server.server.app import CodeLlamaServer
+
+
+def register(server: CodeLlamaServer) -> None:
+    # Without options the library does not announce the feature.
+    @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
+    async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList:
+        typed = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+        suggestion = await suggestion_at(server, params.text_document.uri, params.position, wait=typed)
+        buffer = server.open_buffer(params.text_document.uri)
+        if suggestion is None or not suggestion.text or buffer is None:
+            return types.InlineCompletionList(items=[])
+        return types.InlineCompletionList(items=[_item(buffer, suggestion)])
+
+
+async def suggestion_at(
+    server: CodeLlamaServer, uri: str, position: types.Position, *, wait: bool
+) -> Suggestion | None:
+    """The suggestion at a position, or None; why there is none is told through the status, never as an error.
+
+    `wait`: give the user the time to type on before the model is asked. A newer request or a change ends this one.
+    """
+    server.supersede(uri)
+    buffer = server.open_buffer(uri)
+    if (reason := _why_off(server, uri, buffer)) or buffer is None:
+        server.status.suggestion(uri, shown=False, reason=reason, off=True)
+        return None
+    server.model.start()
+    if server.model.reached is None:
+        server.status.suggestion(uri, shown=False, reason=server.model.state.message)
+        return None
+    task = asyncio.ensure_future(_suggest(server, buffer, position, wait=wait))
+    server.supersede(uri, task)
+    try:
+        suggestion = await asyncio.shield(task)
+    except asyncio.CancelledError:
+        ended_by_other = task.cancelled()
+        task.cancel()
+        server.status.suggestion(uri, shown=False, reason="The text changed meanwhile.")
+        if ended_by_other:
+            return None
+        raise  # the editor itself cancelled; the library answers so
+    except EngineLost as error:
+        if server.model.reached is not None:
+            server.model.lost(server.model.reached.client)
+        server.status.suggestion(uri, shown=False, reason=str(error))
+        return None
+    except EngineRefused as error:
+        server.status.suggestion(uri, shown=False, reason=str(error))
+        return None
+    finally:
+        if server.running.get(uri) is task:
+            del server.running[uri]
+    server.status.suggestion(uri, shown=bool(suggestion.text), reason=suggestion.reason)
+    return suggestion
+
+
+async def _suggest(server: CodeLlamaServer, buffer: Buffer, position: types.Position, *, wait: bool) -> Suggestion:
+    if wait and server.settings.debounce_ms:
+        await asyncio.sleep(server.settings.debounce_ms / 1000)
+    model = server.model.reached
+    if model is None:
+        raise EngineLost(server.model.state.message)
+    server.status.thinking(buffer.uri)
+    row, column = buffer.locate(position.line, position.character)
+    return await suggest(model, buffer, row, column, server.settings)
+
+
+def _why_off(server: CodeLlamaServer, uri: str, buffer: Buffer | None) -> str:
+    """Why there are no suggestions in a document, as one sentence, or ""."""
+    if not server.settings.enabled:
+        return "Suggestions are turned off (codellama.enabled)."
+    if buffer is None:
+        return "This document is not open in the editor."
+    if buffer.language_id in server.settings.disabled_languages:
+        return f"Suggestions are turned off for {buffer.language_id} (codellama.disabledLanguages)."
+    return why_hidden(file_path(uri), server.buffers.roots())
+
+
+def _item(buffer: Buffer, suggestion: Suggestion) -> types.InlineCompletionItem:
+    """The suggestion for the client: from the start of the typed word at a line's end, else as a pure insertion.
+
+    Clients that match what is typed need the word in the text and in the range; with text to the right of the cursor a
+    range that is not empty would hide it.
+    """
+    row, column = suggestion.row, suggestion.column
+    line = buffer.lines[row]
+    word = ""
+    if not line[column:].strip():
+        match = re.search(r"\w+$", line[:column])
+        word = match.group() if match else ""
+    start = types.Position(row, buffer.units(row, column - len(word)))
+    end = types.Position(row, buffer.units(row, column))
+    text = word + suggestion.text
+    return types.InlineCompletionItem(insert_text=text, filter_text=text, range=types.Range(start, end))

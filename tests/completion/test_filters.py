@@ -1,0 +1,63 @@
+"""What of a suggestion is shown, worked by hand. `¦` marks the cursor."""
+
+import pytest
+
+from lsp_server.completion.filters import tidy
+from lsp_server.completion.stopping import place
+
+
+def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = "auto") -> str:
+    prefix, _, suffix = buffer.partition("¦")
+    return tidy(written, place(prefix, suffix, multiline), finished=finished)[0]
+
+
+@pytest.mark.parametrize(
+    ("buffer", "written", "kept"),
+    [
+        ("x = ¦\n", "1 + 2", "1 + 2"),
+        ("x = ¦\n", "1   \n", "1"),
+        # brackets that stand right of the cursor
+        ("print(¦)\n", "a, b)", "a, b"),
+        ("print(¦)\n", "f(a))", "f(a)"),
+        ("print(¦)\n", "f(a)", "f(a)"),
+        ("print(f(¦))\n", "a))", "a"),
+        ("x = [¦]\n", "1, 2]", "1, 2"),
+        ("print(¦\n", "a)", "a)"),
+        # a bracket of nobody's
+        ("x = ¦\n", "a) + 1", "a"),
+        ("x = ¦\n", ")", ""),
+        # one it opened and did not close
+        ("x = ¦\n", "f(a", ""),
+        ("def f():¦\n", "\n    a = 1\n    b = [", "\n    a = 1"),
+        ("if (a) {¦\n", "\n  b();\n}", "\n  b();\n}"),
+        ("if (a) {¦\n}\n", "\n  b();\n}", "\n  b();"),
+        # other text that stands there already
+        ("x = a¦;\n", ".b;", ".b"),
+        ('x = "¦"\n', 'abc"', "abc"),
+        ("def f():\n    ¦\n    return a\n", "a = 1\n    return a", "a = 1"),
+        ("def f():\n    ¦\n    return a\n", "return a", ""),
+        ("def f():\n    ¦\n    a()\n    b()\n", "x()\n    a()\n    b()", "x()"),
+        # circles
+        ("    ¦\n", "a()\n    b()\n    b()\n    b()", "a()\n    b()"),
+        ("x = ¦\n", "ab" * 30, ""),
+        # what is no text
+        ("x = ¦\n", "caf\ufffd", "caf"),
+        ("x = ¦\n", "a\0b", "a"),
+        ("x = ¦\n", "   \n", ""),
+    ],
+)
+def test_kept(buffer: str, written: str, kept: str) -> None:
+    assert shown(buffer, written) == kept
+
+
+def test_what_the_tokens_ran_out_on_is_dropped() -> None:
+    assert shown("x = ¦\n", "foo + some_lon", finished=False) == "foo +"
+    assert shown("def f():¦\n", "\n    a = 1\n    b = comp", finished=False) == "\n    a = 1"
+    assert shown("x = ¦\n", "some_lon", finished=False) == ""
+
+
+def test_there_is_a_reason_when_nothing_is_left() -> None:
+    for written in ("", ")", "ab" * 30):
+        text, reason = tidy(written, place("x = ", "\n", "auto"), finished=True)
+        assert text == ""
+        assert reason.endswith(".")
