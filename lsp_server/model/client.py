@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for `initialize`, not for HTTP
+    import httpx
 
 # A loaded engine answers at once, or it is gone; the first token of a long prompt on a slow machine may take minutes.
 CONNECT_SECONDS = 5.0
@@ -59,6 +60,8 @@ class ModelClient:
     """Requests to one engine, at a Unix socket or a URL."""
 
     def __init__(self, url: str, *, socket: str = "", token: str = "") -> None:
+        import httpx
+
         self.url = url
         transport = httpx.AsyncHTTPTransport(uds=socket or None, limits=httpx.Limits(max_connections=32))
         self._http = httpx.AsyncClient(
@@ -129,7 +132,7 @@ class ModelClient:
         usage: dict[str, Any] = {}
         with _as_engine_lost(self.url):
             async with self._http.stream("POST", "/v1/completions", json=body) as response:
-                if response.status_code != httpx.codes.OK:
+                if response.status_code != 200:
                     raise EngineRefused(_sentence(await response.aread(), response.status_code, self.url))
                 async for event in _events(response):
                     usage = event.get("usage") or usage
@@ -151,6 +154,8 @@ class ModelClient:
 
 @contextlib.contextmanager
 def _as_engine_lost(url: str) -> Any:
+    import httpx
+
     try:
         yield
     except httpx.TransportError as error:

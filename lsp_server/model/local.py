@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
-
 from lsp_server import __version__
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
@@ -117,6 +115,8 @@ async def _end(found: Address) -> None:
 
 def _alive(found: Address) -> bool:
     """Whether the engine's process runs: its id alone may have gone to another program since."""
+    import psutil
+
     try:
         process = psutil.Process(found.pid)
         command = " ".join(process.cmdline())
