@@ -106,8 +106,8 @@ def _tokens(
 def reason_against(tokens: InfillTokens | None, setting: Setting, is_70b: bool) -> str:
     """Why this checkpoint should not infill, in one sentence; "" where it should.
 
-    7B and 13B were trained to infill. Of 70B Meta's documents disagree (README against model card), so it has to be asked
-    for; the tokens being there says nothing, as all 70B variants share a vocabulary.
+    7B and 13B were trained to infill. Of 70B Meta's documents disagree (README against model card), so it has to be
+    asked for; the tokens being there says nothing, as all 70B variants share a vocabulary.
     """
     if tokens is None:
         return "This model's vocabulary has no infilling tokens, so it only sees the code before the cursor."

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import checkpoints
 import pytest
+import torch
+import transformers
 
 from lsp_server.codellama import CodeLlamaTokenizer, ModelShape
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
 
 
 def said(model, prompt, count):

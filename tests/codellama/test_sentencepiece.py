@@ -6,10 +6,9 @@ import random
 
 import checkpoints
 import pytest
+import sentencepiece
 
 from lsp_server.codellama import CheckpointError, CodeLlamaTokenizer
-
-sentencepiece = pytest.importorskip("sentencepiece")
 
 ALPHABET = [*"  \n\t(){}[];:.,=<>\"'abcXYZ_019é数🦙\r", "def ", "return", "    ", "self.", "<E>", " <M", "</s>", "  "]
 
