@@ -155,7 +155,10 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         codec = CodeLlamaTokenizer.from_pretrained(folder, infilling=options.infilling, chat_format=options.chat_format)
         state.folder = str(folder)
         state.message = "Starting torch"
+        # Without this bitsandbytes compiles its CPU kernels at the first prompt: 16 s on two cores, for no gain later.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         from lsp_server.engine import loading, plan
+        from lsp_server.engine.decoding import TransformersModel
         from lsp_server.engine.scheduler import Scheduler
 
         if options.threads:
@@ -163,11 +166,13 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         made = plan.make(checkpoint.config, plan.devices(), context_length=options.context_length)
         log.info("%s", made.describe())
         state.plan = made.describe()
-        state.context_length = made.context_length
         loaded = loading.load(checkpoint, made, report, stop)
         state.scheduler = Scheduler(
-            loaded.model, kv_budget_tokens=made.max_kv_tokens, context_length=made.context_length
+            TransformersModel(loaded.model),
+            context_length=made.context_length,
+            kv_budget_tokens=made.max_kv_tokens,
         )
+        state.context_length = state.scheduler.context_length
         state.codec = codec
         state.device = loaded.device
         state.message = made.summary()
@@ -192,6 +197,9 @@ async def _end_when_idle(server: object, state: EngineState, idle_seconds: float
         await asyncio.sleep(min(1.0, idle_seconds / 4) if idle_seconds else 1.0)
         if state.status == "failed":
             await asyncio.sleep(FAILED_SECONDS)
+            break
+        if state.scheduler is not None and state.scheduler.broken:
+            log.error("ending, to be started anew: %s", state.scheduler.broken)
             break
         idle = state.scheduler.idle_seconds if state.scheduler is not None else 0.0
         if idle_seconds and idle > idle_seconds:

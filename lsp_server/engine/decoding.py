@@ -1,0 +1,117 @@
+"""One request's way through the model, one forward pass at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from lsp_server.engine.kv_cache import KeysValues
+from lsp_server.engine.request import Counts, FinishReason, Request, Token
+from lsp_server.engine.sampling import Sampler
+
+
+class Model(Protocol):
+    """What generating needs of a model."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids 0 .. vocab_size - 1 may be run."""
+
+    def forward(self, ids: Sequence[int], keys_values: KeysValues) -> torch.Tensor:
+        """Run `ids` after the tokens of `keys_values`, to which theirs are added.
+
+        Returns the logits of the last of them, [vocabulary].
+        """
+
+
+class TransformersModel:
+    """A causal language model of transformers, on one device or spread over several by accelerate."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model.eval()
+        embeddings = model.get_input_embeddings().weight
+        self._vocab_size = int(embeddings.shape[0])
+        # Weights that accelerate keeps on disk look like `meta`; its hooks then move the input themselves.
+        self._device = torch.device("cpu") if embeddings.device.type == "meta" else embeddings.device
+
+    @property
+    def vocab_size(self) -> int:
+        return self._vocab_size
+
+    def forward(self, ids: Sequence[int], keys_values: KeysValues) -> torch.Tensor:
+        with torch.inference_mode():
+            input_ids = torch.tensor([list(ids)], dtype=torch.long, device=self._device)
+            # Only the last position's logits: for a chunk of 256 and a vocabulary of 32k the others would take 32 MB.
+            output = self._model(
+                input_ids=input_ids, past_key_values=keys_values.cache, use_cache=True, logits_to_keep=1
+            )
+        return output.logits[0, -1]
+
+
+class Generation:
+    """The state of one request: its tokens, and the keys and values of those that have been run.
+
+    `keys_values` may be taken away between two steps (set to None, after a pause for instance). Whoever calls `step`
+    then first gives it other ones, of any true prefix of `ids`, and the tokens after that prefix are run again.
+    """
+
+    def __init__(self, request: Request, *, chunk_tokens: int = 256) -> None:
+        self.request = request
+        self.ids = list(request.ids)  # the prompt, then what was generated
+        self.keys_values: KeysValues | None = None
+        self.finish_reason: FinishReason | None = None
+        self.counts = Counts(prompt_tokens=len(self.ids))
+        self._chunk_tokens = chunk_tokens
+        self._sampler = Sampler(request.sampling)
+        self._made = time.monotonic()
+
+    @property
+    def held_tokens(self) -> int:
+        """Tokens whose keys and values this request holds."""
+        keys_values = self.keys_values  # read once: other threads look here too
+        return keys_values.length if keys_values is not None else 0
+
+    @property
+    def next_tokens(self) -> int:
+        """How many tokens the next step will run."""
+        return min(len(self.ids) - self.held_tokens, self._chunk_tokens)
+
+    def begin(self, keys_values: KeysValues) -> None:
+        """Go on from `keys_values`, those of a prefix of `ids` that lacks at least the last id."""
+        self.keys_values = keys_values
+        if not self.counts.forward_passes:
+            self.counts.cached_tokens = keys_values.length
+
+    def step(self, model: Model) -> Token | None:
+        """Do one forward pass: a chunk of the tokens not run yet, which is the last one only once all others are.
+
+        Returns the token that it gave, or None if more of the prompt is left. Sets `finish_reason` at the end. An
+        exception leaves the keys and values in an unknown state: throw them away.
+        """
+        if self.keys_values is None or self.finish_reason is not None:
+            raise RuntimeError("a step before the beginning or after the end")
+        start = self.keys_values.length
+        chunk = self.ids[start : start + self._chunk_tokens]
+        logits = model.forward(chunk, self.keys_values)
+        self.counts.forward_passes += 1
+        if start < self.counts.prompt_tokens or len(chunk) > 1:
+            self.counts.prefilled_tokens += len(chunk)
+        if start + len(chunk) < len(self.ids):
+            return None
+        token = self._sampler.choose(logits)
+        self._append(token)
+        return token
+
+    def _append(self, token: Token) -> None:
+        self.ids.append(token.id)
+        self.counts.generated_tokens += 1
+        self.counts.last_token_seconds = time.monotonic() - self._made
+        if self.counts.first_token_seconds is None:
+            self.counts.first_token_seconds = self.counts.last_token_seconds
+        if token.id in self.request.stop_ids:
+            self.finish_reason = "stop"
+        elif self.counts.generated_tokens >= self.request.max_tokens:
+            self.finish_reason = "length"

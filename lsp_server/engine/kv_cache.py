@@ -1,0 +1,146 @@
+"""Keys and values kept between requests, so that a prompt that shares its beginning with an earlier one is not computed
+again.
+
+Editors and chats send almost the same tokens over and over: one typed character, one more turn. The cheapest prefill is
+the one that is not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+# An entry that keeps at least this share of itself is cut to the common prefix and carried on; otherwise it belongs to
+# another conversation that only begins alike (a licence header, a system turn), and the prefix is copied.
+_CROP_SHARE = 0.5
+
+
+class KeysValues:
+    """The keys and values of one sequence, in every layer, wherever the layer lies.
+
+    This is the seam to the kind of cache: what generates tokens uses only the methods here, and the model's wrapper
+    (`decoding.TransformersModel`) alone touches `.cache`. Every layer is kept whole, also those with a sliding window
+    (their mask still slides), since only a whole layer can be cut back to any prefix.
+    """
+
+    def __init__(self) -> None:
+        self.cache = DynamicCache()
+
+    @property
+    def length(self) -> int:
+        """Number of tokens whose keys and values are here."""
+        return self.cache.get_seq_length()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held, including what a crop has cut off but not yet freed."""
+        return sum(tensor.untyped_storage().nbytes() for tensor in self._tensors())
+
+    def crop(self, length: int) -> None:
+        """Keep the first `length` tokens (0 <= length <= self.length). Takes no time; the memory of the others is freed
+        by the next forward pass or by `compact`."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot keep {length} of {self.length} tokens")
+        if length < self.length:
+            self.cache.crop(length - self.length)  # transformers takes the number to drop, negative
+
+    def copy(self, length: int) -> KeysValues:
+        """A copy of the first `length` tokens, which shares no memory with this one."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot copy {length} of {self.length} tokens")
+        copied = KeysValues()
+        if length:
+            for index, layer in enumerate(self.cache.layers):
+                # `update` concatenates, which copies.
+                copied.cache.update(layer.keys[..., :length, :], layer.values[..., :length, :], index)
+        return copied
+
+    def compact(self) -> None:
+        """Free the memory that a crop has cut off. Copies a layer only where something was cut off."""
+        for layer in self.cache.layers:
+            if layer.is_initialized:
+                layer.keys, layer.values = _own(layer.keys), _own(layer.values)
+
+    def _tensors(self) -> list[torch.Tensor]:
+        return [tensor for layer in self.cache.layers if layer.is_initialized for tensor in (layer.keys, layer.values)]
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+
+
+@dataclass(eq=False)
+class _Entry:
+    ids: list[int]
+    keys_values: KeysValues
+
+
+class CachePool:
+    """Keys and values of sequences that no request holds now, least recently used first to go.
+
+    It does not know what running requests hold, so the caller says with each call how many tokens may be held: `limit`.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []  # least recently used first
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose keys and values are in the pool."""
+        return sum(len(entry.ids) for entry in self._entries)
+
+    def take(self, ids: Sequence[int], limit: int) -> KeysValues | None:
+        """Keys and values of the longest known prefix of `ids`, for the caller to own, or None.
+
+        Never those of the last of `ids`: it has to be run to say what follows. The pool and what is handed out
+        stay within `limit` tokens together.
+        """
+        best, length = None, 0
+        for entry in reversed(self._entries):  # of equals, the one used last
+            common = min(common_prefix(entry.ids, ids), len(ids) - 1)
+            if common > length:
+                best, length = entry, common
+        if best is None:
+            return None
+        self._entries.remove(best)
+        if length < _CROP_SHARE * len(best.ids):
+            self._entries.append(best)
+            self.shrink(limit - length)
+            if best in self._entries:
+                return best.keys_values.copy(length)
+        best.keys_values.crop(length)
+        return best.keys_values
+
+    def put(self, ids: Sequence[int], keys_values: KeysValues, limit: int) -> None:
+        """Give the pool the keys and values of `ids`, which it owns from now on; what no longer fits in `limit` tokens
+        goes."""
+        if len(ids) != keys_values.length:
+            raise ValueError(f"{len(ids)} ids for the keys and values of {keys_values.length} tokens")
+        if not ids or len(ids) > limit or any(common_prefix(entry.ids, ids) == len(ids) for entry in self._entries):
+            return
+        keys_values.compact()
+        # Entries that this one continues have nothing of their own left.
+        self._entries = [entry for entry in self._entries if common_prefix(entry.ids, ids) < len(entry.ids)]
+        self._entries.append(_Entry(list(ids), keys_values))
+        self.shrink(limit)
+
+    def shrink(self, limit: int) -> None:
+        """Drop entries, least recently used first, until at most `limit` tokens are held."""
+        tokens = self.tokens
+        while self._entries and tokens > limit:
+            tokens -= len(self._entries.pop(0).ids)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._entries.clear()
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many ids the two begin with in common."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,268 @@
+"""Which request's forward pass is next, and within how much memory.
+
+One worker thread owns the model. Before every forward pass it takes the most urgent request, so that an inline
+completion waits for at most one pass of a chat answer, which then goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import torch
+
+from lsp_server.engine.decoding import Generation, Model
+from lsp_server.engine.kv_cache import CachePool, KeysValues
+from lsp_server.engine.request import (
+    Counts,
+    FinishReason,
+    PromptTooLong,
+    QueueFull,
+    Request,
+    Result,
+    SchedulerClosed,
+    Token,
+    Totals,
+)
+
+_log = logging.getLogger(__name__)
+
+# After this many failures in a row (other than for lack of memory) the model itself is taken to be lost: some errors of
+# a GPU make every later operation fail, and only a new process helps.
+_FAILURES_TO_BROKEN = 3
+
+
+class Handle:
+    """A submitted request, as the event loop that submitted it sees it. Iterate it once."""
+
+    def __init__(self, generation: Generation, order: tuple[int, int]) -> None:
+        self.result: Result | None = None  # set when the iteration has ended
+        self._generation = generation
+        self._order = order
+        self._cancelled = False
+        self._loop = asyncio.get_running_loop()
+        # Not bounded by itself, so that a slow reader never holds up the worker; max_tokens bounds it.
+        self._events: asyncio.Queue[Token | Result] = asyncio.Queue()
+
+    @property
+    def counts(self) -> Counts:
+        """What the request has cost until now."""
+        return dataclasses.replace(self._generation.counts)
+
+    def cancel(self) -> None:
+        """End the request before its next forward pass. From any thread; harmless after the end."""
+        self._cancelled = True
+
+    async def __aiter__(self) -> AsyncIterator[list[Token]]:
+        """The tokens as they come, all that have come since the last time together, never an empty list."""
+        while self.result is None:
+            events = [await self._events.get()]
+            while not self._events.empty():
+                events.append(self._events.get_nowait())
+            tokens = [event for event in events if isinstance(event, Token)]
+            if isinstance(events[-1], Result):
+                self.result = events[-1]
+            if tokens:
+                yield tokens
+
+    def _deliver(self, event: Token | Result) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+        except RuntimeError:  # the loop is closed: nobody is left to read
+            self._cancelled = True
+
+
+class Scheduler:
+    """Serves requests from a loaded model.
+
+    context_length: most tokens of prompt and answer together; lowered to `kv_budget_tokens` if that is less.
+    kv_budget_tokens: most tokens whose keys and values exist at any time: those of the running request, of paused ones,
+    and those kept from earlier ones. max_queued: most requests at once, running and paused ones included.
+    chunk_tokens: most tokens of a prompt in one forward pass, which is the longest that an urgent request waits.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        context_length: int,
+        kv_budget_tokens: int,
+        max_queued: int = 64,
+        chunk_tokens: int = 256,
+    ) -> None:
+        self.context_length = min(context_length, kv_budget_tokens)
+        if self.context_length < 2:
+            raise ValueError(f"a context of {self.context_length} tokens has no room for a prompt and an answer")
+        self.vocab_size = model.vocab_size
+        self.kv_budget_tokens = kv_budget_tokens
+        self.totals = Totals()
+        self.broken: str | None = None  # why no request can be served any more
+        self._model = model
+        self._max_queued = max_queued
+        self._chunk_tokens = chunk_tokens
+        self._pool = CachePool()
+        self._jobs: list[Handle] = []
+        self._submitted = 0
+        self._failures = 0
+        self._last_end = time.monotonic()
+        self._closed = False
+        self._changed = threading.Condition()
+        self._worker = threading.Thread(target=self._run, name="model", daemon=True)
+        self._worker.start()
+
+    def submit(self, request: Request) -> Handle:
+        """Queue `request`, from the running event loop, with `max_tokens` cut to what the context has room for.
+
+        Raises PromptTooLong, QueueFull, SchedulerClosed, or ValueError for an empty prompt or no tokens to generate.
+        """
+        if not request.ids or request.max_tokens < 1:
+            raise ValueError("a request needs a prompt and at least one token to generate")
+        room = self.context_length - len(request.ids)
+        if room < 1:
+            raise PromptTooLong(
+                f"The prompt has {len(request.ids)} tokens; the context of {self.context_length} tokens takes a prompt "
+                f"of at most {self.context_length - 1}."
+            )
+        request = dataclasses.replace(request, max_tokens=min(request.max_tokens, room))
+        with self._changed:
+            if self._closed:
+                raise SchedulerClosed("The engine is shutting down.")
+            if len(self._jobs) >= self._max_queued:
+                raise QueueFull(f"The engine already has {len(self._jobs)} requests to serve, which is its limit.")
+            self._submitted += 1
+            generation = Generation(request, chunk_tokens=self._chunk_tokens)
+            handle = Handle(generation, (request.priority, self._submitted))
+            self._jobs.append(handle)
+            self._changed.notify()
+        return handle
+
+    def close(self) -> None:
+        """End all requests as cancelled, and the worker. Waits for a forward pass that is under way."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._worker.join()
+
+    @property
+    def queued(self) -> int:
+        """Requests that have not ended, running and paused ones included."""
+        return len(self._jobs)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended; 0 while there is one."""
+        return 0.0 if self._jobs else time.monotonic() - self._last_end
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens whose keys and values exist now."""
+        return self._pool.tokens + sum(job._generation.held_tokens for job in list(self._jobs))
+
+    # Below here: the worker thread.
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._jobs)
+                jobs = sorted(self._jobs, key=lambda job: job._order)
+            for job in jobs:
+                if job._cancelled or self._closed:
+                    self._end(job, "cancelled")
+            if self._closed:
+                return
+            waiting = [job for job in jobs if not job._cancelled]
+            if waiting:
+                self._advance(waiting[0])
+
+    def _advance(self, job: Handle) -> None:
+        """One forward pass for `job`, and what follows from it."""
+        generation = job._generation
+        failure = None
+        try:
+            others = self._make_room(job)
+            if generation.keys_values is None:
+                kept = self._pool.take(generation.ids, self.kv_budget_tokens - others)
+                generation.begin(kept or KeysValues())
+            self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
+            token = generation.step(self._model)
+        except Exception as error:
+            failure = _sentence(error)
+            _log.error("A request failed: %s", failure)
+            out_of_memory = _is_out_of_memory(error)
+        # Outside of the handler, whose traceback keeps the failed pass's tensors alive.
+        if failure is not None:
+            generation.keys_values = None  # some layers may have been extended, others not
+            if out_of_memory:
+                self._drop_all()
+            else:
+                self._failures += 1
+            self._end(job, "error", failure)
+            return
+        if token is not None:
+            job._deliver(token)
+        if generation.finish_reason is not None:
+            self._end(job, generation.finish_reason)
+
+    def _make_room(self, job: Handle) -> int:
+        """Take keys and values from paused requests, the least urgent first, until `job`'s next step fits the budget.
+
+        Returns how many tokens the paused ones still hold. What they lose is computed again when they go on. There is
+        always room in the end, since one request's tokens never exceed the budget.
+        """
+        paused = [other for other in self._jobs if other is not job and other._generation.held_tokens]
+        held = sum(other._generation.held_tokens for other in paused)
+        # A request that has none yet may be given the keys and values of all but its last token.
+        own = job._generation.held_tokens + job._generation.next_tokens
+        need = own if job._generation.keys_values is not None else len(job._generation.ids)
+        for other in sorted(paused, key=lambda paused: paused._order, reverse=True):
+            if held + need <= self.kv_budget_tokens:
+                break
+            held -= other._generation.held_tokens
+            other._generation.keys_values = None
+        return held
+
+    def _end(self, job: Handle, reason: FinishReason, message: str = "") -> None:
+        generation = job._generation
+        keys_values, generation.keys_values = generation.keys_values, None
+        others = sum(other._generation.held_tokens for other in self._jobs if other is not job)
+        if keys_values is not None:
+            # Kept also when cancelled half-way: the next keystroke's prompt begins the same.
+            try:
+                self._pool.put(generation.ids[: keys_values.length], keys_values, self.kv_budget_tokens - others)
+            except Exception as error:  # it may copy, for which memory may be short; the answer is whole all the same
+                _log.warning("Nothing is kept for later requests: %s", _sentence(error))
+                self._drop_all()
+        if reason in ("stop", "length"):
+            self._failures = 0
+        elif self._failures >= _FAILURES_TO_BROKEN:
+            self.broken = message
+        result = Result(reason, dataclasses.replace(generation.counts), message)
+        self.totals.add(result)
+        with self._changed:
+            self._last_end = time.monotonic()
+            self._jobs.remove(job)
+        job._deliver(result)
+
+    def _drop_all(self) -> None:
+        """Free all keys and values; paused requests compute theirs again."""
+        self._pool.clear()
+        for job in self._jobs:
+            job._generation.keys_values = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: on a GPU, in Python, or in torch's allocator for the CPU, which has no type for it."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+
+
+def _sentence(error: Exception) -> str:
+    first_line = str(error).strip().split("\n")[0]
+    if _is_out_of_memory(error):
+        return f"Memory ran out while generating; ask for less, or give the engine a shorter context. ({first_line})"
+    return f"The model failed while generating: {type(error).__name__}: {first_line}"

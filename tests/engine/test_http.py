@@ -1,0 +1,595 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from lsp_server.engine.http import create_app
+from lsp_server.engine.scheduler import Scheduler
+from lsp_server.engine.state import EngineState
+
+PROMPT = list(range(20, 60))
+
+
+@pytest.fixture
+def state(make_scheduler: Callable[..., Scheduler], codec: Any) -> EngineState:
+    scheduler = make_scheduler()
+    return EngineState(
+        model="tiny",
+        folder="/models/tiny",
+        version="1",
+        status="ready",
+        context_length=1000,
+        scheduler=scheduler,
+        codec=codec,
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    state: EngineState, token: str | None = None, base: str = "http://localhost"
+) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(state, token=token), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(state: EngineState) -> AsyncIterator[httpx.AsyncClient]:
+    async with connected(state) as client:
+        yield client
+
+
+@pytest.fixture
+def socket(state: EngineState) -> Iterator[str]:
+    """The engine behind uvicorn on a Unix socket."""
+    if sys.platform == "win32":
+        pytest.skip("no Unix sockets")
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path can be too long for a socket
+        path = str(Path(folder) / "engine.sock")
+        server = uvicorn.Server(uvicorn.Config(create_app(state), uds=path, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        yield path
+        server.should_exit = True
+        thread.join(10)
+
+
+def over(socket: str) -> httpx.Client:
+    return httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=20)
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.005)
+
+
+def says(model: Any, text: str, stop: int = 0) -> None:
+    """From now on the model answers each prompt of PROMPT's length with `text`, in UTF-8, and then `stop`."""
+    script = [*text.encode(), stop]
+    model.next_id = lambda ids: script[min(len(ids) - len(PROMPT), len(script) - 1)]
+
+
+def events(body: str) -> list[dict[str, Any]]:
+    """The chunks of a stream, which must have ended properly."""
+    lines = body.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+
+
+# Answers.
+
+
+async def test_ids_in_and_ids_out(client: httpx.AsyncClient, model: Any) -> None:
+    ask = {"prompt": PROMPT, "max_tokens": 6, "temperature": 0, "return_token_ids": True}
+    answer = (await client.post("/v1/completions", json=ask)).json()
+    [choice] = answer["choices"]
+    assert answer["object"] == "text_completion"
+    assert answer["model"] == "tiny"
+    assert choice["token_ids"] == model.continuation(PROMPT, 6)
+    assert choice["finish_reason"] == "length"
+    assert answer["usage"] == {
+        "prompt_tokens": 40,
+        "completion_tokens": 6,
+        "total_tokens": 46,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
+    assert answer["timings"]["prefilled_tokens"] == 40
+    assert answer["timings"]["forward_passes"] == 6
+    assert answer["timings"]["time_to_first_token_ms"] > 0
+    again = (await client.post("/v1/completions", json={**ask, "prompt": [*PROMPT, 9]})).json()
+    assert again["usage"]["prompt_tokens_details"] == {"cached_tokens": 40}
+    assert again["timings"]["prefilled_tokens"] == 1
+
+
+async def test_without_a_tokenizer_only_ids(state: EngineState, model: Any) -> None:
+    state.codec = None
+    async with connected(state) as client:
+        ask = {
+            "prompt": PROMPT,
+            "temperature": 0,
+            "return_token_ids": True,
+            "stop_token_ids": [model.continuation(PROMPT, 3)[2]],
+        }
+        [choice] = (await client.post("/v1/completions", json=ask)).json()["choices"]
+        assert choice["token_ids"] == model.continuation(PROMPT, 3)
+        assert choice["text"] == ""
+        assert choice["finish_reason"] == "stop"
+        assert choice["stop_reason"] == model.continuation(PROMPT, 3)[2]
+        for path, body in [
+            ("/v1/completions", {"prompt": "text"}),
+            ("/v1/completions", {"prompt": PROMPT, "stop": "x"}),
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ]:
+            response = await client.post(path, json=body)
+            assert response.status_code == 400
+            assert "tokenizer" in response.json()["error"]["message"]
+
+
+async def test_text_in_and_text_out(client: httpx.AsyncClient, model: Any) -> None:
+    says(model, "héllo €")
+    answer = (await client.post("/v1/completions", json={"prompt": "x" * 40, "temperature": 0})).json()
+    [choice] = answer["choices"]
+    assert (choice["text"], choice["finish_reason"], choice["stop_reason"]) == ("héllo €", "stop", None)
+    assert "token_ids" not in choice
+    assert answer["usage"]["completion_tokens"] == 11  # with the id that ended it
+
+
+async def test_streamed_text_never_shows_half_a_character(client: httpx.AsyncClient, model: Any) -> None:
+    says(model, "é€!")
+    ask = {"prompt": PROMPT, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
+    response = await client.post("/v1/completions", json=ask)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    chunks = events(response.text)
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks[:-1]) == "é€!"
+    assert all("\ufffd" not in chunk["choices"][0]["text"] for chunk in chunks[:-1])
+    assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
+    assert chunks[-2]["timings"]["generated_tokens"] == 7
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["completion_tokens"] == 7
+    assert len({chunk["id"] for chunk in chunks}) == 1
+
+
+async def test_streamed_ids_come_with_every_chunk(client: httpx.AsyncClient, model: Any) -> None:
+    says(model, "é€!")
+    ask = {"prompt": PROMPT, "temperature": 0, "stream": True, "return_token_ids": True}
+    chunks = events((await client.post("/v1/completions", json=ask)).text)
+    assert [i for chunk in chunks for i in chunk["choices"][0]["token_ids"]] == [*"é€!".encode(), 0]
+
+
+async def test_stop_ids_can_be_ignored(client: httpx.AsyncClient, model: Any) -> None:
+    says(model, "ab")
+    ask = {"prompt": PROMPT, "temperature": 0, "max_tokens": 5, "ignore_eos": True, "return_token_ids": True}
+    [choice] = (await client.post("/v1/completions", json=ask)).json()["choices"]
+    assert (choice["token_ids"], choice["finish_reason"]) == ([97, 98, 0, 0, 0], "length")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_stop_text_is_never_shown(
+    client: httpx.AsyncClient, model: Any, state: EngineState, stream: bool
+) -> None:
+    says(model, "ab\nc\n\nand much more" + "." * 500)
+    ask = {"prompt": PROMPT, "temperature": 0, "max_tokens": 900, "stop": ["\n\n", "never"], "stream": stream}
+    response = await client.post("/v1/completions", json={**ask, "return_token_ids": True})
+    if stream:
+        choices = [chunk["choices"][0] for chunk in events(response.text)]
+    else:
+        choices = response.json()["choices"]
+        assert response.json()["usage"]["completion_tokens"] == 6
+    assert "".join(choice["text"] for choice in choices) == "ab\nc"
+    assert (choices[-1]["finish_reason"], choices[-1]["stop_reason"]) == ("stop", "\n\n")
+    assert [i for choice in choices for i in choice["token_ids"]] == list(b"ab\nc\n\n")
+    assert state.scheduler is not None
+    until(lambda: state.scheduler and not state.scheduler.queued)
+    assert len(model.passes) < 400
+
+
+async def test_what_only_began_like_a_stop_text_is_shown_at_the_end(client: httpx.AsyncClient, model: Any) -> None:
+    says(model, "ab\n")
+    ask = {"prompt": PROMPT, "temperature": 0, "stop": "\n\n", "stream": True}
+    chunks = events((await client.post("/v1/completions", json=ask)).text)
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "ab\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_chat(client: httpx.AsyncClient, model: Any, stream: bool) -> None:
+    says(model, "Hello!", stop=1)
+    content = [{"type": "text", "text": "x" * 19}, {"type": "text", "text": "y" * 20}]
+    ask = {"messages": [{"role": "user", "content": content}], "temperature": 0, "stream": stream}
+    response = await client.post("/v1/chat/completions", json=ask)
+    if stream:
+        chunks = events(response.text)
+        assert chunks[0]["object"] == "chat.completion.chunk"
+        deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+        assert deltas[0]["role"] == "assistant"
+        assert all("role" not in delta for delta in deltas[1:])
+        assert "".join(delta["content"] for delta in deltas) == "Hello!"
+        assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    else:
+        answer = response.json()
+        assert answer["object"] == "chat.completion"
+        assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello!"}
+        assert answer["usage"]["prompt_tokens"] == 40
+
+
+async def test_a_dialog_that_cannot_be_right(client: httpx.AsyncClient) -> None:
+    ask = {"messages": [{"role": "assistant", "content": "hi"}]}
+    response = await client.post("/v1/chat/completions", json=ask)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "The last message must be the user's."
+    assert response.json()["error"]["param"] == "messages"
+
+
+async def test_logprobs(client: httpx.AsyncClient, model: Any) -> None:
+    ask = {"prompt": PROMPT, "max_tokens": 2, "temperature": 0, "logprobs": 3}
+    first, second = model.continuation(PROMPT, 2)
+    logprobs = (await client.post("/v1/completions", json=ask)).json()["choices"][0]["logprobs"]
+    assert logprobs["tokens"] == [f"token_id:{first}", f"token_id:{second}"]
+    assert logprobs["token_logprobs"][0] == pytest.approx(5 - math.log(math.e**5 + 299), abs=1e-4)
+    assert len(logprobs["top_logprobs"][0]) == 3
+    assert logprobs["top_logprobs"][0][f"token_id:{first}"] == logprobs["token_logprobs"][0]
+    chat = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "logprobs": True, "top_logprobs": 2}
+    [content] = (await client.post("/v1/chat/completions", json=chat)).json()["choices"][0]["logprobs"]["content"]
+    assert content["token"].startswith("token_id:")
+    assert len(content["top_logprobs"]) == 2
+
+
+async def test_seeds(client: httpx.AsyncClient, model: Any) -> None:
+    ask = {"prompt": PROMPT, "max_tokens": 8, "temperature": 2, "return_token_ids": True}
+
+    async def run(seed: int) -> list[int]:
+        answer = await client.post("/v1/completions", json={**ask, "seed": seed})
+        ids: list[int] = answer.json()["choices"][0]["token_ids"]
+        return ids
+
+    assert await run(1) == await run(1)
+    assert await run(1) != await run(2)
+
+
+async def test_a_completion_goes_before_a_chat_by_itself(
+    client: httpx.AsyncClient, model: Any, gate: Callable[[int], Any]
+) -> None:
+    held = gate(3)
+    chat_ask = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 20, "temperature": 0}
+    chat = asyncio.create_task(client.post("/v1/chat/completions", json=chat_ask))
+    assert await asyncio.to_thread(held.reached.wait, 20)
+    completion = asyncio.create_task(
+        client.post("/v1/completions", json={"prompt": PROMPT, "max_tokens": 2, "temperature": 0})
+    )
+    await asyncio.sleep(0.1)
+    held.opened.set()
+    assert (await completion).status_code == (await chat).status_code == 200
+    assert [first for first, _ in model.passes] == [ord("h")] * 4 + [20] * 2 + [ord("h")] * 16
+
+
+# Bad input.
+
+COMPLETION = "/v1/completions"
+CHAT = "/v1/chat/completions"
+DIALOG = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "words"),
+    [
+        (COMPLETION, {}, "prompt", "not empty"),
+        (COMPLETION, {"prompt": []}, "prompt", "not empty"),
+        (COMPLETION, {"prompt": ""}, "prompt", "empty"),
+        (COMPLETION, {"prompt": 7}, "prompt", "text or a list"),
+        (COMPLETION, {"prompt": [[1], [2]]}, "prompt", "Several prompts"),
+        (COMPLETION, {"prompt": ["a", "b"]}, "prompt", "Several prompts"),
+        (COMPLETION, {"prompt": [1, True]}, "prompt", "whole numbers"),
+        (COMPLETION, {"prompt": [1, 2.0]}, "prompt", "whole numbers"),
+        (COMPLETION, {"prompt": [1, 300]}, "prompt", "vocabulary of 300"),
+        (COMPLETION, {"prompt": [-1]}, "prompt", "vocabulary of 300"),
+        (COMPLETION, {"prompt": "\ud800"}, "prompt", "surrogate"),
+        (COMPLETION, {"prompt": [1], "n": 2}, "n", "not supported"),
+        (COMPLETION, {"prompt": [1], "echo": True}, "echo", "not supported"),
+        (COMPLETION, {"prompt": [1], "suffix": "x"}, "suffix", "not supported"),
+        (COMPLETION, {"prompt": [1], "max_tokens": 0}, "max_tokens", "whole number from 1"),
+        (COMPLETION, {"prompt": [1], "max_tokens": -5}, "max_tokens", "whole number from 1"),
+        (COMPLETION, {"prompt": [1], "max_tokens": 10**30}, "max_tokens", "whole number"),
+        (COMPLETION, {"prompt": [1], "max_tokens": "9"}, "max_tokens", "whole number"),
+        (COMPLETION, {"prompt": [1], "max_tokens": True}, "max_tokens", "whole number"),
+        (COMPLETION, {"prompt": [1], "temperature": -1}, "temperature", "number from 0 to 2"),
+        (COMPLETION, {"prompt": [1], "temperature": float("nan")}, "temperature", "number from 0 to 2"),
+        (COMPLETION, {"prompt": [1], "top_p": 1.5}, "top_p", "number from 0 to 1"),
+        (COMPLETION, {"prompt": [1], "top_k": -2}, "top_k", "whole number"),
+        (COMPLETION, {"prompt": [1], "seed": 2**63}, "seed", "whole number"),
+        (COMPLETION, {"prompt": [1], "priority": 1.5}, "priority", "whole number"),
+        (COMPLETION, {"prompt": [1], "logprobs": 21}, "logprobs", "0 to 20"),
+        (COMPLETION, {"prompt": [1], "logprobs": True}, "logprobs", "0 to 20"),
+        (COMPLETION, {"prompt": [1], "stop": ""}, "stop", "none of them empty"),
+        (COMPLETION, {"prompt": [1], "stop": [1]}, "stop", "none of them empty"),
+        (COMPLETION, {"prompt": [1], "stop": ["x"] * 65}, "stop", "at most 64"),
+        (COMPLETION, {"prompt": [1], "stop_token_ids": [300]}, "stop_token_ids", "vocabulary"),
+        (COMPLETION, {"prompt": [1], "stop_token_ids": 3}, "stop_token_ids", "whole numbers"),
+        (COMPLETION, {"prompt": [1], "stream": 1}, "stream", "true or false"),
+        (COMPLETION, {"prompt": [1], "stream_options": []}, "stream_options", "object"),
+        (COMPLETION, {"prompt": [1], "model": 3}, "model", "text"),
+        (COMPLETION, {"prompt": [1], "max_token": 3}, "max_token", "no field 'max_token'"),
+        (COMPLETION, {"prompt": [1], "messages": DIALOG}, "messages", "no field"),
+        (COMPLETION, {"prompt": [1] * 1000}, "prompt", "1000 tokens"),
+        (CHAT, {}, "messages", "not empty"),
+        (CHAT, {"messages": []}, "messages", "not empty"),
+        (CHAT, {"messages": ["hi"]}, "messages", "role and a content"),
+        (CHAT, {"messages": [{"role": "user"}]}, "messages", "text"),
+        (CHAT, {"messages": [{"role": 1, "content": "x"}]}, "messages", "text"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "only be text"),
+        (CHAT, {"messages": [{"role": "user", "content": "x" * 2000}]}, "messages", "2001 tokens"),
+        (CHAT, {"messages": DIALOG, "logprobs": 3}, "logprobs", "true or false"),
+        (CHAT, {"messages": DIALOG, "tools": [{}]}, "tools", "not supported"),
+        (CHAT, {"messages": DIALOG, "prompt": "x"}, "prompt", "no field"),
+    ],
+)
+async def test_bad_fields(
+    client: httpx.AsyncClient, model: Any, path: str, body: dict[str, Any], param: str, words: str
+) -> None:
+    response = await client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+    error = response.json()["error"]
+    assert response.status_code == 400
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert words in error["message"]
+    assert error["message"].endswith(".")
+    assert model.passes == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"prompt": ' + b"9" * 5000 + b"}", b"null"]
+)
+async def test_bad_bodies(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/v1/completions", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_null_and_neutral_and_ignored_fields_are_fine(client: httpx.AsyncClient) -> None:
+    ask = {
+        "prompt": [1, 2],
+        "max_tokens": 1,
+        "stop": None,
+        "n": 1,
+        "user": "me",
+        "frequency_penalty": 0,
+        "model": "tiny",
+    }
+    assert (await client.post("/v1/completions", json=ask)).status_code == 200
+
+
+async def test_a_body_too_large(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsp_server.engine.http._MAX_BODY_BYTES", 1000)
+    response = await client.post("/v1/completions", content=b" " * 1001)
+    assert response.status_code == 413
+    assert "1000 bytes" in response.json()["error"]["message"]
+
+
+async def test_another_model_is_not_served(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/completions", json={"prompt": [1], "model": "gpt-4"})
+    assert response.status_code == 404
+    assert "'tiny'" in response.json()["error"]["message"]
+
+
+async def test_a_tokenizer_that_does_not_fit_the_model(client: httpx.AsyncClient, codec: Any, model: Any) -> None:
+    codec.completion_ids = lambda text: [1, 300]
+    response = await client.post("/v1/completions", json={"prompt": "x"})
+    assert response.status_code == 500
+    assert "do not" in response.json()["error"]["message"] or "does not" in response.json()["error"]["message"]
+    assert model.passes == []
+
+
+async def test_unknown_paths_and_methods(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v2")).json()["error"]["message"] == "Not Found: GET /v2"
+    response = await client.get("/v1/completions")
+    assert response.status_code == 405
+    assert "error" in response.json()
+
+
+async def test_too_many_requests(
+    make_scheduler: Callable[..., Scheduler], state: EngineState, gate: Callable[[int], Any]
+) -> None:
+    state.scheduler = make_scheduler(max_queued=1)
+    held = gate(0)
+    async with connected(state) as client:
+        first = asyncio.create_task(client.post("/v1/completions", json={"prompt": [1], "max_tokens": 1}))
+        assert await asyncio.to_thread(held.reached.wait, 20)
+        refused = await client.post("/v1/completions", json={"prompt": [1]})
+        held.opened.set()
+        assert (await first).status_code == 200
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert 'engine_requests_total{outcome="refused"} 1' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failed_generation(client: httpx.AsyncClient, model: Any, stream: bool) -> None:
+    def fail() -> None:
+        if len(model.passes) == 2:
+            raise RuntimeError("kaboom")
+
+    model.before_pass = fail
+    ask = {"prompt": PROMPT, "temperature": 0, "stream": stream, "return_token_ids": True}
+    response = await client.post("/v1/completions", json=ask)
+    if stream:
+        chunks = events(response.text)
+        assert sum(len(chunk["choices"][0]["token_ids"]) for chunk in chunks[:-1]) == 2
+        error = chunks[-1]["error"]
+    else:
+        assert response.status_code == 500
+        error = response.json()["error"]
+    assert error["type"] == "server_error"
+    assert "kaboom" in error["message"]
+
+
+# State.
+
+
+async def test_health_and_models(client: httpx.AsyncClient, state: EngineState) -> None:
+    response = await client.get("/health")
+    assert response.status_code == 200
+    health = response.json()
+    assert set(health) == {
+        *("status", "progress", "message", "model", "path", "version"),
+        *("pid", "context_length", "device", "plan", "idle_seconds"),
+    }
+    assert (health["status"], health["model"], health["path"]) == ("ready", "tiny", "/models/tiny")
+    [model] = (await client.get("/v1/models")).json()["data"]
+    assert (model["id"], model["root"], model["max_model_len"]) == ("tiny", "/models/tiny", 1000)
+
+
+async def test_loading_then_ready_then_broken(state: EngineState, make_scheduler: Callable[..., Scheduler]) -> None:
+    scheduler, state.scheduler = state.scheduler, None
+    state.status, state.progress, state.message = "loading", 0.4, "Shard 2 of 5"
+    async with connected(state) as client:
+        health = await client.get("/health")
+        assert health.status_code == 503
+        assert (health.json()["status"], health.json()["progress"]) == ("loading", 0.4)
+        refused = await client.post("/v1/completions", json={"prompt": [1]})
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert "Shard 2 of 5" in refused.json()["error"]["message"]
+        assert "engine_ready 0" in (await client.get("/metrics")).text
+        state.status, state.scheduler = "ready", scheduler
+        assert (await client.get("/health")).status_code == 200
+        assert scheduler is not None
+        scheduler.broken = "The model failed."
+        assert (await client.get("/health")).json()["status"] == "failed"
+        refused = await client.post("/v1/completions", json={"prompt": [1]})
+        assert refused.status_code == 503
+        assert "retry-after" not in refused.headers
+
+
+async def test_metrics(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/completions", json={"prompt": PROMPT, "max_tokens": 3, "temperature": 0})
+    await client.post("/v1/completions", json={"prompt": [*PROMPT, 1], "max_tokens": 3, "temperature": 0})
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
+    for line in [
+        'engine_requests_total{outcome="length"} 2',
+        "engine_prompt_tokens_total 81",
+        "engine_cached_tokens_total 40",
+        "engine_prefilled_tokens_total 41",
+        "engine_generated_tokens_total 6",
+        "engine_forward_passes_total 6",
+        "engine_time_to_first_token_seconds_count 2",
+        "engine_queued_requests 0",
+        "engine_kv_tokens 43",
+        "engine_kv_budget_tokens 2000",
+        "engine_ready 1",
+    ]:
+        assert line in lines
+
+
+async def test_nothing_of_a_prompt_is_logged(
+    client: httpx.AsyncClient, model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    says(model, "answer")
+    await client.post("/v1/completions", json={"prompt": "secret" + "x" * 34})
+    await client.post("/v1/completions", json={"prompt": "secret", "n": 3})
+    assert "secret" not in caplog.text
+    assert "answer" not in caplog.text
+
+
+# Who may ask.
+
+
+async def test_with_a_token_everything_needs_it(state: EngineState) -> None:
+    async with connected(state, token="sesame", base="http://127.0.0.1:8000") as client:
+        for path in ("/health", "/metrics", "/v1/models"):
+            assert (await client.get(path)).status_code == 401
+        for wrong in ("Bearer sesam", "Bearer sesame ", "sesame", "Bearer", ""):
+            assert (await client.get("/health", headers={"authorization": wrong})).status_code == 401
+        right = {"authorization": "Bearer sesame"}
+        assert (await client.get("/health", headers=right)).status_code == 200
+        for host in ("localhost", "localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"):
+            assert (await client.get("/health", headers={**right, "host": host})).status_code == 200
+        for host in ("evil.example", "localhost.evil.example:8000", "127.0.0.1.nip.io", "", "[::2]"):
+            assert (await client.get("/health", headers={**right, "host": host})).status_code == 403
+        assert (await client.get("/health", headers={**right, "origin": "http://localhost"})).status_code == 403
+
+
+# Over a real socket.
+
+
+def test_streaming_over_a_socket(socket: str, model: Any, gate: Callable[[int], Any]) -> None:
+    held = gate(3)
+    ask = {"prompt": PROMPT, "max_tokens": 6, "temperature": 0, "stream": True, "return_token_ids": True}
+    ids: list[int] = []
+    with over(socket) as client, client.stream("POST", "/v1/completions", json=ask) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {"):
+                ids += json.loads(line[6:])["choices"][0]["token_ids"]
+            if len(ids) == 3:
+                held.opened.set()  # three tokens came while the fourth was not computed yet
+    assert ids == model.continuation(PROMPT, 6)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("at", [1, 20])
+def test_closing_the_connection_ends_the_request_within_a_pass(
+    socket: str, state: EngineState, model: Any, gate: Callable[[int], Any], stream: bool, at: int
+) -> None:
+    """At pass 1 the prompt is still being computed, and nothing has been sent; at pass 20 tokens have."""
+    scheduler = state.scheduler
+    assert scheduler is not None
+    scheduler._chunk_tokens = 16
+    held = gate(at)
+    ask = {"prompt": PROMPT, "max_tokens": 900, "temperature": 0, "stream": stream, "return_token_ids": True}
+    with over(socket) as client:
+        if stream:
+            with client.stream("POST", "/v1/completions", json=ask) as response:
+                assert response.status_code == 200
+                held.reached.wait(20)
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/v1/completions", json=ask, timeout=0.5)
+            assert held.reached.is_set()
+    until(lambda: scheduler._jobs[0]._cancelled)
+    held.opened.set()
+    until(lambda: not scheduler.queued)
+    assert len(model.passes) == at + 1
+    assert scheduler.totals.requests == {"cancelled": 1}
+    with over(socket) as client:
+        assert client.get("/health").json()["status"] == "ready"
+
+
+def test_a_reader_that_does_not_read_is_bounded_and_can_go(socket: str, state: EngineState, model: Any) -> None:
+    scheduler = state.scheduler
+    assert scheduler is not None
+    ask = {
+        "prompt": PROMPT,
+        "max_tokens": 900,
+        "temperature": 0,
+        "stream": True,
+        "return_token_ids": True,
+        "logprobs": 20,
+    }
+    with over(socket) as client:
+        with client.stream("POST", "/v1/completions", json=ask):
+            until(lambda: not scheduler.queued)  # it does not wait for the reader
+            assert client_is_served(socket)
+        assert scheduler.totals.requests == {"length": 2}
+
+
+def client_is_served(socket: str) -> bool:
+    with over(socket) as client:
+        return (
+            client.post("/v1/completions", json={"prompt": [5], "max_tokens": 1, "temperature": 0}).status_code == 200
+        )
