@@ -18,7 +18,7 @@ MAX_SOCKET_FOLDER = 80
 
 def cache_folder() -> Path:
     """Where checkpoints that this program made or fetched are kept."""
-    return Path(os.environ.get("CODELLAMA_LS_CACHE") or platformdirs.user_cache_path(NAME))
+    return Path(os.environ.get("CODELLAMA_LS_CACHE") or platformdirs.user_cache_path(NAME)).expanduser()
 
 
 def log_folder() -> Path:

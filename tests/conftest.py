@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,25 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
         return made[kind, as_]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The starter checkpoint, in the user's cache: fetched and converted once."""
+    from lsp_server.engine import starter as starter_model
+
+    return starter_model.ensure(lambda progress: None)
+
+
+@pytest.fixture
+def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of this test's own: its engines are nobody else's, and end with it."""
+    import psutil
+
+    folder = Path(tempfile.mkdtemp(prefix="cl-"))  # short, as a socket's path must be
+    monkeypatch.setenv("CODELLAMA_LS_RUNTIME", str(folder))
+    yield folder
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(folder):
+            process.kill()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -41,8 +41,9 @@ def main(argv: list[str] | None = None) -> int:
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    if options.threads:
-        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # read when torch is imported
+    # Read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times slower as soon
+    # as anything else runs on the machine: a compiler, a test suite, the editor.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     files = address.files(options.model)
     lock = filelock.FileLock(files.lock, timeout=LOCK_SECONDS)
     try:

@@ -27,8 +27,8 @@ class CodeLlamaServer(LanguageServer):
     def __init__(self) -> None:
         super().__init__("codellama-ls", __version__)
         self.settings = Settings()
-        self.model = ModelAccess(self.settings)
         self.status = status.Status(self)
+        self.model = ModelAccess(self.settings, self.status.model)
         self.running: dict[str, asyncio.Task[Any]] = {}
 
     @property

@@ -1,0 +1,240 @@
+"""The whole way: an editor, the language server over stdio, the engine, and the starter model in 8 bits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from editor import editor
+from lsprotocol import types
+
+from lsp_server.engine import address
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+LINE = "    w = TextWrapper(width=width, **kwargs)"
+TYPED = "    w = TextWrapper("
+
+
+@pytest.fixture
+def real_file(tmp_path: Path) -> Path:
+    """A copy of a real module, with the end of one line not typed yet."""
+    text = Path(textwrap.__file__).read_text(encoding="utf-8")
+    path = tmp_path / "copy_of_textwrap.py"
+    path.write_text(text.replace(LINE, TYPED, 1), encoding="utf-8")
+    return path
+
+
+def row_of(path: Path) -> int:
+    """The line that waits to be finished."""
+    return path.read_text().split("\n").index(TYPED)
+
+
+def line_range(row: int, start: int, end: int) -> types.Range:
+    return types.Range(types.Position(row, start), types.Position(row, end))
+
+
+def engine_pid(model: str = "starter") -> int:
+    found = address.read(address.files(model).address)
+    assert found is not None
+    return found.pid
+
+
+async def metrics(ended: int) -> dict[str, float]:
+    """The engine's counters, once that many requests have ended in it."""
+    found = address.read(address.files("starter").address)
+    assert found is not None
+    transport = httpx.AsyncHTTPTransport(uds=found.socket)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for _ in range(200):
+            lines = (await client.get("/metrics")).text.splitlines()
+            counts = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] != "#"}
+            if sum(count for name, count in counts.items() if name.startswith("engine_requests_total")) >= ended:
+                return counts
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"{ended} requests never ended: {counts}")
+
+
+async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> None:
+    assert len(list(starter.glob("*.safetensors"))) >= 3
+    async with editor() as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        window.change(uri, types.TextDocumentContentChangePartial(line_range(row, 4, len(TYPED)), ""))
+        for column, char in enumerate(TYPED[4:], start=4):
+            window.insert(uri, row, column, char)
+        (item,) = await window.suggest(uri, row, len(TYPED), typed=True)
+        assert item.insert_text.startswith("width"), "what stands above and below in the file"
+        assert item.insert_text.count("(") + 1 == item.insert_text.count(")")
+        assert item.range == line_range(row, len(TYPED), len(TYPED))
+        # A typed word is part of the text and of the range, so that a client can match it.
+        window.insert(uri, row, len(TYPED), "width=wi")
+        (item,) = await window.suggest(uri, row, len(TYPED) + 8, typed=True)
+        assert item.insert_text.startswith("wi")
+        assert item.range == line_range(row, len(TYPED) + 6, len(TYPED) + 8)
+        assert window.statuses[-1]["suggestion"] == {"uri": uri, "shown": True, "reason": ""}
+        kinds = [status["kind"] for status in window.statuses]
+        assert kinds.index("loading") < kinds.index("ready") < kinds.index("thinking")
+        begin, *reports, end = next(iter(window.client.progress_reports.values()))
+        assert begin.title == "Code Llama"
+        assert any("shard" in (report.message or "") for report in reports)
+        assert "ready" in end.message
+
+
+async def test_one_more_character_computes_only_the_new_tokens(starter: Path, real_file: Path) -> None:
+    async with editor() as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row, column = row_of(real_file), len(TYPED)
+        await window.suggest(uri, row, column)
+        first = await metrics(1)
+        window.insert(uri, row, column, "w")
+        await window.suggest(uri, row, column + 1)
+        second = await metrics(2)
+        name = "engine_prefilled_tokens_total"
+        assert first[name] > 200, "the first prompt is computed"
+        # `(` may join with what is typed into another token, so the last token or two are new; the rest is kept.
+        assert 1 <= second[name] - first[name] <= 3
+
+
+async def test_a_second_editor_joins_the_same_engine(starter: Path, real_file: Path) -> None:
+    async with editor() as one, editor() as two:
+        uris = [window.open(real_file) for window in (one, two)]  # both at once: only one may start it
+        await asyncio.gather(one.ready(), two.ready())
+        pid = engine_pid()
+        engines = [
+            process.pid
+            for process in psutil.process_iter(["cmdline"])
+            if "lsp_server.engine" in (process.info["cmdline"] or [])
+            and process.environ().get("CODELLAMA_LS_RUNTIME") == os.environ["CODELLAMA_LS_RUNTIME"]
+        ]
+        assert engines == [pid]
+        row = row_of(real_file)
+        items = await asyncio.gather(*(w.suggest(u, row, 20) for w, u in zip((one, two), uris, strict=True)))
+        assert items[0]
+        assert items[0][0].insert_text == items[1][0].insert_text
+
+
+async def test_a_killed_engine_is_replaced_and_the_user_told(starter: Path, real_file: Path) -> None:
+    async with editor({"maxTokens": 1024, "multiline": "always"}) as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        killed = engine_pid()
+        asking = asyncio.ensure_future(window.suggest(uri, row, 20))
+        await window.until(lambda: window.statuses[-1]["kind"] == "thinking")
+        os.kill(killed, signal.SIGKILL)
+        assert await asyncio.wait_for(asking, 10) == [], "an answer, and not an error"
+        assert "engine" in window.reason
+        assert any("ended unexpectedly" in message for message in window.messages)
+        await window.ready()
+        assert engine_pid() != killed
+        window.client.workspace_did_change_configuration({"settings": {"codellama": {"maxTokens": 24}}})
+        assert await window.suggest(uri, row, 20)
+
+
+async def test_an_engine_that_ended_for_idleness_is_started_again_quietly(starter: Path, real_file: Path) -> None:
+    async with editor({"idleMinutes": 0.02}) as window:
+        uri = window.open(real_file)
+        await window.ready()
+        pid = engine_pid()
+        await window.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 30)
+        assert await window.suggest(uri, 0, 0) == []
+        await window.ready()
+        assert engine_pid() != pid
+        assert window.messages == []
+
+
+async def test_an_engine_of_another_version_is_replaced(starter: Path, real_file: Path, engines: Path) -> None:
+    async with editor() as window:
+        window.open(real_file)
+        await window.ready()
+        old = engine_pid()
+    files = address.files("starter")
+    stored = json.loads(files.address.read_text())
+    files.address.write_text(json.dumps({**stored, "version": "0.0.1"}))
+    async with editor() as window:
+        window.open(real_file)
+        await window.ready()
+        assert engine_pid() != old
+        assert not psutil.pid_exists(old) or psutil.Process(old).status() == "zombie"
+
+
+async def test_the_socket_is_of_this_user_alone(starter: Path, real_file: Path, engines: Path) -> None:
+    async with editor() as window:
+        window.open(real_file)
+        await window.ready()
+        files = address.files("starter")
+        assert files.socket.stat().st_mode & 0o777 == 0o600
+        assert files.address.stat().st_mode & 0o777 == 0o600
+        assert engines.stat().st_mode & 0o777 == 0o700
+
+
+async def test_the_log_has_neither_the_buffer_nor_the_warnings_of_libraries(starter: Path, real_file: Path) -> None:
+    async with editor({"logLevel": "debug"}) as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        assert await window.suggest(uri, row, 20)
+    log = address.files("starter").log.read_text()
+    assert "MatMul8bitLt" not in log
+    assert "TextWrapper" not in log
+
+
+async def test_the_language_server_stays_light(starter: Path, real_file: Path) -> None:
+    async with editor() as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        await window.suggest(uri, row, 20)
+        process = psutil.Process(window.pid)
+        assert process.memory_info().rss < 150e6
+        assert not any("libtorch" in mapped.path for mapped in process.memory_maps())
+
+
+async def test_a_newer_request_ends_the_older_one_in_the_engine_too(starter: Path, real_file: Path) -> None:
+    async with editor({"maxTokens": 1024, "multiline": "always"}) as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        older = asyncio.ensure_future(window.suggest(uri, row, 20))
+        await window.until(lambda: window.statuses[-1]["kind"] == "thinking")
+        window.insert(uri, row, 20, "w")
+        assert await asyncio.wait_for(older, 10) == []
+        assert "changed" in window.reason
+
+        counts = await metrics(1)
+        assert counts['engine_requests_total{outcome="cancelled"}'] == 1
+        assert counts["engine_generated_tokens_total"] < 1024
+
+
+async def test_the_menu_offers_the_same_suggestion_when_switched_on(starter: Path, real_file: Path) -> None:
+    async with editor({"completionMenu": True}) as window:
+        assert window.result.capabilities.completion_provider is not None
+        uri = window.open(real_file)
+        await window.ready()
+        row = row_of(real_file)
+        (item,) = await window.suggest(uri, row, 20)
+        where = types.CompletionParams(types.TextDocumentIdentifier(uri), types.Position(row, 20))
+        menu = await window.client.text_document_completion_async(where)
+        assert menu.items[0].text_edit.new_text == item.insert_text
+    async with editor() as window:
+        assert window.result.capabilities.completion_provider is None
+
+
+def test_the_server_never_imports_torch() -> None:
+    import subprocess
+
+    code = (
+        "import sys, lsp_server.server.app; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'httpx')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
