@@ -138,17 +138,19 @@ async def test_a_killed_engine_is_replaced_and_the_user_told(starter: Path, real
         assert any("ended unexpectedly" in message for message in window.messages)
         await window.ready()
         assert engine_pid() != killed
-        window.client.workspace_did_change_configuration({"settings": {"codellama": {"maxTokens": 24}}})
+        window.client.workspace_did_change_configuration(
+            types.DidChangeConfigurationParams({"codellama": {"maxTokens": 24, "multiline": "never"}})
+        )
         assert await window.suggest(uri, row, 20)
 
 
 async def test_an_engine_that_ended_for_idleness_is_started_again_quietly(starter: Path, real_file: Path) -> None:
-    async with editor({"idleMinutes": 0.02}) as window:
+    async with editor({"idleMinutes": 0.08}) as window:
         uri = window.open(real_file)
         await window.ready()
         pid = engine_pid()
         await window.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 30)
-        assert await window.suggest(uri, 0, 0) == []
+        assert await window.suggest(uri, row_of(real_file), 20) == []
         await window.ready()
         assert engine_pid() != pid
         assert window.messages == []
