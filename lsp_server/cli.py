@@ -75,9 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("place", metavar="FILE:LINE:COL")
     made.add_argument("--json", action="store_true", help="as text and token ids")
 
-    made = command("chat", "commands.ask:chat", "Ask the model a question; the answer is printed as it is written.")
-    made.add_argument("question")
-    made.add_argument("--file", metavar="FILE[:L1-L2]", help="show the model this file, or these lines of it")
+    made = command("chat", "commands.chat:run", "Ask the model a question, or without one talk with it.")
+    made.add_argument("question", nargs="?")
+    file_help = "show the model this file, or these lines of it; may be repeated"
+    made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", help=file_help)
     made.add_argument("--max-tokens", type=int, default=1024)
     made.add_argument("--temperature", type=float, default=0.2)
 

@@ -44,6 +44,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     folder = Path(tempfile.mkdtemp(prefix="cl-"))  # short, as a socket's path must be
     monkeypatch.setenv("CODELLAMA_LS_RUNTIME", str(folder))
+    monkeypatch.setenv("CODELLAMA_LS_DATA", str(tmp_path / "data"))
     yield folder
     for process in psutil.process_iter(["cmdline", "environ"]):
         if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(folder):

@@ -18,11 +18,40 @@ class TooLong(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Delta:
-    """A part of an answer. The last one has `finish_reason` and what the answer cost."""
+    """A part of an answer; one for each token, so that some are empty: a character may need several tokens.
+
+    The last one has `finish_reason` and what the answer cost: `promptTokens`, of which `reusedTokens` were computed
+    before, `generatedTokens`, `firstTokenMs` from the request to the first token, `tokensPerSecond` after it.
+    """
 
     text: str = ""
     finish_reason: str = ""
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Cost:
+    """What an answer costs, as `Delta` describes it. Time runs from when this is made."""
+
+    def __init__(self, prompt_tokens: int) -> None:
+        self._prompt_tokens = prompt_tokens
+        self._started, self._first, self._generated = time.perf_counter(), 0.0, 0
+
+    def count(self, tokens: int) -> None:
+        self._first = self._first or time.perf_counter()
+        self._generated += tokens
+
+    def total(self, usage: dict[str, Any]) -> dict[str, Any]:
+        """With `usage` as the engine sent it, which counts also where it sends no ids; {} for an answer that was
+        stopped."""
+        generated = self._generated or int(usage.get("completion_tokens") or 0)
+        seconds = time.perf_counter() - self._first
+        return {
+            "promptTokens": self._prompt_tokens,
+            "reusedTokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+            "generatedTokens": generated,
+            "firstTokenMs": round(1000 * (self._first - self._started), 1) if self._first else None,
+            "tokensPerSecond": round(max(0, generated - 1) / seconds, 1) if self._first and seconds > 0 else None,
+        }
 
 
 async def answer(
@@ -35,16 +64,37 @@ async def answer(
 ) -> AsyncGenerator[Delta, None]:
     """The model's answer to a dialog, whose last message is the user's.
 
-    Raises DialogError for a dialog that cannot be right, TooLong, EngineLost, EngineRefused. Close it to stop.
+    Raises DialogError for a dialog that cannot be right, TooLong, EngineLost, EngineRefused. Close the iterator to
+    stop.
+    """
+    ids = model.tokenizer.dialog_ids(list(messages))
+    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    async with contextlib.aclosing(deltas):
+        async for delta in deltas:
+            yield delta
+
+
+async def continuation(
+    model: Reached,
+    ids: Sequence[int],
+    *,
+    max_tokens: int,
+    temperature: float,
+    seed: int | None = None,
+    cost: Cost | None = None,
+) -> AsyncGenerator[Delta, None]:
+    """The answer to a dialog that is token ids already, at most as long as the context has room.
+
+    `cost` counts along, for callers that may stop. Raises TooLong, EngineLost, EngineRefused. Close the iterator to
+    stop.
     """
     tokenizer = model.tokenizer
-    ids = tokenizer.dialog_ids(list(messages))
     room = model.context_length - len(ids)
     if room < 1:
         raise TooLong(
             f"The conversation is {len(ids)} tokens long, but {model.model} has room for {model.context_length}."
         )
-    started, first, count = time.perf_counter(), 0.0, 0
+    cost = cost or Cost(len(ids))
     decoder = tokenizer.decoder()
     pieces = model.client.complete(
         ids,
@@ -58,22 +108,14 @@ async def answer(
     begun = False
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
-            first = first or time.perf_counter()
-            count += len(piece.ids)
-            text = decoder.push(piece.ids) if piece.ids else piece.text
-            text += decoder.flush() if piece.finish_reason else ""
-            if not begun:  # the space that a first word brings along is not part of the answer
-                text = text.lstrip()
-                begun = bool(text)
-            cost: dict[str, Any] = {}
+            cost.count(len(piece.ids))
+            # One part for each token, also where the engine sends several at once.
+            texts = [decoder.push([each]) for each in piece.ids] or ([piece.text] if piece.text else [])
             if piece.finish_reason:
-                seconds = time.perf_counter() - first
-                cost = {
-                    "promptTokens": len(ids),
-                    "reusedTokens": (piece.usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
-                    "generatedTokens": count,
-                    "firstTokenMs": round(1000 * (first - started), 1),
-                    "tokensPerSecond": round(max(0, count - 1) / seconds, 1) if seconds > 0 else None,
-                }
-            if text or cost:
-                yield Delta(text, piece.finish_reason, cost)
+                texts.append(decoder.flush())
+            for number, text in enumerate(texts, 1):
+                if not begun:  # the space that a first word brings along is not part of the answer
+                    text = text.lstrip()
+                    begun = bool(text)
+                last = bool(piece.finish_reason) and number == len(texts)
+                yield Delta(text, piece.finish_reason, cost.total(piece.usage)) if last else Delta(text)

@@ -1,4 +1,4 @@
-"""`complete`, `prompt` and `chat`: what editors do, from a terminal."""
+"""`complete` and `prompt`: what editors do, from a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from lsp_server.completion.suggest import Suggestion, suggest
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.privacy import why_hidden
 from lsp_server.model import local
-from lsp_server.model.access import ModelAccess, ModelState, Reached
+from lsp_server.model.access import ModelAccess, ModelState
 from lsp_server.settings import Settings
 
 # Standard error, so that standard output has the answer alone.
@@ -61,47 +60,6 @@ def prompt(options: argparse.Namespace) -> int:
     else:
         print(tokenizer.shown(made.ids))
     return 0
-
-
-def chat(options: argparse.Namespace) -> int:
-    """Ask the model a question and print the answer as it is written."""
-    question = options.question
-    if options.file:
-        question = f"{question}\n\n{_attached(options.file)}"
-    return asyncio.run(_chat(settings_of(options), question, options.max_tokens, options.temperature))
-
-
-async def _chat(settings: Settings, question: str, max_tokens: int, temperature: float) -> int:
-    async with reached(settings) as model:
-        cost = await stream_answer(model, settings, question, max_tokens=max_tokens, temperature=temperature)
-    notes.print(_cost(cost), style="dim")
-    return 0
-
-
-async def stream_answer(
-    model: Reached, settings: Settings, question: str, *, max_tokens: int, temperature: float
-) -> dict[str, Any]:
-    """Print the model's answer to one question as it is written; returns what it cost."""
-    from lsp_server.chat.conversation import answer
-
-    system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
-    messages = [*system, {"role": "user", "content": question}]
-    deltas = answer(model, messages, max_tokens=max_tokens, temperature=temperature)
-    cost: dict[str, Any] = {}
-    async with contextlib.aclosing(deltas):
-        async for delta in deltas:
-            sys.stdout.write(delta.text)
-            sys.stdout.flush()
-            cost = delta.cost or cost
-    sys.stdout.write("\n")
-    return cost
-
-
-def _cost(cost: dict[str, Any]) -> str:
-    return (
-        f"{cost['promptTokens']} prompt tokens ({cost['reusedTokens']} reused), {cost['generatedTokens']} generated, "
-        f"first after {cost['firstTokenMs']:.0f} ms, {cost['tokensPerSecond']} tokens/s"
-    )
 
 
 async def suggested(settings: Settings, buffer: Buffer, row: int, column: int) -> Suggestion:
@@ -172,21 +130,6 @@ def read(path: Path, line: int, column: int) -> Buffer:
     if column > length + 1:
         raise Failed(f"Line {line} of {path} has {length} characters; its last column is {length + 1}, not {column}.")
     return buffer
-
-
-def _attached(place: str) -> str:
-    """A file, or lines of it (`FILE:L1-L2`), as a block of Markdown. Raises Failed, OSError."""
-    name, _, lines = place.rpartition(":")
-    first, _, last = lines.partition("-")
-    if not name or not first.isdecimal():
-        name, first, last = place, "", ""
-    text = read_text(Path(name))
-    if first:
-        chosen = text.splitlines(keepends=True)[int(first) - 1 : int(last) if last.isdecimal() else int(first)]
-        if not chosen:
-            raise Failed(f"{name} has no lines {lines}.")
-        text = "".join(chosen)
-    return f"{name}:\n```{Path(name).suffix[1:]}\n{text.rstrip()}\n```"
 
 
 def _checkpoint(settings: Settings) -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import textwrap
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from lsp_server.commands.ask import reached, read, read_text, settings_of, stream_answer
+from lsp_server.chat.conversation import answer
+from lsp_server.commands.ask import reached, read, read_text, settings_of
 from lsp_server.completion.suggest import suggest
 from lsp_server.settings import Settings
 
@@ -51,6 +53,11 @@ async def _run(settings: Settings) -> None:
         function = "\n".join(lines[lines.index(BEFORE) : row + 2])
         question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
         console.print(Text("What does the function `wrap` do?", style="bold"))
-        cost = await stream_answer(model, settings, question, max_tokens=96, temperature=0.0)
+        messages = [{"role": "system", "content": settings.system_prompt}, {"role": "user", "content": question}]
+        async with contextlib.aclosing(answer(model, messages, max_tokens=96, temperature=0.0)) as deltas:
+            async for delta in deltas:
+                console.print(delta.text, end="", markup=False, soft_wrap=True)
+                cost = delta.cost
+        console.print()
         console.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
         console.print(Text(f"By {model.model} on {model.device}.", style="dim"))

@@ -6,30 +6,44 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Generator
 from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from lsp_server import __version__
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import ModelAccess
-from lsp_server.server import completion, configuration, inline_completion, status
+from lsp_server.server import chat, completion, configuration, inline_completion, status
 from lsp_server.server.buffers import Buffers
 from lsp_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
+class Protocol(LanguageServerProtocol):
+    """The library's protocol, which also announces the methods that are this program's own."""
+
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
+        result = yield from super().lsp_initialize(params)
+        result.capabilities.experimental = {**chat.capabilities(), status.METHOD: {}}
+        return result
+
+
 class CodeLlamaServer(LanguageServer):
     """The state of one session: settings, the model within reach, and the request that runs for each document."""
 
     def __init__(self) -> None:
-        super().__init__("codellama-ls", __version__)
+        super().__init__("codellama-ls", __version__, protocol_cls=Protocol)
         self.settings = Settings()
         self.status = status.Status(self)
         self.model = ModelAccess(self.settings, self.status.model)
         self.running: dict[str, asyncio.Task[Any]] = {}
+        self.configured = False  # whether the editor's settings have arrived
+        self.wanted = False  # whether there is a document for which the model is needed
 
     @property
     def buffers(self) -> Buffers:
@@ -49,8 +63,16 @@ class CodeLlamaServer(LanguageServer):
         if changed:
             self.model.close()
             self.model = ModelAccess(settings, self.status.model)
+            if self.wanted:
+                self.want_model()
         else:
             self.model.settings = settings
+
+    def want_model(self) -> None:
+        """Reach the model, as soon as the settings say which: an engine for the wrong one would be a waste."""
+        self.wanted = True
+        if self.configured:
+            self.model.start()
 
     def supersede(self, uri: str, task: asyncio.Task[Any] | None = None) -> None:
         """End the request that runs for a document, because its text changed or because `task` takes its place."""
@@ -80,7 +102,7 @@ def create() -> CodeLlamaServer:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         if server.settings.enabled and params.text_document.language_id not in server.settings.disabled_languages:
-            server.model.start()
+            server.want_model()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
@@ -97,6 +119,7 @@ def create() -> CodeLlamaServer:
     configuration.register(server)
     inline_completion.register(server)
     status.register(server)
+    chat.register(server)
     return server
 
 

@@ -23,6 +23,9 @@ def register(server: CodeLlamaServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:
         await _ask(server)
+        server.configured = True
+        if server.wanted:
+            server.want_model()
         server.status.tell_problems()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)

@@ -42,7 +42,11 @@ async def suggestion_at(
     if (reason := _why_off(server, uri, buffer)) or buffer is None:
         server.status.suggestion(uri, shown=False, reason=reason, off=True)
         return None
-    server.model.start()
+    if position.line >= len(buffer.lines):
+        reason = f"The cursor is on line {position.line + 1}, but the text has {len(buffer.lines)}; reopen the file."
+        server.status.suggestion(uri, shown=False, reason=reason)
+        return None
+    server.want_model()
     if server.model.reached is None:
         server.status.suggestion(uri, shown=False, reason=server.model.state.message)
         return None

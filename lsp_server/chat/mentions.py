@@ -1,0 +1,165 @@
+"""`@file` and `@symbol` names in a question: what they stand for is attached.
+
+    @src/main.py   @main.py:10-20   @"my file.py"   @parse_config   @Parser.parse
+
+A name with a slash, a dot and an ending, or lines is looked for as a file of the workspace; any other as a function or
+class, in the open documents first and then in the workspace's files, up to a bound that is said. Code in backticks is
+left alone, for there `@` is a decorator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsp_server.chat.attachments import Document, Refused, Workspace, document, path_of, uri_of
+from lsp_server.chat.turns import Attachment
+from lsp_server.context import syntax
+from lsp_server.context.languages import language
+
+MAX_FILES = 5_000
+MAX_SECONDS = 2.0
+MAX_FILE_BYTES = 512_000
+# Where no code of the user's is.
+SKIPPED_FOLDERS = frozenset(
+    {"node_modules", "__pycache__", "venv", "target", "build", "dist", "vendor", "site-packages"}
+)
+
+_CODE = re.compile(r"(`{3,}|~{3,}).*?(?:\1|\Z)|`[^`\n]*`", re.DOTALL)
+_MENTION = re.compile(r"(?<![\w@./`])@(?:\"([^\"\n]+)\"|([\w./\\~-]*\w))(?:[:#]L?(\d+)(?:-L?(\d+))?)?")
+# Words that only code has: camelCase, snake_case, called(), or in backticks.
+_CODE_WORD = re.compile(r"\w*[a-z0-9][A-Z]\w*|\w*_\w+|\w+(?=\()|(?<=`)\w+(?=`)|(?<=\.)\w+(?=`)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mention:
+    """`first` and `last` count lines from 1; None where the text names none."""
+
+    name: str
+    first: int | None = None
+    last: int | None = None
+
+
+def mentions(text: str) -> list[Mention]:
+    """The names in a question, each once, in their order."""
+    found = []
+    for match in _MENTION.finditer(_CODE.sub(lambda code: " " * len(code[0]), text)):
+        first = int(match[3]) if match[3] else None
+        found.append(Mention(match[1] or match[2], first, int(match[4]) if match[4] else first))
+    return list(dict.fromkeys(found))
+
+
+def resolved(workspace: Workspace, text: str) -> tuple[list[Attachment], list[str]]:
+    """What the names in a question stand for, and a sentence for each that stands for nothing or must not be shown."""
+    found: list[Attachment] = []
+    said: list[str] = []
+    for mention in mentions(text):
+        try:
+            attachment, note = _resolved(workspace, mention)
+        except Refused as error:
+            said.append(str(error))
+            continue
+        found.append(attachment)
+        said += [note] if note else []
+    return found, said
+
+
+def named_in(text: str, attachment: Attachment) -> tuple[int, int] | None:
+    """The lines of a whole file that a question speaks of: the first definition whose name stands in it as code."""
+    words = set(_CODE_WORD.findall(text))
+    if not words:
+        return None
+    blocks = syntax.symbols(attachment.text, language("", attachment.name).id)
+    named = next((block for block in blocks if block.name in words and block.kind == "function"), None)
+    named = named or next((block for block in blocks if block.name in words), None)
+    return None if named is None else (attachment.first + named.first_line, attachment.first + named.last_line)
+
+
+def _resolved(workspace: Workspace, mention: Mention) -> tuple[Attachment, str]:
+    file = _file(workspace, mention.name)
+    if file is not None:
+        found = document(workspace, file)
+        if mention.first is None:
+            return found.whole(), ""
+        if not 1 <= mention.first <= found.total:
+            raise Refused(f"{found.name} has {found.total} lines; there is no line {mention.first} to attach.")
+        return found.part("selection", mention.first, max(mention.first, mention.last or 0)), ""
+    if "/" in mention.name or "\\" in mention.name or mention.first is not None:
+        raise Refused(f"@{mention.name} names no file of the workspace; it was sent as text.")
+    places, bound = _definitions(workspace, mention.name)
+    if not places:
+        raise Refused(f"@{mention.name} names no file, function or class {bound}; it was sent as text.")
+    others = ", ".join(dict.fromkeys(one.name for one in places[1:]))
+    note = f"There are several: @{mention.name} was taken as {places[0].name}, not {others}." if others else ""
+    return places[0], note
+
+
+def _file(workspace: Workspace, name: str) -> str | None:
+    """The URI of the file that is meant: a path in the workspace, or the end of one that is open. Raises Refused."""
+    for root in workspace.roots:
+        path = Path(os.path.normpath(root / name))
+        if path.is_file():
+            if not path.is_relative_to(root):
+                raise Refused(f"@{name} lies outside the workspace; attach it by hand if you mean it.")
+            return uri_of(path)
+    wanted = Path(name).parts
+    for buffer in workspace.buffers():
+        found = path_of(buffer.uri)
+        if wanted and found is not None and "." in name and found.parts[-len(wanted) :] == wanted:
+            return buffer.uri
+    return None
+
+
+def _definitions(workspace: Workspace, name: str) -> tuple[list[Attachment], str]:
+    """Where a function or class of that name is defined, and where was looked, in words."""
+    last = name.rpartition(".")[2]
+    found: list[Attachment] = []
+    seen = set()
+    for buffer in workspace.buffers():
+        seen.add(path_of(buffer.uri))
+        if any(last in line for line in list(buffer.lines)) and not workspace.why_hidden(path_of(buffer.uri)):
+            found += _in_document(document(workspace, buffer.uri), name)
+    if found:
+        return found, "in the open documents"
+    deadline = time.monotonic() + MAX_SECONDS
+    for count, path in enumerate(_files(workspace)):
+        if count >= MAX_FILES or time.monotonic() > deadline:
+            return found, f"in the first {count} files of the workspace"
+        if path not in seen and _may_define(path, last) and not workspace.why_hidden(path):
+            try:
+                found += _in_document(document(workspace, uri_of(path)), name)
+            except Refused:  # not a text after all
+                continue
+            if found:
+                break
+    return found, "in the workspace"
+
+
+def _in_document(found: Document, name: str) -> list[Attachment]:
+    return [
+        found.part("symbol", block.first_line + 1, block.last_line + 1, block.path)
+        for block in syntax.symbols(found.text, found.language.id)
+        if block.name == name or block.path == name or block.path.endswith("." + name)
+    ]
+
+
+def _may_define(path: Path, name: str) -> bool:
+    """Whether a file has the name in it at all: most do not, and need not be parsed."""
+    try:
+        return path.stat().st_size <= MAX_FILE_BYTES and name.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _files(workspace: Workspace) -> Iterator[Path]:
+    """Files of the workspace whose ending is one of a language with definitions, folders of tools left out."""
+    for root in workspace.roots:
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS and not name.startswith("."))
+            for name in sorted(names):
+                if language("", name).grammar is not None:
+                    yield Path(folder, name)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lsp_server.chat.attachments import Diagnostic, Request, Workspace, all_attached, uri_of
+from lsp_server.chat.mentions import Mention, mentions, named_in, resolved
+from lsp_server.context.buffer import Buffer
+
+CODE = """import os
+
+
+def one(a):
+    return a
+
+
+class Two:
+    def three(self):
+        return one(3)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text(CODE)
+    (tmp_path / "my notes.txt").write_text("first\nsecond\nthird")
+    (tmp_path / ".gitignore").write_text("secret/\n")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "b.py").write_text("def hidden(): pass\n")
+    (tmp_path / ".env").write_text("KEY=1")
+    return tmp_path
+
+
+def rendered(workspace: Workspace, *requests: Request) -> list[str]:
+    found, refused = all_attached(workspace, requests)
+    assert refused == []
+    return [one.rendered() for one in found]
+
+
+def test_each_kind_says_where_it_is_from(root: Path) -> None:
+    uri, workspace = uri_of(root / "src" / "a.py"), Workspace((root,))
+    assert rendered(workspace, Request(uri, "file")) == [f"File `src/a.py`:\n```python\n{CODE[:-1]}\n```"]
+    assert rendered(workspace, Request(uri, "selection", (3, 4))) == [
+        "Selected in `src/a.py`, lines 4-5:\n```python\ndef one(a):\n    return a\n```"
+    ]
+    assert rendered(workspace, Request(uri, "function", (9, 9), 10)) == [
+        "Function `Two.three in src/a.py`, lines 9-10:\n```python\n    def three(self):\n        return one(3)\n```"
+    ]
+    diagnostics = (Diagnostic(4, "`a` is\nunknown", 2, "lint"), Diagnostic(0, "unused"))
+    assert rendered(workspace, Request(uri, "diagnostics", diagnostics=diagnostics)) == [
+        "Problems reported in `src/a.py`:\n```\nline 5: warning (lint): `a` is unknown    | return a\n"
+        "line 1: error: unused    | import os\n```"
+    ]
+    whole, selected = all_attached(workspace, [Request(uri, "file"), Request(uri, "selection", (3, 4))])[0]
+    assert whole.named == selected.named == (4, 5)
+
+
+def test_the_open_document_wins_over_the_disk(root: Path) -> None:
+    path = root / "src" / "a.py"
+    buffer = Buffer(path.as_uri().replace("a.py", "%61.py"), "x = 'typed'\r\n", version=3, language_id="python")
+    workspace = Workspace((root,), lambda: [buffer])
+    assert rendered(workspace, Request(uri_of(path), "file")) == ["File `src/a.py`:\n```python\nx = 'typed'\n```"]
+    unsaved = Buffer("untitled:Untitled-1", "hello", version=1, language_id="plaintext")
+    assert "hello" in rendered(Workspace((root,), lambda: [unsaved]), Request("untitled:Untitled-1", "file"))[0]
+
+
+def test_a_fence_cannot_be_closed_from_inside(root: Path) -> None:
+    (root / "a`b.md").write_text("````\n```python\nx\n```\n````\n")
+    text = rendered(Workspace((root,)), Request(uri_of(root / "a`b.md"), "file"))[0]
+    assert text.startswith("File `a'b.md`:\n`````markdown\n")
+    assert text.endswith("\n`````")
+
+
+def test_what_must_not_or_cannot_be_sent_is_refused_with_a_sentence(root: Path) -> None:
+    (root / "data.bin").write_bytes(b"\0\1")
+    (root / "latin.txt").write_bytes(b"\xe4")
+    os.symlink(root / ".env", root / "harmless.txt")
+    workspace = Workspace((root,))
+    names = [".env", "secret/b.py", "harmless.txt", "missing.py", "src", "data.bin", "latin.txt"]
+    found, refused = all_attached(workspace, [Request(uri_of(root / name), "file") for name in names])
+    assert found == []
+    assert [sentence.split(" was not attached: ")[0] for sentence in refused] == names
+    for sentence, words in zip(
+        refused, ["secrets", "ignored", "secrets", "No such file", "folder", "not a text", "not UTF-8"], strict=True
+    ):
+        assert words in sentence
+    _, refused = all_attached(workspace, [Request(uri_of(root / "src" / "a.py"), "selection", (50, 60))])
+    assert refused == ["src/a.py has 10 lines; there is no line 51 to attach."]
+
+
+def test_the_names_in_a_question() -> None:
+    text = 'See @src/a.py, @a.py:3-4 and @"my notes.txt"; mail me@home.org about @Two.three.'
+    text += " `@property`\n```\n@cached\n```"
+    assert mentions(text) == [
+        Mention("src/a.py"),
+        Mention("a.py", 3, 4),
+        Mention("my notes.txt"),
+        Mention("Two.three"),
+    ]
+
+
+def test_names_stand_for_files_and_definitions(root: Path) -> None:
+    workspace = Workspace((root,))
+    found, said = resolved(workspace, 'What of @src/a.py:4-5, @"my notes.txt", @three and @Two.three?')
+    assert said == []
+    assert [(one.kind, one.name, one.shown()) for one in found] == [
+        ("selection", "src/a.py", (4, 5)),
+        ("file", "my notes.txt", (1, 3)),
+        ("symbol", "Two.three in src/a.py", (9, 10)),
+        ("symbol", "Two.three in src/a.py", (9, 10)),
+    ]
+    buffer = Buffer(uri_of(root / "src" / "a.py"), "\n\ndef one(): 'typed'\n", version=1, language_id="python")
+    found, _ = resolved(Workspace((root,), lambda: [buffer]), "@one @a.py")
+    assert [(one.name, one.shown()) for one in found] == [("one in src/a.py", (3, 3)), ("src/a.py", (1, 3))]
+
+
+def test_names_that_stand_for_nothing_or_for_what_is_hidden_are_said(root: Path) -> None:
+    found, said = resolved(Workspace((root,)), "@nowhere @no/file.py @../x @hidden @.env @secret/b.py @src/a.py:99")
+    assert found == []
+    assert said[0] == "@nowhere names no file, function or class in the workspace; it was sent as text."
+    assert said[1] == "@no/file.py names no file of the workspace; it was sent as text."
+    assert "@../x" in said[2]
+    assert said[3].startswith("@hidden names no file, function or class")
+    assert "secrets" in said[4]
+    assert "ignored" in said[5]
+    assert said[6] == "src/a.py has 10 lines; there is no line 99 to attach."
+    (root.parent / "outside.py").write_text("x")
+    assert "outside the workspace" in resolved(Workspace((root,)), "@../outside.py")[1][0]
+
+
+def test_a_question_points_at_lines_of_a_file(root: Path) -> None:
+    whole = all_attached(Workspace((root,)), [Request(uri_of(root / "src" / "a.py"), "file")])[0][0]
+    assert named_in("why does one() fail?", whole) == (4, 5)
+    assert named_in("what does `three` do?", whole) == (9, 10)
+    assert named_in("which one is it?", whole) is None

@@ -1,0 +1,153 @@
+"""`codellama-ls chat` as a process: plain where output is a pipe, rendered on a terminal, Ctrl-C as stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsp_server.chat.store import Store
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.commands.rendering import complete_blocks
+
+from .wire import Engine
+
+TEMPLATE = "[INST] <<SYS>>"
+# The command as the command line would call it.
+PROGRAM = """
+import argparse, sys
+from lsp_server.commands import Failed, chat
+parser = argparse.ArgumentParser()
+parser.add_argument("question", nargs="?")
+for name in ("--engine-url", "--tokenizer"):
+    parser.add_argument(name, default="")
+parser.add_argument("--file", action="append")
+parser.add_argument("--max-tokens", type=int, default=1024)
+parser.add_argument("--temperature", type=float, default=0.2)
+try:
+    sys.exit(chat.run(parser.parse_args(), {"explain": "Explain this code."}))
+except Failed as error:
+    sys.exit(f"codellama-ls: {error}")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture
+def engine(load: Callable[[str], CodeLlamaTokenizer]) -> Engine:
+    return Engine(load("inst"))
+
+
+@pytest.fixture
+def command(engine: Engine, tmp_path: Path, tokenizer_folder: Callable[..., Path]) -> Iterator[dict[str, Any]]:
+    """Arguments of `subprocess`, but for what stands at the end of `args`."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tokenizer_folder("7b"), folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    environment = {
+        **os.environ,
+        "CODELLAMA_LS_DATA": str(tmp_path / "data"),
+        "PYTHONPATH": os.getcwd(),
+        "TERM": "xterm",
+    }
+    (tmp_path / "work").mkdir()
+    with engine.running() as url:
+        args = [sys.executable, "-c", PROGRAM, "--engine-url", url, "--tokenizer", str(folder)]
+        yield {"args": args, "env": environment, "cwd": tmp_path / "work"}
+
+
+def told(command: dict[str, Any], *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    args = [*command["args"], *words]
+    rest = {"env": command["env"], "cwd": command["cwd"], "timeout": 60}
+    return subprocess.run(args, input=typed, capture_output=True, text=True, check=False, **rest)
+
+
+def test_one_question_one_answer(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    engine.answer = "It is **one**.\n\n```python\nx\n```"
+    (tmp_path / "work" / "a.py").write_text("a\nb\nc\n")
+    done = told(command, "What is it?", "--file", "a.py:2-3")
+    assert (done.returncode, done.stdout) == (0, engine.answer + "\n"), done.stderr
+    assert re.search(r"\d+ prompt tokens \(0 reused\), \d+ generated, the first after [\d.]+ ms", done.stderr)
+    assert "Selected in `a.py`, lines 2-3:\n```python\nb\nc\n```" in engine.tokenizer.decode(engine.prompts[0])
+    (tmp_path / "work" / ".env").write_text("KEY=1")
+    for place, words in ((".env", "secrets"), ("missing.py", "No such file"), ("a.py:9", "there is no line 9")):
+        done = told(command, "What is it?", "--file", place)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_conversation(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    lines = ["one \\", "and more", "/explain it", "/rename Named", "/list", "/export out.md", "/edit two", "/nonsense"]
+    done = told(command, typed="\n".join(["/help", *lines, "/new", "three", "/open 1", "/open 9", "/quit", "never"]))
+    assert done.returncode == 0, done.stderr
+    shown = [engine.tokenizer.decode(prompt) for prompt in engine.prompts]
+    assert "one \nand more [/INST]" in shown[0]
+    assert "Explain this code.\n\nit [/INST]" in shown[1]
+    assert "two [/INST]" in shown[2]
+    assert "Explain" not in shown[2]
+    assert len(shown) == 5
+    assert "  1  " in done.stderr
+    assert "Say the number of a conversation" in done.stderr
+    assert (tmp_path / "work" / "out.md").read_text().startswith("# Named\n")
+    assert [one.title for one in Store(tmp_path / "data").summaries()] == ["three", "Named"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals")
+def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    import pty
+
+    engine.answer, engine.pause = "**word** and more\n\n" * 200, 0.01
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(**command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    seen = ""
+
+    def until(words: str, seconds: float = 30) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + seconds
+        while words not in seen and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if not select.select([ours], [], [], 0.1)[0]:
+                    continue
+                seen += os.read(ours, 4096).decode(errors="replace")
+        assert words in seen, seen[-500:]
+
+    until("> ")
+    os.write(ours, b"Count.\n")
+    until("and more")
+    until("word", 5)
+    process.send_signal(signal.SIGINT)
+    until("Stopped. ")
+    assert "\x1b[1mword\x1b[0m" in seen, "Markdown is rendered"
+    seen = ""
+    until("> ")
+    time.sleep(0.3)  # the prompt is shown a moment before keys and signals are waited for
+    process.send_signal(signal.SIGINT)
+    until("Ctrl-C again")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    os.close(ours)
+    store = Store(tmp_path / "data")
+    answer = store.get(store.summaries()[0].id).turns[1]
+    assert answer.finished == "stopped"
+    assert 0 < len(answer.content) < len(engine.answer)
+
+
+def test_only_whole_blocks_are_printed_for_good() -> None:
+    assert complete_blocks("one\n\ntwo\n\nthr") == ("one\n\ntwo\n\n", "thr")
+    assert complete_blocks("one\n\n") == ("", "one\n\n")
+    assert complete_blocks("one\n\n```\na\n\nb") == ("one\n\n", "```\na\n\nb")
+    assert complete_blocks("- a\n\n- b\n\n  more") == ("", "- a\n\n- b\n\n  more")

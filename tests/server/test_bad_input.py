@@ -1,0 +1,216 @@
+"""Bad input: one clear sentence, and the server goes on serving."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from actions.stand_in import StandIn, stand_in
+from editor import Editor, editor
+from lsprotocol import types
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[StandIn]:
+    async with stand_in() as made:
+        made.answers = ["answer"]
+        yield made
+
+
+@pytest.fixture
+async def window(engine: StandIn, tokenizer_folder: Callable[..., Path], tmp_path: Path) -> AsyncIterator[Editor]:
+    options = {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b"))}
+    async with editor(options, folder=tmp_path) as made:
+        yield made
+        # Whatever came before, the server still serves.
+        uri = made.open("untitled:after", "x = \n")
+        await made.ready()
+        (item,) = await made.suggest(uri, 0, 4)
+        assert item.insert_text == "answer"
+
+
+async def test_a_cursor_outside_the_text(window: Editor) -> None:
+    uri = window.open("untitled:a", "x = \ny\n")
+    await window.ready()
+    assert await window.suggest(uri, 99, 0) == []
+    assert window.reason == "The cursor is on line 100, but the text has 3; reopen the file."
+    assert await window.suggest(uri, 0, 99), "behind the end of a line is its end, as the protocol says"
+
+
+async def test_a_document_that_is_not_open(window: Editor) -> None:
+    assert await window.suggest("file:///nowhere.py", 0, 0) == []
+    assert "not open" in window.reason
+
+
+@pytest.mark.parametrize("text", ["", "\0", "x\0y = ", "\ufeffx = ", "\f\x0b\u2028x = ", "\ud800 = "])
+async def test_strange_texts(window: Editor, engine: StandIn, text: str) -> None:
+    uri = window.open("untitled:a", text, language="no-such-language")
+    await window.ready()
+    (item,) = await window.suggest(uri, 0, 99)
+    assert item.insert_text.endswith("answer")
+
+
+async def test_twenty_megabytes_of_one_line(window: Editor, engine: StandIn) -> None:
+    uri = window.open("untitled:a", "word " * 4_000_000)
+    await window.ready()
+    assert await window.suggest(uri, 0, 20_000_000)
+    window.insert(uri, 0, 20_000_000, "x")
+    assert await window.suggest(uri, 0, 20_000_001)
+    assert all(len(asked["prompt"]) < 1100 for asked in engine.asked)
+
+
+async def test_secrets_and_ignored_files(window: Editor, engine: StandIn, tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    await window.until(lambda: True)
+    for name, why in ((".env", "secrets"), ("ignored.py", ".gitignore")):
+        (tmp_path / name).write_text("TOKEN = \n")
+        uri = window.open(tmp_path / name)
+        assert await window.suggest(uri, 0, 8) == []
+        assert why in window.reason
+        assert window.statuses[-1]["kind"] == "off"
+    assert engine.asked == []
+
+
+async def test_the_engine_refuses(window: Editor, engine: StandIn) -> None:
+    uri = window.open("untitled:a", "x = ")
+    await window.ready()
+    engine.error = "The prompt is too long by far."
+    assert await window.suggest(uri, 0, 4) == []
+    assert window.reason == "The prompt is too long by far."
+    engine.error = ""
+
+
+async def test_a_wrong_setting_leaves_the_others(engine: StandIn, tokenizer_folder: Callable[..., Path]) -> None:
+    options = {
+        "engineUrl": engine.url,
+        "tokenizer": str(tokenizer_folder("7b")),
+        "maxTokens": "many",
+        "layout": "diagonal",
+        "debounceMs": -5,
+        "nonsense": 1,
+        "enabled": None,
+    }
+    async with editor(options) as window:
+        await window.until(lambda: len(window.messages) == 4)
+        assert window.messages[0] == (
+            "Code Llama: `codellama.maxTokens` must be a whole number, not the text 'many'. It stays at 64."
+        )
+        assert "must be one of auto, psm, spm, not 'diagonal'" in window.messages[1]
+        assert "from 0 to 2000" in window.messages[2]
+        assert "no setting `codellama.nonsense`" in window.messages[3]
+        uri = window.open("untitled:a", "x = ")
+        await window.ready()
+        assert await window.suggest(uri, 0, 4)
+        assert engine.asked[0]["max_tokens"] == 64
+
+
+async def test_settings_change_while_it_runs(window: Editor, engine: StandIn) -> None:
+    uri = window.open("untitled:a", "x = ")
+    await window.ready()
+    change = types.DidChangeConfigurationParams({"codellama": {"enabled": False, "maxTokens": 7}})
+    window.client.workspace_did_change_configuration(change)
+    assert await window.suggest(uri, 0, 4) == []
+    assert "codellama.enabled" in window.reason
+    change = types.DidChangeConfigurationParams({"codellama": {"enabled": True}})
+    window.client.workspace_did_change_configuration(change)
+    assert await window.suggest(uri, 0, 4)
+    assert engine.asked[-1]["max_tokens"] == 7
+
+
+async def test_settings_by_asking(engine: StandIn, tokenizer_folder: Callable[..., Path]) -> None:
+    settings = {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b")), "disabledLanguages": ["markdown"]}
+    async with editor(configuration=settings) as window:
+        uri = window.open("untitled:a", "x = ")
+        await window.ready()
+        assert await window.suggest(uri, 0, 4)
+        uri = window.open("untitled:b", "x = ", language="markdown")
+        assert await window.suggest(uri, 0, 4) == []
+        assert "markdown" in window.reason
+
+
+async def failing(options: dict[str, Any], **env: str) -> str:
+    """The one sentence that a model that cannot be reached ends in; the server answers on."""
+    async with editor(options, env=env) as window:
+        uri = window.open("untitled:a", "x = ")
+        await window.until(lambda: window.statuses and window.statuses[-1]["kind"] == "failed", 60)
+        assert await window.suggest(uri, 0, 4) == []
+        assert window.reason == window.statuses[-1]["message"]
+        assert len(window.messages) == 1
+        return str(window.messages[0])
+
+
+async def test_no_server_at_the_url() -> None:
+    assert "No engine answers at http://127.0.0.1:9" in await failing({"engineUrl": "http://127.0.0.1:9"})
+
+
+async def test_a_hub_model_without_a_network() -> None:
+    said = await failing(
+        {"model": "codellama/CodeLlama-7b-hf"}, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_CACHE="/nowhere"
+    )
+    assert "codellama/CodeLlama-7b-hf" in said
+
+
+async def test_a_checkpoint_with_a_shard_missing(tmp_path: Path) -> None:
+    import checkpoints
+
+    folder = checkpoints.random_checkpoint(tmp_path / "model", "llama2", layers=1, hidden=64)
+    sorted(folder.glob("*.safetensors"))[1].unlink()
+    said = await failing({"model": str(folder)})
+    assert "model-00002-of-" in said
+
+
+async def test_malformed_messages() -> None:
+    command = [sys.executable, "-m", "lsp_server"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output = process.stdout
+
+    def send(body: bytes) -> None:
+        process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))  # type: ignore[union-attr]
+
+    async def answer() -> Any:
+        while True:
+            header = await asyncio.wait_for(output.readline(), 20)
+            length = int(header.split(b":")[1])
+            while (await output.readline()).strip():
+                pass
+            message = json.loads(await output.readexactly(length))
+            if "id" in message:
+                return message
+
+    def request(number: int, method: str, params: Any) -> None:
+        send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode())
+
+    request(1, "initialize", {"processId": None, "rootUri": None, "capabilities": {}})
+    assert (await answer())["result"]["serverInfo"]["name"] == "codellama-ls"
+    send(b"{this is no json: my secret text")
+    send(b'{"jsonrpc": "2.0", "id": 2, "method": "textDocument/inlineCompletion", "params": {"x": "my secret text"}}')
+    send(b'{"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": "my secret text"}}')
+    send(b"[]")
+    send(b'"text"')
+    request(3, "no/such/method", {})
+    request(4, "workspace/executeCommand", {"command": "no.such.command"})
+    process.stdin.write(b"Nonsense: header\r\n\r\n")
+    request(5, "shutdown", None)
+    answers = {}
+    while 5 not in answers:
+        message = await answer()
+        answers[message["id"]] = message
+    assert answers[3]["error"]["code"] == -32601
+    assert "no.such.command" in answers[4]["error"]["message"]
+    assert "result" in answers[5]
+    send(b'{"jsonrpc": "2.0", "method": "exit"}')
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    said = (await process.stderr.read()).decode()
+    assert "my secret text" not in said
+    assert "Traceback" not in said
