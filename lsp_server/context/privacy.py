@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pathspec
+if TYPE_CHECKING:
+    import pathspec
 
 # Names that hold keys, passwords or tokens. The same in every project; matched like lines of a .gitignore.
 SECRET_FILES = (
@@ -24,8 +26,6 @@ SECRET_FILES = (
 # A project can name further files here, in the syntax of .gitignore.
 IGNORE_FILES = (".gitignore", ".codellamaignore")
 
-_SECRETS = pathspec.GitIgnoreSpec.from_lines(SECRET_FILES)
-
 
 def why_hidden(path: Path | None, roots: tuple[Path, ...] = ()) -> str:
     """Why the model must not see the file, as one sentence; empty where it may.
@@ -35,7 +35,7 @@ def why_hidden(path: Path | None, roots: tuple[Path, ...] = ()) -> str:
     """
     if path is None:
         return ""
-    if _SECRETS.match_file(path.as_posix().lstrip("/")):
+    if _secrets().match_file(path.as_posix().lstrip("/")):
         return f"{path.name} looks like a file of secrets; such files are never shown to the model."
     root = next((root for root in roots if path.is_relative_to(root)), None)
     if root is None:
@@ -59,11 +59,20 @@ def _stamp(path: Path) -> int:
         return 0
 
 
+@functools.cache
+def _secrets() -> pathspec.GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(SECRET_FILES)
+
+
 @functools.lru_cache(maxsize=256)
 def _spec(path: Path, stamp: int) -> pathspec.GitIgnoreSpec | None:
+    from pathspec import GitIgnoreSpec
+
     if not stamp:
         return None
     try:
-        return pathspec.GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
     except OSError:
         return None

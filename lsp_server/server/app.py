@@ -16,7 +16,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from lsp_server import __version__
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import ModelAccess
-from lsp_server.server import chat, completion, configuration, inline_completion, status
+from lsp_server.server import announced, completion, configuration, inline_completion, status
 from lsp_server.server.buffers import Buffers
 from lsp_server.settings import Settings
 
@@ -29,7 +29,7 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.INITIALIZE)
     def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
         result = yield from super().lsp_initialize(params)
-        result.capabilities.experimental = {**chat.capabilities(), status.METHOD: {}}
+        result.capabilities.experimental = announced.experimental()
         return result
 
 
@@ -119,7 +119,6 @@ def create() -> CodeLlamaServer:
     configuration.register(server)
     inline_completion.register(server)
     status.register(server)
-    chat.register(server)
     return server
 
 

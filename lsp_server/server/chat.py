@@ -35,21 +35,15 @@ from lsp_server.chat.chats import Chats, Environment, Unanswered, Wrong, state_o
 from lsp_server.chat.fields import Fields
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
 from lsp_server.chat.turns import Attachment, Turn
+from lsp_server.server.announced import CHAT, CHAT_METHODS
 
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
 
 log = logging.getLogger(__name__)
 
-PREFIX = "codellama/chat/"
-METHODS = ("send", "stop", "preview", "list", "get", "rename", "delete", "export", "commands")
 # LSP's RequestFailed: all was right with the request, but it could not be done.
 REQUEST_FAILED = -32803
-
-
-def capabilities() -> dict[str, Any]:
-    """What the server's capabilities say of this under `experimental`."""
-    return {"codellama/chat": {"methods": [PREFIX + name for name in METHODS]}}
 
 
 def register(
@@ -69,7 +63,7 @@ def register(
     chats = Chats(store or Store(), around, instructions)
 
     def feature(name: str, handle: Callable[[Fields], Awaitable[Any]]) -> None:
-        @server.feature(PREFIX + name)
+        @server.feature(CHAT + name)
         @functools.wraps(handle)
         async def handler(params: Any) -> Any:
             try:
@@ -154,7 +148,7 @@ def register(
         return [{"name": name, "instruction": text} for name, text in chats.instructions.items()]
 
     handlers = (send, stop, preview, list_, get, rename, delete, export_, commands)
-    for name, handle in zip(METHODS, handlers, strict=True):
+    for name, handle in zip(CHAT_METHODS, handlers, strict=True):
         feature(name, handle)
     return chats
 

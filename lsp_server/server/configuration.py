@@ -22,6 +22,10 @@ def at_start(server: CodeLlamaServer, options: Any) -> None:
 def register(server: CodeLlamaServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:
+        # Not needed for the answer to `initialize`, which the editor waits for.
+        from lsp_server.server import chat
+
+        chat.register(server)
         await _ask(server)
         server.configured = True
         if server.wanted:

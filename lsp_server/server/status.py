@@ -15,11 +15,10 @@ from lsprotocol import types
 
 from lsp_server.model import local
 from lsp_server.model.access import ModelState
+from lsp_server.server.announced import STATUS
 
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
-
-METHOD = "codellama/status"
 
 
 class Status:
@@ -70,7 +69,7 @@ class Status:
         told = {**self._told, **changes}
         if told != self._told:
             self._told = told
-            self._server.protocol.notify(METHOD, told)
+            self._server.protocol.notify(STATUS, told)
 
     async def _show_progress(self) -> None:
         """Show loading as the editor's own progress, from the beginning to the end of it."""

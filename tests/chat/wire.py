@@ -18,32 +18,6 @@ from lsp_server.codellama import CodeLlamaTokenizer
 
 from .conftest import common
 
-# The server as it is, with chat added where it is not part of it yet.
-SERVER = """
-from lsp_server.server import app, chat
-
-plain = app.create
-
-def create():
-    server = plain()
-    features = server.protocol.fm
-    if "codellama/chat/send" in features.features:
-        return server
-    chat.register(server)
-    builtin = features.builtin_features["initialize"]
-
-    def initialize(params):
-        result = yield from builtin(params)
-        result.capabilities.experimental = chat.capabilities()
-        return result
-
-    features.builtin_features["initialize"] = initialize
-    return server
-
-app.create = create
-app.main()
-"""
-
 
 class Engine:
     """Answers `/v1/completions` with `answer`, token by token, and remembers the prompts."""
@@ -178,7 +152,7 @@ async def editor(data: Path, root: Path, **settings: Any) -> AsyncIterator[Edito
     """An editor with the folder `root` open; conversations are kept in `data`."""
     environment = {**os.environ, "CODELLAMA_LS_DATA": str(data), "PYTHONPATH": os.getcwd()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SERVER),
+        *(sys.executable, "-m", "lsp_server"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=open(data.parent / "stderr", "ab"),  # noqa: ASYNC230, SIM115

@@ -1,0 +1,43 @@
+# What the README and CI call. Every target sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint test-python test-neovim test-vscode bench clean
+
+demo: $(VENV)/engine.stamp
+	$(BIN)/codellama-ls demo
+
+test: lint test-python test-neovim test-vscode
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-python: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest --ignore tests/editors
+
+test-neovim: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest tests/editors --ignore tests/editors/vscode
+
+test-vscode: $(VENV)/dev.stamp
+	bash editors/vscode/ci.sh
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.start
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/engine.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[engine]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[engine,dev]'
+	touch $@ $(VENV)/engine.stamp
