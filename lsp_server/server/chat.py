@@ -76,7 +76,7 @@ def register(
             except (StoreError, Conflict) as error:
                 raise JsonRpcException(str(error), REQUEST_FAILED) from None
             except Exception as error:
-                log.error("%s%s failed: %s", PREFIX, name, type(error).__name__)
+                log.error("%s%s failed: %s", CHAT, name, type(error).__name__)
                 raise JsonRpcInternalError(f"Chat failed ({type(error).__name__}); the log may say more.") from None
             finally:
                 if chats.store.problem:
