@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-STARTER = "starter"
 INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"
 
@@ -22,8 +21,6 @@ SINGLE_NAME = "model.safetensors"
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 DTYPE_BYTES |= {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 class CheckpointProblem(Exception):
@@ -84,37 +81,6 @@ class Checkpoint:
     @property
     def largest_shard_bytes(self) -> int:
         return max(shard.bytes for shard in self.shards)
-
-
-def resolve(model: str, report: Report) -> Path:
-    """The checkpoint folder of `model`: "starter", a folder (also `~/...`), or a hub id "org/name".
-
-    The starter and a hub model are fetched first where they are not here yet, which `report` follows.
-    A folder is returned as it is; `validate` checks it. Raises CheckpointProblem.
-    """
-    model = model.strip()
-    if model == STARTER:
-        from lsp_server.engine import starter
-
-        return starter.ensure(report)
-    try:
-        folder = Path(model).expanduser()
-    except RuntimeError:  # `~name` of an unknown user
-        folder = Path(model)
-    if folder.is_dir() and model:
-        return folder.resolve()
-    if folder.is_file():
-        raise CheckpointProblem(f"{folder} is a file; give the folder that holds the checkpoint's files.")
-    if _HUB_ID.fullmatch(model):
-        from lsp_server.engine import hub
-
-        return hub.download(model, report)
-    if any(separator in model for separator in ("/", "\\")) or model.startswith(("~", ".")):
-        raise CheckpointProblem(f"There is no folder {model}; give an existing checkpoint folder or a hub id.")
-    raise CheckpointProblem(
-        f'"{model}" is not a model: give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, '
-        f'or "{STARTER}".'
-    )
 
 
 def validate(folder: Path) -> Checkpoint:

@@ -142,14 +142,15 @@ async def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
 
 def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event) -> None:
     """Bring the model from its name to a scheduler; runs in a thread of its own and reports through `state`."""
-    from lsp_server.engine.checkpoint import CheckpointProblem, resolve, validate
+    from lsp_server.engine.checkpoint import CheckpointProblem, validate
+    from lsp_server.engine.naming import checkpoint_folder
 
     def report(progress: Progress) -> None:
         state.progress = progress.done
         state.message = progress.message
 
     try:
-        folder = resolve(options.model, report)
+        folder = checkpoint_folder(options.model, report)
         checkpoint = validate(folder)
         from lsp_server.codellama import CodeLlamaTokenizer
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lsp_server.engine import checkpoint
+from lsp_server.engine import checkpoint, naming
 from lsp_server.engine.checkpoint import CheckpointProblem, validate
 
 CONFIG = {
@@ -185,13 +185,13 @@ def test_an_empty_folder(tmp_path):
     assert "neither" in problem(tmp_path)
 
 
-def test_resolve(folder, monkeypatch):
-    assert checkpoint.resolve(str(folder), print) == folder.resolve()
+def test_checkpoint_folder(folder, monkeypatch):
+    assert naming.checkpoint_folder(str(folder), print) == folder.resolve()
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert checkpoint.resolve(f"~/{folder.name}", print) == folder.resolve()
+    assert naming.checkpoint_folder(f"~/{folder.name}", print) == folder.resolve()
     asked = []
     monkeypatch.setattr("lsp_server.engine.hub.download", lambda model, report: asked.append(model) or folder)
-    assert checkpoint.resolve("org/name", print) == folder
+    assert naming.checkpoint_folder("org/name", print) == folder
     assert asked == ["org/name"]
 
 
@@ -199,21 +199,21 @@ def test_resolve(folder, monkeypatch):
 def test_what_is_no_model(model, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     if model == "..":
-        assert checkpoint.resolve(model, print) == tmp_path.parent
+        assert naming.checkpoint_folder(model, print) == tmp_path.parent
         return
     with pytest.raises(CheckpointProblem) as caught:
-        checkpoint.resolve(model, print)
+        naming.checkpoint_folder(model, print)
     assert "hub id" in str(caught.value)
 
 
 def test_a_file_is_not_a_checkpoint(folder):
     with pytest.raises(CheckpointProblem, match="is a file"):
-        checkpoint.resolve(str(folder / "config.json"), print)
+        naming.checkpoint_folder(str(folder / "config.json"), print)
 
 
 def test_nothing_here_needs_torch():
     code = (
-        "import sys; from lsp_server.engine import checkpoint, hub, devices, starter;"
+        "import sys; from lsp_server.engine import checkpoint, naming, hub, devices, starter;"
         "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

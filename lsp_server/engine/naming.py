@@ -1,0 +1,40 @@
+"""From the name of a model to its checkpoint folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lsp_server.engine import hub, starter
+from lsp_server.engine.checkpoint import CheckpointProblem, Report
+
+STARTER = "starter"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def checkpoint_folder(model: str, report: Report) -> Path:
+    """The checkpoint folder of `model`: "starter", a folder (also `~/...`), or a hub id "org/name".
+
+    The starter and a hub model are fetched first where they are not here yet, which `report` follows.
+    A folder is returned as it is; `validate` checks it. Raises CheckpointProblem.
+    """
+    model = model.strip()
+    if model == STARTER:
+        return starter.ensure(report)
+    try:
+        folder = Path(model).expanduser()
+    except RuntimeError:  # `~name` of an unknown user
+        folder = Path(model)
+    if folder.is_dir() and model:
+        return folder.resolve()
+    if folder.is_file():
+        raise CheckpointProblem(f"{folder} is a file; give the folder that holds the checkpoint's files.")
+    if _HUB_ID.fullmatch(model):
+        return hub.download(model, report)
+    if any(separator in model for separator in ("/", "\\")) or model.startswith(("~", ".")):
+        raise CheckpointProblem(f"There is no folder {model}; give an existing checkpoint folder or a hub id.")
+    raise CheckpointProblem(
+        f'"{model}" is not a model: give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, '
+        f'or "{STARTER}".'
+    )
