@@ -102,7 +102,7 @@ def _model(model: str) -> Check:
     if model == "starter":
         made = (places.cache_folder() / "starter").exists()
         return Check(
-            "model", True, "starter, ready to load" if made else "starter, will be fetched (110 MB) when needed"
+            "model", True, "starter, ready to load" if made else "starter, will be fetched (93 MB) when needed"
         )
     folder = Path(model).expanduser()
     if folder.is_dir():

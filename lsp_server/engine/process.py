@@ -147,7 +147,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
 
     def report(progress: Progress) -> None:
         state.progress = progress.done
-        state.message = progress.message
+        state.message = f"{progress.stage.capitalize()} {progress.message}"
 
     try:
         folder = checkpoint_folder(options.model, report)
