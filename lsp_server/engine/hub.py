@@ -95,7 +95,7 @@ def _waiting_for(lock: filelock.BaseFileLock, model: str, report: Report) -> Ite
             lock.acquire(timeout=1)
             break
         except filelock.Timeout:
-            report(Progress("waiting", 0.0, f"another process is downloading {model}"))
+            report(Progress("waiting", 0.0, f"for another process that downloads {model}"))
     try:
         yield
     finally:

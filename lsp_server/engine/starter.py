@@ -100,7 +100,7 @@ class _locked:
                 self._lock.acquire(timeout=1)
                 return
             except filelock.Timeout:
-                self._report(Progress("waiting", 0.0, "another process is preparing the starter model"))
+                self._report(Progress("waiting", 0.0, "for another process that prepares the starter model"))
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
@@ -129,7 +129,7 @@ def _make(place: Path, final: Path, report: Report) -> None:
         if final.exists():  # damaged: moved aside so that the new one appears in one step
             final.replace(work / "damaged")
         made.replace(final)
-        report(Progress("converting", 1.0, "the starter model is ready"))
+        report(Progress("converting", 1.0, "the starter model's weights"))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
