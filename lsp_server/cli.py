@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     made = command("prompt", "commands.ask:prompt", "Print exactly what the model would see at a place in a file.")
     made.add_argument("place", metavar="FILE:LINE:COL")
     made.add_argument("--json", action="store_true", help="as text and token ids")
+    made.add_argument("--action", metavar="ID", help="that of a code action, e.g. document, tests, fix, commit")
+    made.add_argument("--target", default="", metavar="LANGUAGE", help="with --action translate")
+    made.add_argument("--message", default="", help="with --action fix: what is reported there")
 
     made = command("chat", "commands.chat:run", "Ask the model a question, or without one talk with it.")
     made.add_argument("question", nargs="?")

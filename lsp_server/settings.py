@@ -92,6 +92,11 @@ class Settings:
     system_prompt: str = _setting(
         "You are a helpful and honest code assistant.", "What chat tells the model about its role. Empty: nothing."
     )
+    actions: list[dict[str, Any]] = _setting(
+        [],
+        "Your own code actions: each with a `title` and an `instruction`, and if need be `appliesTo` (a list of "
+        "`function`, `class`, `selection`), `languages` (a list of language ids) and `result` (`edit` or `answer`).",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "How much is logged. The text of your buffers never is."
     )
@@ -144,8 +149,10 @@ def _checked(key: str, value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:
             raise SettingsError(f"`{SECTION}.{key}` must be one of {', '.join(allowed)}, not {value!r}.")
         return value
     if origin is list:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise SettingsError(f"`{SECTION}.{key}` must be a list of texts, not {_kind(value)}.")
+        of_texts = typing.get_args(hint) == (str,)
+        if not isinstance(value, list) or not all(isinstance(item, str if of_texts else Mapping) for item in value):
+            kind = "texts" if of_texts else "objects"
+            raise SettingsError(f"`{SECTION}.{key}` must be a list of {kind}, not {_kind(value)}.")
         return value
     wanted: type | types.UnionType = (int, float) if hint is float else hint  # type: ignore[assignment]
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):

@@ -12,11 +12,14 @@ from typing import Any
 from rich.console import Console
 
 from lsp_server import settings as settings_module
+from lsp_server.actions import prompts as action_prompts
+from lsp_server.actions.preview import preview
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
 from lsp_server.completion import prompt as prompts
 from lsp_server.completion.suggest import Suggestion, suggest
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.languages import language
 from lsp_server.context.privacy import why_hidden
 from lsp_server.model import local
 from lsp_server.model.access import ModelAccess, ModelState
@@ -53,7 +56,14 @@ def prompt(options: argparse.Namespace) -> int:
         _checkpoint(settings), infilling=settings.infilling, chat_format=settings.chat_format
     )
     length = settings.context_length or tokenizer.abilities.context_length
-    made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length)
+    made: prompts.Prompt | action_prompts.Prompt
+    if options.action:
+        root = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
+        given = {"target": options.target, "message": options.message, "layout": settings.layout}
+        where = (buffer, line - 1, column - 1)
+        made = asyncio.run(preview(options.action, *where, tokenizer, length, file=path.resolve(), root=root, **given))
+    else:
+        made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length)
     if options.json:
         text = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids), "stopIds": list(made.stop_ids)}
         print(json.dumps(text, indent=None, ensure_ascii=False))
@@ -123,7 +133,7 @@ def read_text(path: Path) -> str:
 
 def read(path: Path, line: int, column: int) -> Buffer:
     """The file as a buffer in which there is that place. Raises Failed, OSError."""
-    buffer = Buffer(path.resolve().as_uri(), read_text(path), language_id=path.suffix[1:])
+    buffer = Buffer(path.resolve().as_uri(), read_text(path), language_id=language("", str(path)).id)
     if line > len(buffer.lines):
         raise Failed(f"{path} has {len(buffer.lines)} lines; there is no line {line}.")
     length = len(buffer.lines[line - 1].rstrip("\r\n"))

@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lsp_server.actions.wording import SLASH_COMMANDS
 from lsp_server.chat import export
 from lsp_server.chat.asking import Ask, Wrong
 from lsp_server.chat.attachments import Refused, Request, Workspace, attached, uri_of
@@ -46,9 +47,9 @@ class Talk:
     listed: tuple[str, ...] = ()
 
 
-def run(options: argparse.Namespace, instructions: Mapping[str, str] | None = None) -> int:
+def run(options: argparse.Namespace, instructions: Mapping[str, str] = SLASH_COMMANDS) -> int:
     """Ask one question, or talk until the user ends it. `instructions`: what each slash command asks the model."""
-    return asyncio.run(_run(options, instructions or {}))
+    return asyncio.run(_run(options, instructions))
 
 
 async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> int:

@@ -1,19 +1,26 @@
-"""`demo`: the main job on a real file of this Python installation."""
+"""`demo`: the main job on real files of this Python installation: a completion, a code action, a chat answer."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import difflib
+import linecache
 import textwrap
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from lsp_server.actions.catalog import action_of
+from lsp_server.actions.edits import apply
+from lsp_server.actions.place import place_of, task_of
+from lsp_server.actions.run import run as run_action
 from lsp_server.chat.conversation import answer
 from lsp_server.commands.ask import reached, read, read_text, settings_of
 from lsp_server.completion.suggest import suggest
+from lsp_server.model.access import Reached
 from lsp_server.settings import Settings
 
 # A place in the standard library that every Python has; the rest of the line typed there is left to the model.
@@ -21,6 +28,10 @@ FILE = Path(textwrap.__file__)
 BEFORE = "def wrap(text, width=70, **kwargs):"
 TYPED = "    w = TextWrapper("
 LINES_ABOVE, LINES_BELOW = 6, 4
+
+# A function there, whose docstring is taken away and asked for again.
+UNDOCUMENTED = Path(linecache.__file__)
+FUNCTION = "def clearcache():"
 
 console = Console(highlight=False)
 
@@ -49,7 +60,8 @@ async def _run(settings: Settings) -> None:
         total = timing.get("totalMs", 0.0)
         said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {total:.0f} ms"
         console.print(Text(suggestion.reason or said, style="italic"))
-        console.rule("[bold]Chat[/] about it", align="left")
+        await _act(model)
+        console.rule(f"[bold]Chat[/] about {FILE.name}", align="left")
         function = "\n".join(lines[lines.index(BEFORE) : row + 2])
         question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
         console.print(Text("What does the function `wrap` do?", style="bold"))
@@ -61,3 +73,25 @@ async def _run(settings: Settings) -> None:
         console.print()
         console.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
         console.print(Text(f"By {model.model} on {model.device}.", style="dim"))
+
+
+async def _act(model: Reached) -> None:
+    """Show what the code action `document` makes of a function, as a diff."""
+    lines = read_text(UNDOCUMENTED).splitlines()
+    row = lines.index(FUNCTION)
+    buffer = read(UNDOCUMENTED, row + 1, 1)
+    del buffer.lines[row + 1]
+    place = place_of(buffer, (row, 4), (row, 4), [], path=UNDOCUMENTED.name)
+    action = action_of("document")
+    assert action is not None
+    task = task_of(action, buffer, place, None, path=UNDOCUMENTED.name)
+    assert task is not None
+    console.rule(f"[bold]Code action[/] Document clearcache, in {UNDOCUMENTED.name}", align="left")
+    outcome = await run_action(model, task)
+    before = buffer.source.splitlines()
+    after = apply(buffer.lines, outcome.edits).splitlines()
+    for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[3:]:
+        style = {"+": "green", "-": "red"}.get(line[0], "dim")
+        console.print(Text(line, style=style))
+    if outcome.problem:
+        console.print(Text(f"An editor would show this and not apply it: {outcome.problem}", style="italic"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 STATUS = "codellama/status"
+ACTION = "codellama.action"
 CHAT = "codellama/chat/"
 CHAT_METHODS = ("send", "stop", "preview", "list", "get", "rename", "delete", "export", "commands")
 

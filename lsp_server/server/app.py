@@ -16,7 +16,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from lsp_server import __version__
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import ModelAccess
-from lsp_server.server import announced, completion, configuration, inline_completion, status
+from lsp_server.server import announced, code_action, completion, configuration, inline_completion, status
 from lsp_server.server.buffers import Buffers
 from lsp_server.settings import Settings
 
@@ -118,6 +118,7 @@ def create() -> CodeLlamaServer:
 
     configuration.register(server)
     inline_completion.register(server)
+    code_action.register(server)
     status.register(server)
     return server
 

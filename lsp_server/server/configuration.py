@@ -23,13 +23,15 @@ def register(server: CodeLlamaServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:
         # Not needed for the answer to `initialize`, which the editor waits for.
-        from lsp_server.server import chat
+        from lsp_server.actions.wording import SLASH_COMMANDS
+        from lsp_server.server import chat, choices  # noqa: F401  (loaded here, not at the first menu)
 
-        chat.register(server)
+        chat.register(server, SLASH_COMMANDS)
         await _ask(server)
         server.configured = True
         if server.wanted:
             server.want_model()
+        _look_at_actions(server)
         server.status.tell_problems()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
@@ -39,7 +41,16 @@ def register(server: CodeLlamaServer) -> None:
             _take(server, sent)
         else:
             await _ask(server)
+        _look_at_actions(server)
         server.status.tell_problems()
+
+
+def _look_at_actions(server: CodeLlamaServer) -> None:
+    """Say which of the user's own actions cannot be used."""
+    if server.settings.actions:
+        from lsp_server.actions.catalog import own_actions
+
+        server.status.problems += own_actions(server.settings.actions)[1]
 
 
 async def _ask(server: CodeLlamaServer) -> None:

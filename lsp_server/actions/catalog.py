@@ -1,0 +1,226 @@
+"""The code actions: what each is called, where it applies, and what it asks of the model.
+
+`offers` is what a menu shows. It looks at what is known already and asks nobody, so that the menu is there at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from lsp_server.actions import project
+from lsp_server.actions.checks import Keep
+from lsp_server.codellama import Abilities
+from lsp_server.context.languages import language
+from lsp_server.context.syntax import Block
+
+Applies = Literal["function", "class", "selection", "stub", "comment", "diagnostic", "commit"]
+Result = Literal["edit", "tests", "answer", "message"]
+"""edit: the block is rewritten. tests: text is added to a test file. answer: a text to read. message: a commit's."""
+
+# `source` is for what concerns a whole file; VS Code leaves it out of the menu at the cursor.
+REWRITE, QUICKFIX, SOURCE = "refactor.rewrite", "quickfix", "source"
+CODE: tuple[Applies, ...] = ("function", "class", "selection")
+MOST_DIAGNOSTICS = 4
+# Languages in which types may be left out.
+TYPED = ("python", "typescript", "typescriptreact", "php")
+NAME_LENGTH, MESSAGE_LENGTH = 40, 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """One code action. `title` has `{it}` for what it works on, `{message}` for a diagnostic's.
+
+    `needs`: what the model must be able to; `either` is infilling where it can, else chat. `keep`: what an edit must
+    leave as it is (see `checks`). `languages`: () for all.
+    """
+
+    id: str
+    title: str
+    applies: tuple[Applies, ...]
+    result: Result = "edit"
+    kind: str = REWRITE
+    needs: Literal["chat", "either"] = "chat"
+    keep: Keep = "signature"
+    languages: tuple[str, ...] = ()
+    instruction: str = ""
+    """What the user wrote, for an action of their own."""
+
+
+# In the order of the menu.
+ACTIONS = (
+    Action("fix", "Fix: {message}", ("diagnostic",), kind=QUICKFIX),
+    Action("explain-diagnostic", "Explain: {message}", ("diagnostic",), "answer", kind=QUICKFIX),
+    Action("comment", "Do what this comment says", ("comment",)),
+    Action("implement", "Implement {it}", ("stub",), needs="either"),
+    Action("document", "Document {it}", CODE, keep="code"),
+    Action("tests", "Write tests for {it}", CODE, "tests", languages=tuple(sorted(project.LANGUAGES))),
+    Action("explain", "Explain {it}", CODE, "answer"),
+    Action("simplify", "Simplify {it}", CODE),
+    Action("types", "Add types to {it}", CODE, keep="names", languages=TYPED),
+    Action("optimize", "Optimize {it}", CODE),
+    Action("translate", "Translate {it} to another language", CODE, "answer"),
+    Action("commit", "Write the commit message", ("commit",), "message", kind=SOURCE),
+)  # fmt: skip
+COMMIT_LANGUAGES = ("git-commit", "gitcommit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnostic:
+    """What another server found. Rows are 0-based, both included."""
+
+    message: str
+    first_line: int
+    last_line: int
+    source: str = ""
+    code: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the menu is opened. `block`: the selection, or the definition at the cursor. `comment`: the rows of the
+    comment at the cursor. `stub`: the block is a function that has no body yet. `is_test`: the file holds tests."""
+
+    language_id: str
+    block: Block | None = None
+    stub: bool = False
+    comment: tuple[int, int] | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    is_test: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """An entry of the menu. `diagnostic` is the index of the one it is for. `disabled`: why it cannot be chosen."""
+
+    action: Action
+    title: str
+    diagnostic: int | None = None
+    disabled: str = ""
+
+
+def offers(
+    place: Place,
+    abilities: Abilities | None,
+    own: Sequence[Action] = (),
+    *,
+    only: Sequence[str] | None = None,
+    automatic: bool = False,
+    shows_disabled: bool = False,
+) -> list[Offer]:
+    """What the menu shows at `place`. `abilities` None: the model is not known yet, so nothing is held against it.
+
+    `only`: the kinds asked for, each with all below it. `automatic`: nobody asked, so only what mends a diagnostic.
+    What the model cannot do is there as disabled where the client `shows_disabled`, else it is not there.
+    """
+    found: list[Offer] = []
+    for action in (*ACTIONS, *own):
+        if not _wanted(action.kind, only) or (automatic and action.kind != QUICKFIX):
+            continue
+        if not _applies(action, place):
+            continue
+        disabled = why_not(action, abilities)
+        if disabled and (automatic or not shows_disabled):
+            continue
+        if "diagnostic" in action.applies:
+            seen = list(enumerate(place.diagnostics))[:MOST_DIAGNOSTICS]
+            found += [
+                Offer(action, title_of(action, place, each), number, disabled) for number, each in seen if each.message
+            ]
+        else:
+            found.append(Offer(action, title_of(action, place), disabled=disabled))
+    return found
+
+
+def why_not(action: Action, abilities: Abilities | None) -> str:
+    """Why the model cannot do this, as one sentence; "" where it can."""
+    if abilities is None or abilities.chat or (action.needs == "either" and abilities.infilling):
+        return ""
+    return abilities.chat_reason
+
+
+def title_of(action: Action, place: Place, diagnostic: Diagnostic | None = None) -> str:
+    """The title: short, and what will happen."""
+    block = place.block
+    it = f"`{_short(block.name, NAME_LENGTH)}`" if block is not None and block.name else "the selection"
+    message = _short(" ".join(diagnostic.message.split()), MESSAGE_LENGTH) if diagnostic else ""
+    return action.title.replace("{it}", it).replace("{message}", message)
+
+
+def action_of(id: str, own: Sequence[Action] = ()) -> Action | None:
+    """The action with this id, or None."""
+    return next((action for action in (*ACTIONS, *own) if action.id == id), None)
+
+
+def own_actions(values: Sequence[Mapping[str, Any]]) -> tuple[list[Action], list[str]]:
+    """The user's own actions from the setting `actions`, and one sentence for each that cannot be used.
+
+    Each has a `title` and an `instruction`; `appliesTo` (function, class, selection; default all three), `languages`
+    (default all) and `result` (edit, the default, or answer) may be given.
+    """
+    actions: list[Action] = []
+    problems: list[str] = []
+    for number, value in enumerate(values, 1):
+        problem = _problem(value)
+        if problem:
+            problems.append(f"`codellama.actions`: entry {number} {problem}; it is left out.")
+            continue
+        title, instruction = value["title"].strip(), value["instruction"].strip()
+        actions.append(
+            Action(
+                f"own:{title}",
+                title,
+                tuple(value.get("appliesTo") or CODE),
+                value.get("result") or "edit",
+                keep="nothing",
+                languages=tuple(value.get("languages") or ()),
+                instruction=instruction,
+            )
+        )
+    return actions, problems
+
+
+def _problem(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "is not an object"
+    for key in ("title", "instruction"):
+        if not isinstance(value.get(key), str) or not value[key].strip():
+            return f"needs a text as its `{key}`"
+    for key in ("appliesTo", "languages"):
+        given = value.get(key) or []
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            return f"needs a list of texts as its `{key}`"
+    if wrong := [each for each in value.get("appliesTo") or [] if each not in CODE]:
+        return f"has {wrong[0]!r} in `appliesTo`, which may have {', '.join(CODE)}"
+    if value.get("result") not in (None, "", "edit", "answer"):
+        return "has a `result` other than edit and answer"
+    return ""
+
+
+def _wanted(kind: str, only: Sequence[str] | None) -> bool:
+    """Whether a kind is among those asked for: `refactor` asks for `refactor.rewrite` too."""
+    return not only or any(not each or kind == each or kind.startswith(f"{each}.") for each in only)
+
+
+def _applies(action: Action, place: Place) -> bool:
+    if "commit" in action.applies:
+        return place.language_id in COMMIT_LANGUAGES
+    if place.language_id in COMMIT_LANGUAGES:
+        return False
+    id = language(place.language_id).id
+    if action.languages and id not in action.languages and place.language_id not in action.languages:
+        return False
+    if action.id == "tests" and place.is_test:
+        return False
+    if "comment" in action.applies:
+        return place.comment is not None
+    if "diagnostic" in action.applies:
+        return bool(place.diagnostics)
+    if "stub" in action.applies:
+        return place.stub
+    return place.block is not None and place.block.kind in action.applies
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

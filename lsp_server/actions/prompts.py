@@ -1,0 +1,109 @@
+"""What the model is asked for each action: a dialog, or an infilling prompt, that fits its context.
+
+The words of a dialog are those of `wording`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from lsp_server.actions import commit
+from lsp_server.actions.place import Task, body_rows
+from lsp_server.actions.wording import Context, context_of, messages
+from lsp_server.context import window
+
+if TYPE_CHECKING:
+    from lsp_server.codellama import CodeLlamaTokenizer
+
+ANSWER_TOKENS = 1024
+LEAST_ANSWER_TOKENS = 192
+SLACK_TOKENS = 16
+INFILL_TOKENS = 1024
+COMMIT_TOKENS, COMMIT_DIFF_TOKENS = 256, 6000
+
+
+class TooLong(ValueError):
+    """The code and an answer to it do not fit the model's context; the message says so in one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """What the model is asked. `kind`: a dialog, or infilling with its layout. `left_out`: what did not fit, as one
+    sentence."""
+
+    kind: Literal["chat", "psm", "spm"]
+    ids: list[int]
+    stop_ids: tuple[int, ...]
+    max_tokens: int
+    messages: tuple[dict[str, str], ...] = ()
+    left_out: str = ""
+
+
+def build(task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, *, layout: str = "auto") -> Prompt:
+    """The prompt of a task. Raises TooLong, and DialogError where the model has no chat format."""
+    if task.action.needs == "either" and tokenizer.abilities.infilling:
+        prompt = _infilling(task, tokenizer, context_length, layout)
+        if prompt is not None:
+            return prompt
+    size = len(tokenizer.encode(task.code))
+    least, most = _answer_tokens(task, size)
+    whole = context_of(task)
+    smaller = dataclasses.replace(whole, example="")
+    for context in (whole, smaller, dataclasses.replace(smaller, imports=""), Context()):
+        asked = messages(task, context)
+        ids = tokenizer.dialog_ids(asked)
+        if len(ids) + least + SLACK_TOKENS <= context_length:
+            break
+    else:
+        raise TooLong(
+            f"This code takes {len(ids)} tokens with the question, and its answer about {least}, but the model has "
+            f"room for {context_length}; select less of it."
+        )
+    return Prompt(
+        "chat",
+        ids,
+        tokenizer.dialog_stop_ids,
+        max(1, min(most, context_length - len(ids) - 1)),
+        tuple(asked),
+        "" if context == whole else "What stands around the code was left out, as it did not fit.",
+    )
+
+
+def _answer_tokens(task: Task, size: int) -> tuple[int, int]:
+    """(least, most) tokens of an answer about a block of `size` tokens. A rewritten block stays about as long."""
+    if task.action.result == "edit":
+        return max(LEAST_ANSWER_TOKENS, size + 64), 2 * size + ANSWER_TOKENS
+    if task.action.result == "tests" or task.action.id == "translate":
+        return max(LEAST_ANSWER_TOKENS, size), 2 * size + ANSWER_TOKENS
+    return LEAST_ANSWER_TOKENS, ANSWER_TOKENS
+
+
+def _infilling(task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, layout: str) -> Prompt | None:
+    """The prompt for a body by infilling; None where the body has no lines of its own."""
+    rows = body_rows(task)
+    if rows is None:
+        return None
+    first, after = rows
+    lines = [*task.lines[:first], *task.lines[after:]]
+    answer = min(INFILL_TOKENS, context_length // 2)
+    start = "".join(task.lines[task.block.first_line : first])
+    budget = context_length - answer - SLACK_TOKENS
+    if len(tokenizer.encode(start)) > budget:
+        raise TooLong(f"The head of this function takes more tokens than the {context_length} the model has room for.")
+    part = window.fit([*lines, ""], first, 0, budget, tokenizer, with_suffix=True)
+    if layout not in tokenizer.abilities.layouts:
+        # The text before the body ends with a whole line, where suffix first is the better order.
+        layout = "spm" if "spm" in tokenizer.abilities.layouts else "psm"
+    chosen: Literal["psm", "spm"] = "spm" if layout == "spm" else "psm"
+    ids = tokenizer.infill_ids(part.prefix, part.suffix, chosen)
+    return Prompt(chosen, ids, tokenizer.infill_stop_ids, answer)
+
+
+def commit_prompt(tokenizer: CodeLlamaTokenizer, context_length: int, change: commit.Staged) -> Prompt:
+    """The prompt for the message of a staged change, with as much of the change as fits. Raises DialogError."""
+    budget = max(256, context_length - COMMIT_TOKENS - SLACK_TOKENS)
+    asked = commit.messages(change, min(budget, COMMIT_DIFF_TOKENS), lambda text: len(tokenizer.encode_raw(text)))
+    ids = tokenizer.dialog_ids(asked)
+    room = max(1, min(COMMIT_TOKENS, context_length - len(ids) - 1))
+    return Prompt("chat", ids, tokenizer.dialog_stop_ids, room, tuple(asked))
