@@ -159,7 +159,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         state.message = "Starting torch"
         # Without this bitsandbytes compiles its CPU kernels at the first prompt: 16 s on two cores, for no gain later.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-        from lsp_server.engine import loading, plan
+        from lsp_server.engine import int8, loading, plan
         from lsp_server.engine.decoding import TransformersModel
         from lsp_server.engine.scheduler import Scheduler
 
@@ -169,6 +169,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         log.info("%s", made.describe())
         state.plan = made.describe()
         loaded = loading.load(checkpoint, made, report, stop)
+        int8.replace_linears(loaded.model)
         state.scheduler = Scheduler(
             TransformersModel(loaded.model),
             context_length=made.context_length,

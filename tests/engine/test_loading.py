@@ -9,12 +9,12 @@ from pathlib import Path
 
 import checkpoints
 import pytest
+import torch
 
 from lsp_server.engine import loading, plan
 from lsp_server.engine.checkpoint import validate
 from lsp_server.engine.devices import Device
 
-torch = pytest.importorskip("torch")
 MIB = 2**20
 SAYS = [29871, 822, 4822, 736, 263, 718, 289, 13]  # ids the model says in turn, whatever the prompt
 

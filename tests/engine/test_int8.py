@@ -1,0 +1,54 @@
+"""The 8-bit product on the CPU: against exact arithmetic, and against the unrounded weights of a real model."""
+
+from pathlib import Path
+
+import bitsandbytes
+import pytest
+import torch
+import transformers
+
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine import int8, loading, plan
+from lsp_server.engine.checkpoint import validate
+from lsp_server.engine.decoding import TransformersModel
+from lsp_server.engine.kv_cache import KeysValues
+
+
+@pytest.mark.parametrize("rows", [1, 3, int8.MOST_ROWS, int8.MOST_ROWS + 1])
+def test_a_product_worked_exactly(rows: int) -> None:
+    """Small whole numbers and scales that are powers of two: every step is exact, so the result must be."""
+    generator = torch.Generator().manual_seed(rows)
+    weight = torch.randint(-8, 8, (48, 64), generator=generator, dtype=torch.int8)
+    scale = torch.tensor([0.25, 0.5, 1.0, 2.0] * 12, dtype=torch.bfloat16)
+    bias = torch.arange(48, dtype=torch.bfloat16)
+    x = torch.zeros(rows, 64, dtype=torch.bfloat16)
+    x[:, ::16] = torch.randint(-2, 3, (rows, 4), generator=generator).to(torch.bfloat16)
+    expected = (x.double() @ weight.double().T) * scale.double() + bias.double()
+    assert torch.equal(int8.Int8Linear(weight, scale, bias)(x).double(), expected)
+    assert int8.Int8Linear(weight, scale, None)(x[None]).shape == (1, rows, 48)
+
+
+def test_nearer_to_the_unrounded_weights_than_the_stock_product(starter: Path) -> None:
+    text = (
+        "def fibonacci(n):\n    if n < 2:\n        return n\n    return fibonacci(n - 1) + fibonacci(n - 2)\n\n\ndef "
+    )
+    ids = CodeLlamaTokenizer.from_pretrained(starter).completion_ids(text)
+    with torch.inference_mode():
+        exact = transformers.AutoModelForCausalLM.from_pretrained(starter, dtype=torch.float32)
+        wanted = exact(torch.tensor([ids])).logits[0, -1]
+    checkpoint = validate(starter)
+    loaded = loading.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
+    model = TransformersModel(loaded.model)
+
+    def error(logits: torch.Tensor) -> float:
+        return 1 - float(torch.cosine_similarity(logits.double(), wanted.double(), dim=0))
+
+    stock = error(model.forward(ids, KeysValues()))
+    replaced = int8.replace_linears(loaded.model)
+    assert replaced == 7 * checkpoint.config["num_hidden_layers"]
+    assert not any(isinstance(module, bitsandbytes.nn.Linear8bitLt) for module in loaded.model.modules())
+    assert error(model.forward(ids, KeysValues())) < stock / 2
+    # ... and as near when the beginning is taken from kept keys and values.
+    kept = KeysValues()
+    model.forward(ids[:-1], kept)
+    assert error(model.forward(ids[-1:], kept)) < stock / 2
