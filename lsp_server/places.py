@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import platformdirs
@@ -33,7 +34,9 @@ def runtime_folder() -> Path:
 
     Raises PermissionError where the folder belongs to somebody else.
     """
-    folder = Path(os.environ.get("CODELLAMA_LS_RUNTIME") or platformdirs.user_runtime_path(NAME))
+    with warnings.catch_warnings():  # where there is no login session it takes a folder in /tmp, and says so
+        warnings.simplefilter("ignore")
+        folder = Path(os.environ.get("CODELLAMA_LS_RUNTIME") or platformdirs.user_runtime_path(NAME))
     if not hasattr(os, "getuid"):  # Windows: the folder lies in the user's own profile
         folder.mkdir(parents=True, exist_ok=True)
         return folder

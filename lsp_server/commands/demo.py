@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import calendar
 import contextlib
 import difflib
-import linecache
 import textwrap
 from pathlib import Path
 
@@ -29,9 +29,9 @@ BEFORE = "def wrap(text, width=70, **kwargs):"
 TYPED = "    w = TextWrapper("
 LINES_ABOVE, LINES_BELOW = 6, 4
 
-# A function there, whose docstring is taken away and asked for again.
-UNDOCUMENTED = Path(linecache.__file__)
-FUNCTION = "def clearcache():"
+# A function there, whose body is taken away and asked for again.
+STUB = Path(calendar.__file__)
+FUNCTION, BODY = "def isleap(year):", "    return year % 4"
 
 console = Console(highlight=False)
 
@@ -76,22 +76,21 @@ async def _run(settings: Settings) -> None:
 
 
 async def _act(model: Reached) -> None:
-    """Show what the code action `document` makes of a function, as a diff."""
-    lines = read_text(UNDOCUMENTED).splitlines()
+    """Show what the code action `implement` makes of a function without a body, as a diff."""
+    lines = read_text(STUB).splitlines()
     row = lines.index(FUNCTION)
-    buffer = read(UNDOCUMENTED, row + 1, 1)
-    del buffer.lines[row + 1]
-    place = place_of(buffer, (row, 4), (row, 4), [], path=UNDOCUMENTED.name)
-    action = action_of("document")
+    buffer = read(STUB, row + 1, 1)
+    body = next(index for index in range(row, len(lines)) if lines[index].startswith(BODY))
+    del buffer.lines[body]
+    place = place_of(buffer, (row, 4), (row, 4), [], path=STUB.name)
+    action = action_of("implement")
     assert action is not None
-    task = task_of(action, buffer, place, None, path=UNDOCUMENTED.name)
+    task = task_of(action, buffer, place, None, path=STUB.name)
     assert task is not None
-    console.rule(f"[bold]Code action[/] Document clearcache, in {UNDOCUMENTED.name}", align="left")
+    console.rule(f"[bold]Code action[/] Implement isleap, in {STUB.name}", align="left")
     outcome = await run_action(model, task)
-    before = buffer.source.splitlines()
-    after = apply(buffer.lines, outcome.edits).splitlines()
+    before, after = buffer.source.splitlines(), apply(buffer.lines, outcome.edits).splitlines()
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[3:]:
-        style = {"+": "green", "-": "red"}.get(line[0], "dim")
-        console.print(Text(line, style=style))
+        console.print(Text(line, style={"+": "green", "-": "red"}.get(line[0], "dim")))
     if outcome.problem:
         console.print(Text(f"An editor would show this and not apply it: {outcome.problem}", style="italic"))
