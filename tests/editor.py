@@ -82,9 +82,13 @@ class Editor:
 
     async def ready(self, seconds: float = 120.0) -> dict[str, Any]:
         """Wait until the model is ready; the status that says so. Fails with the reason if it cannot be."""
-        status = await self.until(
-            lambda: next((s for s in reversed(self.statuses[-1:]) if s["kind"] in ("ready", "failed")), None), seconds
-        )
+        about_model = ("starting", "loading", "ready", "failed")
+
+        def ended() -> dict[str, Any] | None:
+            last = next((status for status in reversed(self.statuses) if status["kind"] in about_model), None)
+            return last if last and last["kind"] in ("ready", "failed") else None
+
+        status = await self.until(ended, seconds)
         assert status["kind"] == "ready", status
         return status
 

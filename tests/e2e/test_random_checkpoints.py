@@ -35,7 +35,7 @@ def stepping(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "lsp_server", *words], capture_output=True, text=True, timeout=100)
+    return subprocess.run([sys.executable, "-m", "lsp_server", *words], capture_output=True, text=True, timeout=200)
 
 
 async def test_both_layouts_over_the_wire(infilling: Path, tmp_path: Path) -> None:
