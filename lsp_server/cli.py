@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--tokenizer", default="", help="with --engine-url: where the tokenizer is, if not --model"
             )
             made.add_argument("--infilling", default="auto", choices=("auto", "on", "off"))
+            formats = ("auto", "inst", "source-step", "template")
+            made.add_argument("--chat-format", default="auto", choices=formats)
             made.add_argument("--layout", default="auto", choices=("auto", "psm", "spm"))
         return made
 
@@ -72,9 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--multiline", default="auto", choices=("auto", "always", "never"))
 
     made = command("prompt", "commands.ask:prompt", "Print exactly what the model would see at a place in a file.")
-    made.add_argument("place", metavar="FILE:LINE:COL")
+    made.add_argument("place", metavar="FILE:LINE:COL", nargs="?")
     made.add_argument("--json", action="store_true", help="as text and token ids")
     made.add_argument("--action", metavar="ID", help="that of a code action, e.g. document, tests, fix, commit")
+    made.add_argument("--chat", metavar="QUESTION", help="that of a chat with this question, and no place")
+    made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", default=[], help="with --chat: attached to it")
     made.add_argument("--target", default="", metavar="LANGUAGE", help="with --action translate")
     made.add_argument("--message", default="", help="with --action fix: what is reported there")
 

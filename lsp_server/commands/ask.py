@@ -48,16 +48,22 @@ def complete(options: argparse.Namespace) -> int:
 
 
 def prompt(options: argparse.Namespace) -> int:
-    """Print what the model would see at a place in a file, without asking it."""
-    path, line, column = located(options.place)
+    """Print what the model would see, without asking it: at a place in a file, of an action there, or of a chat."""
     settings = settings_of(options)
-    buffer = read(path, line, column)
+    if options.chat is None:
+        path, line, column = located(options.place or "nothing")
+        buffer = read(path, line, column)
     tokenizer = CodeLlamaTokenizer.from_pretrained(
         _checkpoint(settings), infilling=settings.infilling, chat_format=settings.chat_format
     )
     length = settings.context_length or tokenizer.abilities.context_length
     made: prompts.Prompt | action_prompts.Prompt
-    if options.action:
+    if options.chat is not None:
+        from lsp_server.commands.chat import prompt_ids
+
+        ids = asyncio.run(prompt_ids(settings, tokenizer, length, options.chat, options.file))
+        made = action_prompts.Prompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
+    elif options.action:
         root = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
         given = {"target": options.target, "message": options.message, "layout": settings.layout}
         where = (buffer, line - 1, column - 1)
@@ -102,7 +108,7 @@ async def reached(settings: Settings) -> Any:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that a command's options stand for."""
-    names = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "layout", "multiline")
+    names = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "chat_format", "layout", "multiline")
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     if "place" in options and "max_tokens" in options:
         given["max_tokens"] = options.max_tokens

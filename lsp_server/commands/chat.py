@@ -9,7 +9,7 @@ import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,13 @@ from lsp_server.chat.asking import Ask, Wrong
 from lsp_server.chat.attachments import Refused, Request, Workspace, attached, uri_of
 from lsp_server.chat.chats import Chats, Environment, Reply, Unanswered
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
+from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
 from lsp_server.commands.ask import notes, settings_of
 from lsp_server.commands.rendering import Shown
 from lsp_server.model.access import ModelAccess, ModelState, Reached
+from lsp_server.model.client import ModelClient
+from lsp_server.settings import Settings
 
 HELP = """\
 A question, over several lines with \\ at their ends; @file, @file:10-20 and @function in it are attached.
@@ -50,6 +53,31 @@ class Talk:
 def run(options: argparse.Namespace, instructions: Mapping[str, str] = SLASH_COMMANDS) -> int:
     """Ask one question, or talk until the user ends it. `instructions`: what each slash command asks the model."""
     return asyncio.run(_run(options, instructions))
+
+
+async def prompt_ids(
+    settings: Settings,
+    tokenizer: CodeLlamaTokenizer,
+    context_length: int,
+    question: str,
+    files: Sequence[str],
+    instructions: Mapping[str, str] = SLASH_COMMANDS,
+) -> list[int]:
+    """What a model would see of a first question with these files attached. Raises Failed."""
+    workspace = Workspace((Path.cwd(),))
+
+    async def reach() -> Reached:
+        nobody = ModelClient("http://localhost")
+        return Reached(nobody, tokenizer, context_length, settings.model, "")
+
+    around = Environment(lambda: settings, lambda: workspace, reach, lambda client: None)
+    ask = Ask(question, attachments=tuple(located(workspace, place) for place in files))
+    try:
+        _, fitted, _ = await Chats(Store(), around, instructions).preview(ask)
+    except Wrong as error:
+        raise Failed(str(error)) from error
+    assert fitted is not None
+    return fitted.ids
 
 
 async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> int:
