@@ -27,6 +27,7 @@ test-vscode: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.menu
 
 clean:
 	rm -rf $(VENV)

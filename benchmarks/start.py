@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt
 from lsp_server.context.buffer import Buffer
@@ -28,7 +27,6 @@ from lsp_server.engine import starter
 from lsp_server.settings import Settings
 
 RUNS = 9
-RESULT = Path(__file__).parent / "results" / "start.json"
 
 
 def main() -> None:
@@ -53,17 +51,7 @@ def main() -> None:
             f"100 lines: {short:.1f} ms",
         ),
     ]
-    for row in targets:
-        print(
-            f"{'met   ' if row['met'] else 'missed'} {row['name']}: {row['measured']} ({row['target']}) {row['note']}"
-        )
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"machine": machine(), "targets": targets}, indent=2) + "\n")
-
-
-def target(name: str, wanted: str, measured: float, met: bool, note: str) -> dict[str, Any]:
-    """A row of the results."""
-    return {"name": name, "target": wanted, "measured": round(measured, 3), "met": met, "note": note}
+    keep("start", targets)
 
 
 def library_start() -> float:
@@ -109,18 +97,6 @@ def prompt_milliseconds(folder: Path, lines: int) -> float:
             prompt.build(buffer, row, column, Settings(), tokenizer, 8192)
             times.append(1000 * (time.perf_counter() - started))
     return statistics.quantiles(times, n=20)[-1]
-
-
-def machine() -> dict[str, Any]:
-    """What this was measured on."""
-    return {
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "processors": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
-        "python": platform.python_version(),
-        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
-    }
 
 
 if __name__ == "__main__":
