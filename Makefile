@@ -19,7 +19,10 @@ lint: $(VENV)/dev.stamp
 test-python: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --ignore tests/editors
 
+# Neovim comes with the Python packages, Emacs from Debian's.
 test-neovim: $(VENV)/dev.stamp
+	command -v emacs >/dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends \
+	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
 	$(BIN)/python -m pytest tests/editors --ignore tests/editors/vscode
 
 test-vscode: $(VENV)/dev.stamp

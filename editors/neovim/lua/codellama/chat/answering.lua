@@ -1,0 +1,169 @@
+---The answer that is being written: what comes of it, and what ends it.
+local notify = require('codellama.notify')
+local view = require('codellama.chat.view')
+
+local M = {}
+
+---Milliseconds between two additions to the screen while an answer comes.
+local REDRAW = 30
+
+---@class codellama.Asking
+---@field client vim.lsp.Client
+---@field token string
+---@field request? integer
+---@field pieces string[] What came and is not on the screen yet.
+---@field timer? uv.uv_timer_t
+
+---The conversation on the screen; nil for a new one.
+M.conversation = nil ---@type string?
+
+local asking ---@type codellama.Asking?
+local count = 0
+
+---@return boolean
+function M.is_running()
+  return asking ~= nil
+end
+
+---Put on the screen what has come.
+---@param now codellama.Asking
+local function flush(now)
+  if #now.pieces > 0 then
+    local text = table.concat(now.pieces)
+    now.pieces = {}
+    view.append(text)
+  end
+end
+
+---End the answer on the screen, with a note or without.
+---@param note? string
+local function finish(note)
+  local now = asking
+  if not now then
+    return
+  end
+  asking = nil
+  if now.timer then
+    now.timer:stop()
+    now.timer:close()
+  end
+  flush(now)
+  view.end_turn()
+  if note and note ~= '' then
+    view.append(('\n\n*%s*'):format(note))
+  end
+  view.bar('')
+end
+
+---A part of an answer.
+---@param params {token: string|integer, value: table}
+---@return boolean ours
+function M.on_progress(params)
+  if type(params.token) ~= 'string' or not vim.startswith(params.token, 'codellama-chat-') then
+    return false
+  end
+  local value = params.value
+  if asking and params.token == asking.token and type(value) == 'table' then
+    M.conversation = value.conversationId or M.conversation
+    if type(value.delta) == 'string' then
+      asking.pieces[#asking.pieces + 1] = value.delta
+    end
+    if type(value.leftOut) == 'table' and #value.leftOut > 0 then
+      notify.warn(table.concat(value.leftOut, ' '))
+    end
+  end
+  return true
+end
+
+---@param usage any
+---@return string
+local function cost(usage)
+  if type(usage) ~= 'table' then
+    return ''
+  end
+  local tokens, speed = usage.generatedTokens, usage.tokensPerSecond
+  if type(tokens) ~= 'number' or tokens == 0 then
+    return ''
+  end
+  return type(speed) == 'number' and ('%d tokens, %.0f a second'):format(tokens, speed) or ('%d tokens'):format(tokens)
+end
+
+local ENDINGS = { stopped = 'Stopped.', length = 'Cut off: the longest answer allowed was reached.' }
+
+---Send a question; the answer goes to the end of the conversation on the screen.
+---@param params table
+function M.begin(params)
+  local client = require('codellama.client').need()
+  if not client then
+    return
+  end
+  count = count + 1
+  local token = ('codellama-chat-%d-%d'):format(vim.uv.os_getpid(), count)
+  local now = { client = client, token = token, pieces = {} } ---@type codellama.Asking
+  asking = now
+  params.partialResultToken = token
+  params.conversationId = M.conversation
+  view.turn('Code Llama')
+  view.bar('answering …  <C-c> stops')
+  now.timer = assert(vim.uv.new_timer())
+  now.timer:start(REDRAW, REDRAW, vim.schedule_wrap(function()
+    if asking == now then
+      flush(now)
+    end
+  end))
+  local sent, id = client:request('codellama/chat/send', params, function(err, result)
+    if asking ~= now then
+      return -- given up meanwhile
+    end
+    if err then
+      local data = type(err.data) == 'table' and err.data or {}
+      M.conversation = data.conversationId or M.conversation
+      finish(err.message)
+    else
+      M.conversation = result.conversationId or M.conversation
+      finish(ENDINGS[result.finishReason] or cost(result.usage))
+    end
+  end)
+  if sent then
+    now.request = id
+  else
+    finish('The server is gone.')
+  end
+end
+
+---End the answer that is being written; what there is of it stays.
+---@return boolean stopped
+function M.stop()
+  local now = asking
+  if not now then
+    return false
+  end
+  if M.conversation then
+    now.client:request('codellama/chat/stop', { conversationId = M.conversation }, function() end)
+  end
+  if now.request then
+    now.client:cancel_request(now.request)
+  end
+  finish('Stopped.') -- a cancelled request never calls its handler
+  return true
+end
+
+---The server told how the model is doing: an answer waits while it is loaded.
+---@param status codellama.Status
+function M.told(status)
+  if asking and (status.kind == 'starting' or status.kind == 'loading') then
+    view.bar((status.message or 'The model is loading.') .. '  <C-c> stops')
+  elseif asking then
+    view.bar('answering …  <C-c> stops')
+  end
+end
+
+---A server ended: nothing more will come from it.
+---@param id integer client
+function M.gone(id)
+  if asking and asking.client.id == id then
+    finish('The server ended before the answer did; ask again.')
+  end
+end
+
+return M

@@ -1,0 +1,178 @@
+---:CodeLlama and its sub-commands.
+local notify = require('codellama.notify')
+
+local M = {}
+
+---@class codellama.Command
+---@field does fun(argument: string, range?: {first: integer, last: integer})
+---@field doc string
+---@field complete? fun(): string[]
+
+local MODELS = {
+  'starter',
+  'codellama/CodeLlama-7b-hf',
+  'codellama/CodeLlama-7b-Instruct-hf',
+  'codellama/CodeLlama-13b-hf',
+  'codellama/CodeLlama-13b-Instruct-hf',
+  'codellama/CodeLlama-34b-Instruct-hf',
+  'codellama/CodeLlama-70b-Instruct-hf',
+}
+
+---@param name string
+local function model(name)
+  local client = require('codellama.client').need()
+  if not client then
+    return
+  end
+  local settings = vim.tbl_get(client, 'settings', 'codellama') or {}
+  if name == '' then
+    local status = require('codellama.status').get() or {}
+    return notify.say(('the model is %s.'):format(status.model or settings.model or 'starter'))
+  end
+  for _, each in ipairs(vim.lsp.get_clients({ name = 'codellama' })) do
+    each.settings = vim.tbl_deep_extend('force', each.settings or {}, { codellama = { model = name } })
+    each:notify('workspace/didChangeConfiguration', { settings = each.settings })
+  end
+  vim.lsp.config('codellama', { settings = client.settings, init_options = client.settings.codellama })
+  notify.say(('changing to %s; :CodeLlama status says how it goes.'):format(name))
+end
+
+---@param argument string
+local function restart(argument)
+  local client = require('codellama.client').get(vim.api.nvim_get_current_buf())
+  if argument == 'server' or not client then
+    return require('codellama.restart').restart()
+  end
+  client:request('workspace/executeCommand', { command = 'codellama.restart' }, function(err)
+    if err then
+      notify.warn(err.message)
+    end
+  end)
+end
+
+local function open_log()
+  local path = vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
+  if vim.fn.filereadable(path) == 0 then
+    return notify.say('there is no log yet.')
+  end
+  vim.cmd.split({ args = { vim.fn.fnameescape(path) } })
+  vim.bo.modifiable = false
+  vim.cmd.normal({ args = { 'G' }, bang = true })
+end
+
+---@type table<string, codellama.Command>
+M.COMMANDS = {
+  chat = {
+    does = function(argument, range)
+      local chat = require('codellama.chat')
+      chat.open({ question = argument, first = range and range.first, last = range and range.last })
+    end,
+    doc = 'open the chat; with words, ask; with a range, about these lines',
+  },
+  stop = {
+    does = function()
+      local stopped = require('codellama.chat').stop()
+      local actions = require('codellama.actions').stop()
+      if not stopped and actions == 0 then
+        notify.say('nothing is running.')
+      end
+    end,
+    doc = 'stop the answer or the action that is being worked on',
+  },
+  history = {
+    does = function()
+      require('codellama.chat').history()
+    end,
+    doc = 'choose a conversation of before',
+  },
+  status = {
+    does = function()
+      notify.say(require('codellama.status').sentence())
+    end,
+    doc = 'how the model is doing, and why there was no suggestion',
+  },
+  model = {
+    does = model,
+    doc = 'show the model, or change it in this session',
+    complete = function()
+      return MODELS
+    end,
+  },
+  restart = {
+    does = restart,
+    doc = 'start the engine anew; with `server`, the language server',
+    complete = function()
+      return { 'server' }
+    end,
+  },
+  log = { does = open_log, doc = "open Neovim's log of language servers" },
+  toggle = {
+    does = function()
+      require('codellama.inline').enable(nil)
+    end,
+    doc = 'suggestions on or off, everywhere',
+  },
+  enable = {
+    does = function()
+      require('codellama.inline').enable(true, vim.api.nvim_get_current_buf())
+    end,
+    doc = 'suggestions on in this buffer',
+  },
+  disable = {
+    does = function()
+      require('codellama.inline').enable(false, vim.api.nvim_get_current_buf())
+    end,
+    doc = 'suggestions off in this buffer',
+  },
+  commit = {
+    does = function()
+      require('codellama.actions').commit()
+    end,
+    doc = 'write the commit message for what is staged',
+  },
+}
+
+for name in pairs(require('codellama.actions').IDS) do
+  M.COMMANDS[name] = {
+    does = function(_, range)
+      require('codellama.actions').run(name, range and range.first, range and range.last)
+    end,
+    doc = name .. ' what is at the cursor, or the lines of a range',
+  }
+end
+
+---@param command vim.api.keyset.create_user_command.command_args
+function M.run(command)
+  local name, argument = command.args:match('^%s*(%S*)%s*(.-)%s*$')
+  if name == '' then
+    name = 'status'
+  end
+  local found = M.COMMANDS[name]
+  if not found then
+    local names = vim.tbl_keys(M.COMMANDS)
+    table.sort(names)
+    return notify.warn(('there is no sub-command %s; there are %s.'):format(name, table.concat(names, ', ')))
+  end
+  found.does(argument, command.range > 0 and { first = command.line1, last = command.line2 } or nil)
+end
+
+---@param typed string
+---@param line string
+---@return string[]
+function M.complete(typed, line)
+  local before = line:sub(1, #line - #typed)
+  local name = before:match('CodeLlama!?%s+(%S+)%s')
+  local candidates ---@type string[]
+  if name then
+    local found = M.COMMANDS[name]
+    candidates = found and found.complete and found.complete() or {}
+  else
+    candidates = vim.tbl_keys(M.COMMANDS)
+    table.sort(candidates)
+  end
+  return vim.tbl_filter(function(candidate)
+    return vim.startswith(candidate, typed)
+  end, candidates)
+end
+
+return M

@@ -1,0 +1,66 @@
+---:checkhealth codellama
+local M = {}
+
+local health = vim.health
+
+---@param cmd string[]
+local function check_machine(cmd)
+  local ok, result = pcall(function()
+    return vim.system(vim.list_extend(vim.deepcopy(cmd), { 'doctor', '--json' }), { text = true }):wait(30000)
+  end)
+  local read, checks = pcall(vim.json.decode, ok and result.stdout or '')
+  if not read or type(checks) ~= 'table' then
+    return health.warn('`codellama-ls doctor` gave no answer within 30 s', { 'Run it in a terminal.' })
+  end
+  for _, check in ipairs(checks) do
+    local said = ('%s: %s'):format(check.name, check.found)
+    if check.ok then
+      health.ok(said)
+    else
+      health.warn(said, check.mend ~= '' and { check.mend } or nil)
+    end
+  end
+end
+
+function M.check()
+  local server, inline = require('codellama.server'), require('codellama.inline')
+  health.start('Code Llama: Neovim')
+  local version = tostring(vim.version())
+  if vim.fn.has('nvim-0.11') == 1 then
+    health.ok('Neovim ' .. version)
+  else
+    health.error('Neovim ' .. version, { 'Neovim 0.11 or newer is needed.' })
+  end
+  local drawn_by = inline.method() == 'builtin' and "Neovim's own inline completion" or 'ghost text of this plugin'
+  health.ok(drawn_by .. ' is used')
+  if not vim.lsp.is_enabled('codellama') then
+    health.warn('the server is not enabled', { "Call require('codellama').setup(), or vim.lsp.enable('codellama')." })
+  end
+
+  health.start('Code Llama: server')
+  local cmd = server.find()
+  if not cmd then
+    return health.error(server.missing())
+  end
+  health.ok('found: ' .. table.concat(cmd, ' '))
+  local clients = vim.lsp.get_clients({ name = 'codellama' })
+  if #clients == 0 then
+    health.info('no server runs; one starts with the first file that is opened')
+  end
+  for _, client in ipairs(clients) do
+    local problem = server.version_problem(vim.tbl_get(client, 'server_info', 'version'))
+    if problem then
+      health.warn(problem)
+    end
+    local buffers = vim.tbl_count(client.attached_buffers)
+    health.ok(('running in %s for %d buffers'):format(client.root_dir or 'no folder', buffers))
+  end
+  if #clients > 0 then
+    health.info(require('codellama.status').sentence())
+  end
+
+  health.start('Code Llama: this machine')
+  check_machine(cmd)
+end
+
+return M

@@ -1,0 +1,74 @@
+---Code Llama in Neovim: suggestions as you type, code actions and chat, from a model on your own machine.
+---See :help codellama.
+local M = {}
+
+---Take options, the default keys, and start the server where it is needed.
+---@param options? codellama.Options
+function M.setup(options)
+  local config, notify = require('codellama.config'), require('codellama.notify')
+  if vim.fn.has('nvim-0.11') == 0 then
+    return notify.warn('Neovim 0.11 or newer is needed.')
+  end
+  for _, problem in ipairs(config.set(options)) do
+    notify.warn(problem)
+  end
+  local chosen = config.options
+  ---@type vim.lsp.Config
+  local extra = {
+    settings = { codellama = next(chosen.settings) and chosen.settings or vim.empty_dict() },
+    init_options = { codellama = next(chosen.settings) and chosen.settings or vim.empty_dict() },
+    filetypes = chosen.filetypes,
+  }
+  vim.lsp.config('codellama', extra)
+  require('codellama.keys').set(chosen.keys)
+  vim.lsp.enable('codellama')
+end
+
+---A few words on the state of the model, for 'statusline': `%{v:lua.require'codellama'.statusline()}`.
+---@return string
+function M.statusline()
+  return require('codellama.status').line()
+end
+
+---The state of the model, as the server tells it; the autocommand `User CodeLlamaStatus` comes with each change.
+---@return codellama.Status?
+function M.status()
+  return require('codellama.status').get()
+end
+
+---Turn suggestions on or off.
+---@param on? boolean nil: the other way round
+---@param bufnr? integer nil: everywhere
+function M.enable(on, bufnr)
+  require('codellama.inline').enable(on, bufnr)
+end
+
+---Take the whole suggestion, the next word or the next line of it. True where there was one; may be called by an
+---expression mapping.
+---@return boolean
+function M.accept()
+  return require('codellama.inline').accept()
+end
+
+---@return boolean
+function M.accept_word()
+  return require('codellama.inline').accept_word()
+end
+
+---@return boolean
+function M.accept_line()
+  return require('codellama.inline').accept_line()
+end
+
+---@return boolean
+function M.dismiss()
+  return require('codellama.inline').dismiss()
+end
+
+---Ask in the chat.
+---@param question? string nil: open the chat only
+function M.chat(question)
+  require('codellama.chat').open({ question = question })
+end
+
+return M

@@ -1,0 +1,148 @@
+---Suggestions as one types: where they are on, and what can be done with the one that is shown.
+local accept = require('codellama.accept')
+local config = require('codellama.config')
+
+local M = {}
+
+local everywhere ---@type boolean? nil: as the options say
+local clients = {} ---@type table<integer, vim.lsp.Client> of the buffers in which they are on
+
+---@return table engine codellama.builtin or codellama.ghost, which can do the same
+local function engine()
+  local method = config.options.inline.method
+  local builtin = require('codellama.builtin')
+  if method ~= 'own' and builtin.is_there() then
+    return builtin
+  end
+  return require('codellama.ghost')
+end
+
+---@return 'builtin'|'own'
+function M.method()
+  return engine() == require('codellama.builtin') and 'builtin' or 'own'
+end
+
+---Whether suggestions are on in a buffer.
+---@param bufnr integer
+---@return boolean
+function M.is_on(bufnr)
+  local here = vim.b[bufnr].codellama_enabled
+  if here ~= nil then
+    return here
+  end
+  if everywhere ~= nil then
+    return everywhere
+  end
+  return config.options.inline.enabled ~= false
+end
+
+---@param client vim.lsp.Client
+---@param bufnr integer
+function M.attached(client, bufnr)
+  clients[bufnr] = client
+  if client.server_capabilities.inlineCompletionProvider and M.is_on(bufnr) then
+    engine().attach(client, bufnr)
+  end
+end
+
+---@param bufnr integer
+function M.detached(bufnr)
+  clients[bufnr] = nil
+  engine().detach(bufnr)
+end
+
+---@param bufnr integer
+local function refresh(bufnr)
+  local client = clients[bufnr]
+  if client then
+    engine().detach(bufnr)
+    M.attached(client, bufnr)
+  end
+end
+
+---Turn suggestions on or off.
+---@param on? boolean nil: the other way round
+---@param bufnr? integer nil: everywhere
+function M.enable(on, bufnr)
+  if bufnr then
+    if on == nil then
+      on = not M.is_on(bufnr)
+    end
+    vim.b[bufnr].codellama_enabled = on
+    refresh(bufnr)
+  else
+    if on == nil then
+      on = not M.is_on(vim.api.nvim_get_current_buf())
+    end
+    everywhere = on
+    for each in pairs(clients) do
+      vim.b[each].codellama_enabled = nil
+      refresh(each)
+    end
+  end
+  vim.cmd.redrawstatus({ bang = true })
+end
+
+---Whether ghost text is on the screen at the cursor.
+---@return boolean
+function M.is_visible()
+  return engine().is_visible(vim.api.nvim_get_current_buf())
+end
+
+---@param pick codellama.Pick
+---@return boolean taken whether there was anything to take
+local function take(pick)
+  if not M.is_visible() then
+    return false
+  end
+  engine().take(vim.api.nvim_get_current_buf(), pick)
+  return true
+end
+
+---Take the whole suggestion. May be called by an expression mapping.
+---@return boolean taken
+function M.accept()
+  return take(accept.whole)
+end
+
+---@return boolean taken
+function M.accept_word()
+  return take(accept.word)
+end
+
+---@return boolean taken
+function M.accept_line()
+  return take(accept.line)
+end
+
+---@param count integer
+---@return boolean done
+local function cycle(count)
+  if not M.is_visible() then
+    return false
+  end
+  engine().cycle(vim.api.nvim_get_current_buf(), count)
+  return true
+end
+
+---@return boolean done
+function M.next()
+  return cycle(1)
+end
+
+---@return boolean done
+function M.previous()
+  return cycle(-1)
+end
+
+---Take the ghost text off the screen, until one types on.
+---@return boolean done
+function M.dismiss()
+  if not M.is_visible() then
+    return false
+  end
+  engine().dismiss(vim.api.nvim_get_current_buf())
+  return true
+end
+
+return M

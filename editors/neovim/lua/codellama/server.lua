@@ -1,0 +1,95 @@
+---The server's program: where it is, what to say where it is not, and whether its version fits.
+local config = require('codellama.config')
+local notify = require('codellama.notify')
+
+local M = {}
+
+M.PROGRAM = 'codellama-ls'
+M.INSTALL = "pipx install 'codellama-ls[engine]'"
+M.UPGRADE = 'pipx upgrade codellama-ls'
+---The oldest server that this plugin works with.
+M.NEEDS = '0.1.0'
+
+local ROOT_MARKERS = { '.git', '.hg', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' }
+
+---@param program string
+---@return string? path
+local function executable(program)
+  return vim.fn.executable(program) == 1 and vim.fn.exepath(program) or nil
+end
+
+---The command that starts the server: the user's, that of the active environment, on PATH, or where pipx and uv put it.
+---@return string[]? command nil where there is none
+function M.find()
+  local cmd = config.options.cmd
+  if cmd then
+    return executable(cmd[1]) and cmd or nil
+  end
+  local environment = vim.env.VIRTUAL_ENV
+  local places = {
+    environment and vim.fs.joinpath(environment, 'bin', M.PROGRAM),
+    environment and vim.fs.joinpath(environment, 'Scripts', M.PROGRAM .. '.exe'),
+    M.PROGRAM,
+    vim.fs.normalize('~/.local/bin/' .. M.PROGRAM),
+  }
+  for index = 1, 4 do
+    local path = places[index] and executable(places[index])
+    if path then
+      return { path }
+    end
+  end
+end
+
+---@return string sentence what to do where there is no server
+function M.missing()
+  local cmd = config.options.cmd
+  if cmd then
+    return ('`%s` of `setup{cmd}` cannot be run; install the server with: %s'):format(cmd[1], M.INSTALL)
+  end
+  return ('%s is not installed; install it with: %s'):format(M.PROGRAM, M.INSTALL)
+end
+
+---Where a buffer's project begins; `on_dir` is called only where the server can run.
+---@param bufnr integer
+---@param on_dir fun(root?: string)
+function M.root(bufnr, on_dir)
+  if vim.bo[bufnr].buftype ~= '' or vim.b[bufnr].codellama_chat then
+    return
+  end
+  if not M.find() then
+    notify.warn_once(M.missing())
+    return
+  end
+  on_dir(vim.fs.root(bufnr, ROOT_MARKERS))
+end
+
+---@param dispatchers vim.lsp.rpc.Dispatchers
+---@return vim.lsp.rpc.PublicClient
+function M.start(dispatchers)
+  local cmd = M.find()
+  if not cmd then
+    error(M.missing(), 0)
+  end
+  return vim.lsp.rpc.start(cmd, dispatchers)
+end
+
+---@param version? string what the server says it is
+---@return string? problem a sentence where it does not fit this plugin
+function M.version_problem(version)
+  local have, need = version and vim.version.parse(version), vim.version.parse(M.NEEDS)
+  if not have or not need then
+    return nil
+  end
+  if vim.version.lt(have, need) then
+    return ('codellama-ls %s is older than this plugin needs (%s); upgrade it with: %s'):format(
+      version,
+      M.NEEDS,
+      M.UPGRADE
+    )
+  end
+  if have.major > need.major then
+    return ('codellama-ls %s is newer than this plugin knows (%s); update the plugin.'):format(version, M.NEEDS)
+  end
+end
+
+return M

@@ -1,0 +1,198 @@
+---Between Neovim and the server: replies that Neovim would show or apply although they do not fit any more, and
+---diagnostics that it would not send. Wraps the requests of this one client and of no other.
+local notify = require('codellama.notify')
+local positions = require('codellama.positions')
+
+local M = {}
+
+local INLINE, ACTION, RESOLVE = 'textDocument/inlineCompletion', 'textDocument/codeAction', 'codeAction/resolve'
+
+---@class codellama.Replied
+---@field items lsp.InlineCompletionItem[]
+---@field encoding string
+
+---What the server suggested last, for each buffer.
+local replied = {} ---@type table<integer, codellama.Replied>
+
+---@class codellama.Rest
+---@field tick integer
+---@field row integer
+---@field column integer
+---@field text string
+
+---What is left of a suggestion that was accepted in part, for each buffer.
+local rests = {} ---@type table<integer, codellama.Rest>
+
+---@param bufnr integer
+---@return codellama.Replied?
+function M.replied(bufnr)
+  return replied[bufnr]
+end
+
+---Answer the next request at the cursor with the rest of what was just accepted in part.
+---@param bufnr integer
+---@param text string
+function M.keep_rest(bufnr, text)
+  local row, column = positions.cursor()
+  rests[bufnr] = { tick = vim.api.nvim_buf_get_changedtick(bufnr), row = row, column = column, text = text }
+end
+
+---@param item lsp.InlineCompletionItem
+---@param position lsp.Position where the suggestion was asked for
+---@return lsp.InlineCompletionItem? item with all that Neovim relies on
+local function sound(item, position)
+  local text = item.insertText
+  text = type(text) == 'table' and text.value or text
+  if type(text) ~= 'string' or text == '' then
+    return nil
+  end
+  local range = item.range
+  if type(range) ~= 'table' or range.start.line ~= position.line then
+    range = { start = position, ['end'] = position }
+  end
+  local command = type(item.command) == 'table' and item.command or nil
+  return { insertText = (text:gsub('\r\n?', '\n')), range = range, command = command }
+end
+
+---@param client vim.lsp.Client
+---@param params lsp.InlineCompletionParams
+---@param handler lsp.Handler
+---@return lsp.Handler? handler nil where the request must not be sent
+---@return lsp.InlineCompletionItem[]? items what is known without asking
+local function inline(client, params, handler)
+  local bufnr = vim.api.nvim_get_current_buf()
+  if vim.uri_to_bufnr(params.textDocument.uri) ~= bufnr then
+    return nil -- the cursor is in another buffer: the position would be of that one
+  end
+  local tick = vim.api.nvim_buf_get_changedtick(bufnr)
+  local row, column = positions.cursor()
+  local rest = rests[bufnr]
+  rests[bufnr] = nil
+  local known ---@type lsp.InlineCompletionItem[]?
+  if rest and rest.tick == tick and rest.row == row and rest.column == column then
+    known = { { insertText = rest.text, range = { start = params.position, ['end'] = params.position } } }
+    replied[bufnr] = { items = known, encoding = client.offset_encoding }
+  end
+  return function(err, result, ctx)
+    if not vim.api.nvim_buf_is_valid(bufnr) or vim.api.nvim_get_current_buf() ~= bufnr then
+      return
+    end
+    local row_now, column_now = positions.cursor()
+    local same = row_now == row and column_now == column and vim.api.nvim_buf_get_changedtick(bufnr) == tick
+    if not same or vim.api.nvim_get_mode().mode:sub(1, 1) ~= 'i' then
+      return -- an answer to an older text; the request for this one is on its way
+    end
+    local items = {} ---@type lsp.InlineCompletionItem[]
+    if not err and type(result) == 'table' then
+      for _, item in ipairs(result.items or result) do
+        items[#items + 1] = sound(item, params.position)
+      end
+    end
+    replied[bufnr] = { items = items, encoding = client.offset_encoding }
+    return handler(nil, { items = items }, ctx)
+  end,
+    known
+end
+
+---Neovim sends a server only that server's own diagnostics; ours has none, and mends those of the others.
+---@param client vim.lsp.Client
+---@param params lsp.CodeActionParams
+---@param bufnr integer
+local function add_diagnostics(client, params, bufnr)
+  if #(params.context.diagnostics or {}) > 0 then
+    return
+  end
+  local first, last = params.range.start.line, params.range['end'].line
+  local found = {} ---@type lsp.Diagnostic[]
+  for _, each in ipairs(vim.diagnostic.get(bufnr)) do
+    local end_row = each.end_lnum or each.lnum
+    if each.lnum <= last and end_row >= first then
+      found[#found + 1] = {
+        range = {
+          start = positions.position(bufnr, each.lnum, each.col, client.offset_encoding),
+          ['end'] = positions.position(bufnr, end_row, each.end_col or each.col, client.offset_encoding),
+        },
+        message = each.message,
+        severity = each.severity --[[@as lsp.DiagnosticSeverity]],
+        source = each.source,
+        code = each.code,
+      }
+    end
+  end
+  params.context.diagnostics = found
+end
+
+---Why a buffer cannot be changed.
+---@param bufnr integer
+---@return string? sentence
+function M.why_fixed(bufnr)
+  if vim.bo[bufnr].modifiable and not vim.bo[bufnr].readonly then
+    return nil
+  end
+  local name = vim.fs.basename(vim.api.nvim_buf_get_name(bufnr))
+  local what = vim.bo[bufnr].modifiable and 'read-only' or "not 'modifiable'"
+  return ('%s is %s, so nothing was changed.'):format(name == '' and 'The buffer' or name, what)
+end
+
+---Why an edit cannot be applied.
+---@param edit? lsp.WorkspaceEdit
+---@return string? sentence
+function M.why_not_writable(edit)
+  local uris = vim.tbl_keys(type(edit) == 'table' and edit.changes or {})
+  for _, change in ipairs(type(edit) == 'table' and edit.documentChanges or {}) do
+    uris[#uris + 1] = change.textDocument and change.textDocument.uri or nil
+  end
+  for _, uri in ipairs(uris) do
+    local bufnr = vim.fn.bufnr(vim.fn.fnameescape(vim.uri_to_fname(uri)))
+    local reason = bufnr > 0 and vim.api.nvim_buf_is_loaded(bufnr) and M.why_fixed(bufnr)
+    if reason then
+      return reason
+    end
+  end
+end
+
+---@param handler lsp.Handler
+---@return lsp.Handler
+local function resolving(handler)
+  return function(err, action, ctx)
+    local reason = type(action) == 'table' and M.why_not_writable(action.edit)
+    if reason then
+      notify.warn(reason)
+      action.edit = nil
+    end
+    return handler(err, action, ctx)
+  end
+end
+
+---Wrap the requests of a client.
+---@param client vim.lsp.Client
+function M.install(client)
+  if client.codellama_shielded then ---@diagnostic disable-line: undefined-field
+    return
+  end
+  client.codellama_shielded = true ---@diagnostic disable-line: inject-field
+  local request = client.request
+  ---@diagnostic disable-next-line: duplicate-set-field
+  client.request = function(self, method, params, handler, bufnr)
+    if self ~= client then -- called with a dot, as older plugins do
+      self, method, params, handler, bufnr = client, self, method, params, handler
+    end
+    local items ---@type lsp.InlineCompletionItem[]?
+    if method == INLINE and handler then
+      handler, items = inline(client, params, handler)
+      if not handler then
+        return false
+      elseif items then
+        handler(nil, { items = items }, { client_id = client.id, method = INLINE, bufnr = bufnr })
+        return true
+      end
+    elseif method == ACTION then
+      add_diagnostics(client, params, vim.uri_to_bufnr(params.textDocument.uri))
+    elseif method == RESOLVE and handler then
+      handler = resolving(handler)
+    end
+    return request(client, method, params, handler, bufnr)
+  end
+end
+
+return M

@@ -1,0 +1,91 @@
+---How the model is doing, as the server tells it; for the statusline and :CodeLlama status.
+local M = {}
+
+---@class codellama.Status
+---@field kind 'starting'|'loading'|'ready'|'thinking'|'off'|'failed'
+---@field message? string One sentence.
+---@field progress? integer Per cent, while loading.
+---@field model? string
+---@field device? string
+---@field suggestion? {uri: string, shown: boolean, reason: string} What became of the last request.
+
+local latest = {} ---@type table<integer, codellama.Status>
+
+local function changed()
+  vim.api.nvim_exec_autocmds('User', { pattern = 'CodeLlamaStatus', modeline = false })
+  vim.cmd.redrawstatus({ bang = true })
+end
+
+---@param value any
+---@return any value without vim.NIL, which counts as true
+local function without_null(value)
+  if type(value) ~= 'table' then
+    return value
+  end
+  local kept = {}
+  for key, each in pairs(value) do
+    if each ~= vim.NIL then
+      kept[key] = without_null(each)
+    end
+  end
+  return kept
+end
+
+---@param id integer client
+---@param params codellama.Status
+function M.told(id, params)
+  latest[id] = without_null(params)
+  require('codellama.chat').told(latest[id])
+  changed()
+end
+
+---@param id integer client
+function M.gone(id)
+  latest[id] = nil
+  changed()
+end
+
+---What the server of a buffer said last.
+---@param bufnr? integer default: the current one
+---@return codellama.Status? status nil where no server runs or it said nothing yet
+function M.get(bufnr)
+  local client = require('codellama.client').get(bufnr or vim.api.nvim_get_current_buf())
+  return client and latest[client.id]
+end
+
+---A few words for the statusline, "" where no server runs for the current buffer.
+---@return string
+function M.line()
+  local bufnr = vim.api.nvim_get_current_buf()
+  local client = vim.lsp.get_clients({ name = 'codellama', bufnr = bufnr })[1]
+  if not client then
+    return ''
+  end
+  local status = latest[client.id] or {}
+  local words = status.kind or 'starting'
+  if words ~= 'failed' and not require('codellama.inline').is_on(bufnr) then
+    words = 'off here'
+  elseif words == 'loading' and status.progress then
+    words = ('loading %d%%'):format(status.progress)
+  end
+  return 'Code Llama: ' .. words
+end
+
+---@return string sentence
+function M.sentence()
+  local client = require('codellama.client').get(vim.api.nvim_get_current_buf())
+  if not client then
+    local server = require('codellama.server')
+    return server.find() and 'no server runs; :CodeLlama restart starts it.' or server.missing()
+  end
+  local status = latest[client.id]
+  local said = status and status.message or 'The model has not been asked for yet.'
+  if not require('codellama.inline').is_on(vim.api.nvim_get_current_buf()) then
+    said = said .. ' Suggestions are off here.'
+  elseif status and status.suggestion and not status.suggestion.shown and status.suggestion.reason ~= '' then
+    said = ('%s Last suggestion: none. %s'):format(said, status.suggestion.reason)
+  end
+  return said
+end
+
+return M

@@ -1,0 +1,178 @@
+"""Chat in a split, in the real Neovim: by the keyboard alone."""
+
+from __future__ import annotations
+
+import time
+
+from nvim import wait
+
+ANSWER = "Use **this**:\n\n```python\ndef add(a: int, b: int) -> int:\n    return a + b\n```\n\nIt has types."
+
+
+def ask(nvim, words: str) -> None:
+    nvim.command(f"CodeLlama chat {words}")
+
+
+def done(nvim) -> str:
+    wait(lambda: not nvim.answering(), what="the end of the answer")
+    return nvim.chat_text()
+
+
+def to_log(nvim) -> None:
+    nvim.lua(
+        "local b = require('codellama.chat.view').log() "
+        "vim.cmd.stopinsert() vim.api.nvim_set_current_win(vim.fn.win_findbuf(b)[1])"
+    )
+
+
+def test_asked_streamed_yanked_and_applied(start, engine, version):
+    nvim = start(version, text="def add(a, b):\n    return a + b\n\nx = 1\n")
+    engine.answers, engine.pause = [ANSWER], 0.02
+    nvim.command("1,2CodeLlama chat")
+    wait(lambda: nvim.mode == "i", what="the place to write")
+    assert len(nvim.nvim.windows) == 3
+    nvim.input("Add types.<C-s>")
+    sizes = set()
+
+    def grown():
+        sizes.add(len(nvim.chat_text()))
+        return nvim.chat_text() and not nvim.answering()
+
+    wait(grown, what="the answer")
+    assert len(sizes) > 3, "streamed"
+    text = nvim.chat_text()
+    assert ANSWER in text
+    assert "> with main.py, lines 1 to 2" in text
+    assert text.startswith("## You\n\nAdd types.")
+    to_log(nvim)
+    nvim.input("gy")
+    wait(lambda: "yanked" in "".join(nvim.said))
+    assert nvim.lua("return vim.fn.getreg('\"')") == "def add(a: int, b: int) -> int:\n    return a + b\n"
+    block = text.split("\n").index("```python") + 1
+    assert nvim.lua("return vim.fn.foldlevel(...)", block + 1) == 1
+    assert nvim.lua("return vim.fn.foldlevel(...)", block + 4) == 0
+    # The lines have moved meanwhile.
+    source = nvim.lua("return require('codellama.chat.view').source()")
+    file = nvim.lua("return vim.api.nvim_win_get_buf(...)", source)
+    nvim.nvim.buffers[file][0:0] = ["# on top"]
+    nvim.input("ga")
+    wait(lambda: nvim.nvim.buffers[file][1] == "def add(a: int, b: int) -> int:", what="the block in place")
+    assert nvim.nvim.buffers[file][:] == [
+        "# on top",
+        "def add(a: int, b: int) -> int:",
+        "    return a + b",
+        "",
+        "x = 1",
+    ]
+    nvim.nvim.buffers[file][2] = "    return b + a"
+    nvim.input("ga")
+    nvim.wait_said("have changed or are gone")
+    nvim.input("q")
+    wait(lambda: len(nvim.nvim.windows) == 1, what="the chat to close")
+    nvim.command("CodeLlama chat")
+    wait(lambda: ANSWER in nvim.chat_text(), what="the chat as it was")
+
+
+def test_stopped(start, engine, version):
+    nvim = start(version)
+    engine.answers, engine.pause = ["word " * 200], 0.05
+    ask(nvim, "Talk.")
+    wait(lambda: "word" in nvim.chat_text())
+    nvim.command("CodeLlama stop")
+    assert not nvim.answering()
+    wait(lambda: engine.ended == 1, what="the model to be stopped")
+    text = nvim.chat_text()
+    assert text.endswith("*Stopped.*")
+    time.sleep(0.3)
+    assert nvim.chat_text() == text
+    engine.answers, engine.pause = ["Fine."], 0.0
+    ask(nvim, "And now?")
+    assert "Fine." in done(nvim)
+
+
+def test_history_regenerate_and_new(start, engine):
+    nvim = start("0.11")
+    engine.answers = ["The first.", "The second.", "The second, again."]
+    ask(nvim, "One?")
+    done(nvim)
+    ask(nvim, "Two?")
+    done(nvim)
+    to_log(nvim)
+    nvim.input("gr")
+    wait(lambda: "again" in done(nvim))
+    text = nvim.chat_text()
+    assert text.count("## Code Llama") == 2
+    assert "The second.\n" not in text + "\n"
+    nvim.input("gn")
+    wait(lambda: nvim.chat_text() == "")
+    to_log(nvim)
+    nvim.lua("""
+        vim.ui.select = function(items, options, done)
+            _G.titles = vim.tbl_map(options.format_item, items)
+            done(items[1])
+        end
+    """)
+    nvim.input("gh")
+    wait(lambda: "The second, again." in nvim.chat_text(), what="the conversation of before")
+    assert "The first." in nvim.chat_text()
+    assert "One?" in nvim.lua("return _G.titles[1]")
+    ask(nvim, "Three?")
+    assert done(nvim).count("## You") == 3
+    to_log(nvim)
+    nvim.lua("vim.fn.confirm = function() return 1 end")
+    nvim.input("gD")
+    nvim.wait_said("is deleted")
+    assert nvim.chat_text() == ""
+
+
+def test_what_an_answer_may_hold(start, engine):
+    """HTML, a modeline, control characters, a line of 100,000 characters, a fence that stays open."""
+    nvim = start("0.12")
+    answer = (
+        "<script>alert(1)</script> [x](command:rm) \x1b[31m\x00\r\n" + "a" * 100_000 + "\n"
+        "vim: set modifiable :\n```lua\nvim.fn.system('x')"
+    )
+    engine.answers = [answer, "Next."]
+    begin = time.monotonic()
+    ask(nvim, "Be nasty.")
+    text = done(nvim)
+    assert time.monotonic() - begin < 10
+    assert "<script>alert(1)</script>" in text
+    assert "a" * 100_000 in text
+    assert text.endswith("vim.fn.system('x')\n```")
+    log = nvim.lua("return require('codellama.chat.view').log()")
+    assert nvim.lua("return vim.bo[...].modifiable", log) is False
+    ask(nvim, "Go on.")
+    text = done(nvim)
+    blocks = "return #require('codellama.chat.blocks').find(vim.split(..., '\\n'))"
+    assert nvim.lua(blocks, text) == 1
+    assert nvim.lua("return vim.fn.foldlevel(vim.api.nvim_buf_line_count(...))", log) == 0
+
+
+def test_a_long_answer_stays_smooth(start, engine):
+    """5,000 words: no addition to the screen takes 50 ms."""
+    nvim = start("0.11")
+    engine.answers = ["# Long\n\n" + "```python\nx = 1\n```\n\nsome words in a line of text\n" * 700]
+    nvim.lua("""
+        _G.longest = 0
+        local view = require('codellama.chat.view')
+        local append = view.append
+        view.append = function(text)
+            local start = vim.uv.hrtime()
+            append(text)
+            vim.cmd.redraw()
+            _G.longest = math.max(_G.longest, (vim.uv.hrtime() - start) / 1e6)
+        end
+    """)
+    ask(nvim, "Write.")
+    assert len(done(nvim)) > 25_000
+    longest = nvim.lua("return _G.longest")
+    print("longest addition in ms:", round(longest, 1))
+    assert longest < 50
+
+
+def test_slash_commands_are_completed(start):
+    nvim = start("0.11")
+    found = "return require('codellama.chat.slash').complete(0, '/')"
+    names = [each["word"] for each in nvim.lua(found)]
+    assert all(name.startswith("/") for name in names)

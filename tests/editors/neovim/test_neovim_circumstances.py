@@ -1,0 +1,178 @@
+"""What may go wrong around the server, and the commands and pages that help then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import nvim as neovim
+from nvim import wait
+
+
+def test_not_installed(start, version):
+    nvim = start(version, installed=False)
+    sentence = nvim.wait_said("not installed")
+    assert sentence == (
+        "Code Llama: codellama-ls is not installed; install it with: pipx install 'codellama-ls[engine]'"
+    )
+    nvim.command("edit other.py")
+    nvim.input("ijust typing<Esc>")
+    wait(lambda: nvim.lines == ["just typing"])
+    assert len(nvim.said) == 1, "said once"
+    for command in ("chat Hello", "explain", "model", "commit", "status", "history", "stop", "toggle"):
+        nvim.command(f"CodeLlama {command}")
+    assert nvim.nvim.api.get_mode()["blocking"] is False
+    assert len(nvim.nvim.windows) == 1
+    assert nvim.lua("return require('codellama').statusline()") == ""
+
+
+def test_killed_twice(start, engine, version):
+    nvim = start(version)
+    for _ in range(2):
+        old = nvim.server_pid()
+        os.kill(old, signal.SIGKILL)
+        nvim.wait_said("ended unexpectedly")
+        wait(lambda old=old: nvim.server_pid() not in (None, old), what="a new server")
+        nvim.attached()
+    nvim.input("jA")
+    nvim.wait_ghost("return a + b")
+    delays = [each for each in nvim.said if "starting it again in" in each]
+    assert ["0.5" in delays[0], "1.0" in delays[1]] == [True, True]
+
+
+def test_killed_again_and_again(start):
+    nvim = start("0.11", lua="require('codellama.restart').FIRST_DELAY = 10; require('codellama.restart').MOST = 2")
+    for _ in range(3):
+        old = wait(nvim.server_pid)
+        os.kill(old, signal.SIGKILL)
+        wait(lambda old=old: nvim.server_pid() != old or "stays off" in "".join(nvim.said))
+    nvim.wait_said("stays off")
+    time.sleep(0.3)
+    assert nvim.server_pid() is None
+    nvim.command("CodeLlama restart")
+    nvim.attached()
+
+
+def test_killed_while_it_answers(start, engine, version):
+    nvim = start(version)
+    engine.answers, engine.pause = ["word " * 200], 0.05
+    nvim.command("CodeLlama chat Talk.")
+    wait(lambda: "word" in nvim.chat_text())
+    os.kill(nvim.server_pid(), signal.SIGKILL)
+    wait(lambda: not nvim.answering(), what="the chat to notice")
+    assert nvim.chat_text().endswith("*The server ended before the answer did; ask again.*")
+    nvim.attached()
+    engine.answers, engine.pause = ["Fine."], 0.0
+    nvim.command("CodeLlama chat Again?")
+    wait(lambda: "Fine." in nvim.chat_text())
+
+
+def test_restarted_by_hand(start):
+    nvim = start("0.12")
+    old = nvim.server_pid()
+    nvim.command("CodeLlama restart server")
+    wait(lambda: nvim.server_pid() not in (None, old), what="a new server")
+    nvim.attached()
+    assert not [each for each in nvim.said if "unexpectedly" in each]
+
+
+def test_engine_out_of_reach(start):
+    """The engine is gone, or loads for minutes: typing goes on, and the reason is there to read."""
+    nvim = start("0.11", settings={"engineUrl": "http://127.0.0.1:9"}, ready=False)
+    wait(lambda: nvim.lua("return (require('codellama').status() or {}).kind") == "failed", what="the failure")
+    assert nvim.lua("return require('codellama').statusline()") == "Code Llama: failed"
+    nvim.input("jAtyped<Esc>")
+    wait(lambda: nvim.lines[1] == "    typed")
+    nvim.command("CodeLlama chat Hello")
+    wait(lambda: not nvim.answering())
+    assert "127.0.0.1:9" in nvim.chat_text()
+    nvim.command("CodeLlama status")
+    assert "127.0.0.1:9" in nvim.said[-1]
+
+
+def test_versions(start):
+    nvim = start("0.11", installed=False)
+    problem = "return require('codellama.server').version_problem(...)"
+    assert nvim.lua(problem, "0.1.0") is None
+    assert nvim.lua(problem, "0.2.1") is None
+    assert nvim.lua(problem, "nonsense") is None
+    assert "older than this plugin needs" in nvim.lua(problem, "0.0.9")
+    assert "pipx upgrade" in nvim.lua(problem, "0.0.9")
+    assert "newer than this plugin knows" in nvim.lua(problem, "1.0.0")
+
+
+def test_a_server_that_is_too_old(start):
+    nvim = start("0.12", lua="require('codellama.server').NEEDS = '0.9.0'")
+    nvim.wait_said("older than this plugin needs (0.9.0); upgrade it with: pipx upgrade codellama-ls")
+
+
+def test_wrong_options(start):
+    nvim = start("0.11", installed=False, setup="inlin = {}, chat = 3, keys = 'x',")
+    for words in ("no option `inlin`", "`chat` must be a table", "`keys` must be"):
+        nvim.wait_said(words)
+
+
+def test_commands_are_completed(start, version):
+    nvim = start(version)
+    complete = nvim.nvim.funcs.getcompletion
+    wanted = {"explain", "fix", "doc", "tests", "chat", "stop", "status", "model", "restart", "log", "toggle"}
+    assert wanted | {"enable", "disable", "commit"} <= set(complete("CodeLlama ", "cmdline"))
+    assert complete("CodeLlama st", "cmdline") == ["status", "stop"]
+    assert "starter" in complete("CodeLlama model s", "cmdline")
+    nvim.command("CodeLlama nonsense")
+    nvim.wait_said("no sub-command nonsense")
+    nvim.lua("vim.lsp.log.error('something')")
+    nvim.command("CodeLlama log")
+    assert nvim.nvim.current.buffer.name.endswith("lsp.log")
+    nvim.command("close")
+    nvim.command("CodeLlama model")
+    nvim.wait_said("the model is stand-in")
+
+
+def test_enabled_without_setup(start, version, tmp_path, engine, tokenizer_folder):
+    """`vim.lsp.config` and `vim.lsp.enable` alone."""
+    (tmp_path / "project" / ".git").mkdir(parents=True)
+    file = tmp_path / "project" / "main.py"
+    file.write_text("def add(a, b):\n    \n")
+    given = {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder()), "maxTokens": 33}
+    options = f"vim.lsp.config('codellama', {{ init_options = {neovim.lua_value(given)} }}) vim.lsp.enable('codellama')"
+    command = neovim.server_command(tmp_path / "bin")
+    nvim = neovim.Neovim(version, tmp_path, file, options, neovim.environment(tmp_path, path=command.parent))
+    try:
+        nvim.attached()
+        nvim.input("jA")
+        nvim.wait_ghost("return a + b")
+        nvim.lua("vim.keymap.set('i', '<C-y>', '<Plug>(codellama-accept)')")
+        nvim.input("<C-y>")
+        wait(lambda: nvim.lines[1] == "    return a + b")
+    finally:
+        nvim.close()
+
+
+def test_health_and_help(start, version):
+    nvim = start(version)
+    nvim.command("checkhealth codellama")
+    page = wait(lambda: (lambda text: text if "Code Llama: this machine" in text else None)("\n".join(nvim.lines)))
+    assert "found: " in page
+    assert "for 1 buffers" in page
+    assert "Error executing" not in page
+    nvim.command("bwipeout!")
+    doc = neovim.PLUGIN / "doc"
+    nvim.lua("vim.cmd.helptags(...)", str(_copy(doc, nvim)))
+    nvim.command("help codellama")
+    assert nvim.nvim.current.buffer.name.endswith("codellama.txt")
+    for subject in ("codellama-setup", ":CodeLlama", "codellama-chat", "codellama-settings", "codellama-lsp"):
+        nvim.command(f"help {subject}")
+
+
+def _copy(doc, nvim):
+    """The help in a folder of this test's own, with its tags: those are made by whoever installs a plugin."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    folder = Path(tempfile.mkdtemp()) / "doc"
+    shutil.copytree(doc, folder)
+    nvim.lua("vim.opt.runtimepath:prepend(...)", str(folder.parent))
+    return folder

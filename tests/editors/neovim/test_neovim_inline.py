@@ -1,0 +1,210 @@
+"""Suggestions as one types, in the real Neovim: by its own inline completion and by the plugin's ghost text."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from nvim import wait
+
+WAYS = [("0.11", "own"), ("0.12", "builtin"), ("0.12", "own")]
+# What does not depend on who draws the text is tried in two of them.
+two_ways = pytest.mark.parametrize(("version", "method"), WAYS[:2], ids=lambda value: value)
+ways = pytest.mark.parametrize(("version", "method"), WAYS, ids=lambda value: value)
+
+
+@ways
+def test_shown_and_accepted(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    assert nvim.lua("return require('codellama.inline').method()") == method
+    nvim.input("jA")
+    nvim.wait_ghost("return a + b")
+    assert nvim.lines[1] == "    "
+    nvim.input("<Tab>")
+    wait(lambda: nvim.lines[1] == "    return a + b", what="acceptance")
+    assert nvim.nvim.current.window.cursor == (2, 16)
+    wait(lambda: not nvim.ghost(), what="the ghost text to go")
+    engine.suggestion = ""
+    nvim.input("<CR>x<Tab>y<Esc>")  # without ghost text, it is a Tab
+    wait(lambda: nvim.mode == "n")
+    assert nvim.lines[2].replace("\t", " ").split() == ["x", "y"]
+    nvim.input("u")
+    wait(lambda: len(nvim.lines) == 2)
+    nvim.input("u")
+    wait(lambda: nvim.lines[1] == "    ", what="undoing the acceptance alone")
+
+
+@ways
+def test_accepted_in_parts(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    engine.suggestion = "return foo(a) + b"
+    nvim.input("jA")
+    nvim.wait_ghost("return foo(a) + b")
+    engine.suggestion = "something else"  # the rest is shown without asking anew
+    for key, line, rest in [
+        ("<M-w>", "    return", " foo(a) + b"),
+        ("<M-w>", "    return foo", "(a) + b"),
+        ("<M-w>", "    return foo(", "a) + b"),
+    ]:
+        nvim.input(key)
+        wait(lambda line=line: nvim.lines[1] == line, what=line)
+        nvim.wait_ghost(rest)
+    nvim.input("<M-l>")
+    wait(lambda: nvim.lines[1] == "    return foo(a) + b", what="the line")
+
+
+@two_ways
+def test_accepted_by_line(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", settings={"multiline": "always"})
+    engine.suggestion = "if a:\n        return b\n    return a"
+    nvim.input("jA")
+    nvim.wait_ghost("if a:")
+    assert nvim.ghost()[0][3] == ["        return b", "    return a"]
+    nvim.input("<M-l>")
+    wait(lambda: nvim.lines[1] == "    if a:", what="the first line")
+    wait(lambda: nvim.ghost() and nvim.ghost()[0][3] == ["        return b", "    return a"], what="the rest")
+    nvim.input("<M-l>")
+    wait(lambda: nvim.lines[2:3] == ["        return b"], what="the second line")
+    wait(nvim.ghost, what="the last line")
+    nvim.input("<Tab>")
+    wait(lambda: nvim.lines[1:] == ["    if a:", "        return b", "    return a"], what=str(nvim.lines))
+
+
+@two_ways
+@pytest.mark.parametrize(("key", "line"), [("e", "    return a + b"), ("x", "    rx"), ("<BS>", None)])
+def test_typed_on_before_accepting(start, engine, version, method, key, line):
+    """Neovim itself leaves characters over, raises, or inserts what does not fit, within 200 ms after a key."""
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    nvim.input("jAr")
+    engine.suggestion = "eturn a + b"
+    nvim.wait_ghost("eturn a + b")
+    engine.suggestion = ""
+    nvim.input(key)
+    nvim.input("<Tab>")
+    time.sleep(0.4)
+    if line is None:  # what was asked for one character later may be taken as a whole, or not at all
+        assert nvim.lines[1].strip() in ("", "return a + b")
+    else:
+        assert nvim.lines[1].rstrip() == line
+    assert not [each for each in nvim.said if "rror" in each]
+
+
+@two_ways
+def test_an_answer_to_an_older_text_is_not_shown(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    engine.suggestion_pause = 0.5
+    nvim.input("jA")
+    wait(lambda: engine.suggestions_asked == 1, what="the first request")
+    engine.suggestion = ""
+    nvim.input("pass")
+    seen = []
+    end = time.monotonic() + 0.9
+    while time.monotonic() < end:
+        seen += nvim.ghost()
+    assert not seen
+    nvim.input("<Esc>")
+
+
+@two_ways
+def test_multibyte(start, engine, version, method):
+    text = 'def add(a, b):\n    s = "é€😀"; \n'
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", text=text)
+    engine.suggestion = "s += '€😀x'"
+    nvim.input("jA")
+    nvim.wait_ghost("s += '€😀x'")
+    nvim.input("<Tab>")
+    wait(lambda: nvim.lines[1] == "    s = \"é€😀\"; s += '€😀x'", what=str(nvim.lines))
+
+
+@two_ways
+def test_off_here_and_everywhere(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    assert nvim.lua("return require('codellama').statusline()") == "Code Llama: ready"
+    nvim.command("CodeLlama disable")
+    assert nvim.lua("return require('codellama').statusline()") == "Code Llama: off here"
+    nvim.input("jA")
+    time.sleep(0.5)
+    assert not nvim.ghost()
+    assert engine.suggestions_asked == 0
+    nvim.input("<Esc>")
+    nvim.command("CodeLlama enable")
+    nvim.input("A")
+    nvim.wait_ghost("return a + b")
+    nvim.input("<C-]>")
+    wait(lambda: not nvim.ghost(), what="the ghost text to go")
+    nvim.input("<Tab><Esc>")
+    wait(lambda: nvim.mode == "n")
+    assert "return" not in nvim.lines[1]
+    nvim.command("CodeLlama toggle")
+    asked = engine.suggestions_asked
+    nvim.input("A")
+    time.sleep(0.4)
+    assert engine.suggestions_asked == asked
+    nvim.input("<Esc>")
+    nvim.command("CodeLlama toggle")
+    nvim.input("A")
+    wait(lambda: engine.suggestions_asked > asked)
+
+
+def test_a_key_without_ghost_text_does_what_it_did_before(start, engine, version):
+    engine.suggestion = ""
+    before = """
+        vim.keymap.set('i', '<Tab>', function() return 'one' end, { expr = true })
+        vim.keymap.set('i', '<M-w>', 'two')
+        vim.keymap.set('i', '<M-l>', function() vim.api.nvim_put({ 'three' }, 'c', false, true) end)
+    """
+    nvim = start(version, lua=before)
+    nvim.input("jA<Tab>")
+    wait(lambda: nvim.lines[1] == "    one")
+    nvim.input("<M-w>")
+    wait(lambda: nvim.lines[1] == "    onetwo")
+    nvim.input("<M-l>")
+    wait(lambda: nvim.lines[1] == "    onetwothree")
+
+
+def test_no_keys_unasked(start, version):
+    nvim = start(version, setup="keys = false", ready=False, installed=False)
+    mine = (
+        "return #vim.tbl_filter(function(m) return (m.desc or ''):find('^Code Llama') and not m.lhs:find('Plug') end, "
+    )
+    assert nvim.lua(mine + "vim.api.nvim_get_keymap('i'))") == 0
+
+
+@ways
+def test_drawn_at_once(start, engine, version, method):
+    """Less than 2 ms from the reply to the ghost text on the screen, at the median of many."""
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", settings={"multiline": "always"})
+    engine.suggestion = "if a:\n        return b\n    return a"
+    nvim.lua("""
+        _G.times = {}
+        local rpc = vim.lsp.get_clients()[1].rpc
+        local request = rpc.request
+        rpc.request = function(method, params, callback, ...)
+            return request(method, params, method:find('inline') and function(...)
+                local start = vim.uv.hrtime()
+                callback(...)
+                vim.cmd.redraw()
+                table.insert(_G.times, (vim.uv.hrtime() - start) / 1e6)
+            end or callback, ...)
+        end
+    """)
+    nvim.input("jA")
+    for count in range(1, 12):
+        wait(lambda count=count: len(nvim.lua("return _G.times")) >= count, what=f"reply {count}")
+        assert nvim.ghost()
+        nvim.input("<Esc>A")
+    times = sorted(nvim.lua("return _G.times"))
+    print(version, method, "drawn in ms:", [round(each, 2) for each in times])
+    assert times[len(times) // 2] < 2.0
+
+
+def test_typing_in_the_chat_asks_for_nothing(start, engine):
+    nvim = start("0.12")
+    nvim.input("jA")
+    nvim.wait_ghost("return a + b")
+    nvim.input("<Esc>")
+    nvim.command("CodeLlama chat")
+    asked = engine.suggestions_asked
+    nvim.input("a question")
+    time.sleep(0.6)
+    assert engine.suggestions_asked == asked

@@ -1,0 +1,69 @@
+"""What a user sees: the real Neovim in a terminal. `SCREENSHOTS=1` keeps the pictures in the plugin's folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nvim as neovim
+import pytest
+from screen import Terminal
+from stand_in_engine import SUGGESTION_TOKENS
+
+CODE = "def mean(values):\n    \n\n\ndef add(a, b):\n    return a + b\n"
+ANSWER = (
+    "`add` takes two values and returns their sum.\n\nWith types:\n\n```python\n"
+    "def add(a: float, b: float) -> float:\n    return a + b\n```\n"
+)
+
+
+@pytest.mark.parametrize(("version", "dark"), [("0.11", False), ("0.12", True)])
+def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder, tmp_path):
+    engine.suggestion = "return sum(values) / len(values)"
+    engine.answers = [ANSWER]
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    (project / "stats.py").write_text(CODE)
+    settings = {
+        "engineUrl": engine.url,
+        "tokenizer": str(tokenizer_folder()),
+        "maxTokens": SUGGESTION_TOKENS,
+        "chatFormat": "inst",
+    }
+    init = tmp_path / "init.lua"
+    shade = "dark" if dark else "light"
+    init.write_text(
+        "vim.opt.runtimepath:prepend(vim.env.TEST_PLUGIN)\nvim.opt.swapfile = false\nvim.o.termguicolors = true\n"
+        f"vim.o.background = '{shade}'\nvim.o.number = true\nvim.cmd.runtime('plugin/codellama.lua')\n"
+        "vim.o.statusline = \"%t %m%=%{v:lua.require'codellama'.statusline()} \"\n"
+        f"require('codellama').setup({{ settings = {neovim.lua_value(settings)}, chat = {{ size = 56 }} }})\n"
+    )
+    command = neovim.server_command(tmp_path / "bin")
+    env = neovim.environment(tmp_path, {"TERM": "xterm-256color"}, path=command.parent)
+    arguments = [str(neovim.binary(version)), "--clean", "-u", str(init), str(project / "stats.py")]
+    terminal = Terminal(arguments, env)
+    pictures = neovim.PLUGIN / "screenshots" if os.environ.get("SCREENSHOTS") else tmp_path
+    try:
+        terminal.until("Code Llama: ready")
+        terminal.type("jA")
+        terminal.until("return sum(values)")
+        terminal.pump(0.3)
+        ghost, code = terminal.colours("sum(values) / len(values)"), terminal.colours("def add")
+        assert len(ghost) == 1
+        assert not ghost & code
+        assert ghost != {"default"}
+        terminal.picture(Path(pictures) / f"ghost-{shade}.svg", title=f"Neovim {version}", dark=dark)
+        terminal.type("\t")
+        terminal.until("Code Llama: ready")
+        assert terminal.colours("sum(values)") != ghost
+        terminal.type("\x1b:5,6CodeLlama chat\r")
+        terminal.pump(0.3)
+        terminal.type("What does this do?\x13")
+        terminal.until("return a + b\n".strip())
+        terminal.until("## Code Llama")
+        terminal.pump(0.6)
+        assert any("float) -> float" in line for line in terminal.screen.display)
+        terminal.picture(Path(pictures) / f"chat-{shade}.svg", title=f"Neovim {version}", dark=dark)
+    finally:
+        terminal.close()
+    assert list(Path(pictures).glob(f"*-{shade}.svg"))
