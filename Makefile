@@ -26,7 +26,8 @@ test-neovim: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/editors --ignore tests/editors/vscode
 
 test-vscode: $(VENV)/dev.stamp
-	bash editors/vscode/ci.sh
+	$(BIN)/python -m pytest tests/editors/vscode
+	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --starter
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.start

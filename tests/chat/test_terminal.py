@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import select
@@ -118,9 +117,7 @@ def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str
         nonlocal seen
         deadline = time.monotonic() + seconds
         while words not in seen and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                if not select.select([ours], [], [], 0.1)[0]:
-                    continue
+            if select.select([ours], [], [], 0.1)[0]:
                 seen += os.read(ours, 4096).decode(errors="replace")
         assert words in seen, seen[-500:]
 
@@ -131,7 +128,7 @@ def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str
     process.send_signal(signal.SIGINT)
     until("Stopped. ")
     assert "\x1b[1mword\x1b[0m" in seen, "Markdown is rendered"
-    seen = ""
+    seen = seen.rpartition("Stopped. ")[2]  # the next prompt may have come along with it
     until("> ")
     time.sleep(0.3)  # the prompt is shown a moment before keys and signals are waited for
     process.send_signal(signal.SIGINT)
