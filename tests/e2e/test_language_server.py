@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -48,8 +49,15 @@ def engine_pid(model: str = "starter") -> int:
     return found.pid
 
 
-async def metrics(ended: int) -> dict[str, float]:
-    """The engine's counters, once that many requests have ended in it."""
+def ended(requests: int) -> Callable[[dict[str, float]], bool]:
+    """Whether that many requests have ended in the engine."""
+    return lambda counts: (
+        requests <= sum(count for name, count in counts.items() if name.startswith("engine_requests_total"))
+    )
+
+
+async def metrics(reached: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+    """The engine's counters, once they are as `reached` wants them."""
     found = address.read(address.files("starter").address)
     assert found is not None
     transport = httpx.AsyncHTTPTransport(uds=found.socket)
@@ -57,10 +65,10 @@ async def metrics(ended: int) -> dict[str, float]:
         for _ in range(200):
             lines = (await client.get("/metrics")).text.splitlines()
             counts = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] != "#"}
-            if sum(count for name, count in counts.items() if name.startswith("engine_requests_total")) >= ended:
+            if reached(counts):
                 return counts
             await asyncio.sleep(0.05)
-    raise AssertionError(f"{ended} requests never ended: {counts}")
+    raise AssertionError(f"waited in vain: {counts}")
 
 
 async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> None:
@@ -96,10 +104,10 @@ async def test_one_more_character_computes_only_the_new_tokens(starter: Path, re
         await window.ready()
         row, column = row_of(real_file), len(TYPED)
         await window.suggest(uri, row, column)
-        first = await metrics(1)
+        first = await metrics(ended(1))
         window.insert(uri, row, column, "w")
         await window.suggest(uri, row, column + 1)
-        second = await metrics(2)
+        second = await metrics(ended(2))
         name = "engine_prefilled_tokens_total"
         assert first[name] > 200, "the first prompt is computed"
         # `(` may join with what is typed into another token, so the last token or two are new; the rest is kept.
@@ -209,12 +217,12 @@ async def test_a_newer_request_ends_the_older_one_in_the_engine_too(starter: Pat
         await window.ready()
         row = row_of(real_file)
         older = asyncio.ensure_future(window.suggest(uri, row, 20))
-        await window.until(lambda: window.statuses[-1]["kind"] == "thinking")
+        await metrics(lambda counts: counts["engine_queued_requests"] == 1)
         window.insert(uri, row, 20, "w")
         assert await asyncio.wait_for(older, 10) == []
         assert "changed" in window.reason
 
-        counts = await metrics(1)
+        counts = await metrics(ended(1))
         assert counts['engine_requests_total{outcome="cancelled"}'] == 1
         assert counts["engine_generated_tokens_total"] < 1024
 
