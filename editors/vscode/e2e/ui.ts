@@ -1,0 +1,216 @@
+/** The main work, from the packaged extension against the real language server with a stand-in engine. */
+import assert from 'node:assert/strict';
+import { scene, standIn } from './scenario.ts';
+import { sleep } from './host.ts';
+import { until } from './window.ts';
+
+const MAIN = `def greet(name):
+    return "Hello, " + name
+
+
+def total(numbers):
+    result = 0
+    for number in numbers:
+        result += number
+    return result
+
+`;
+const ANSWER = `The function **adds** the numbers up. It is the same as \`sum\`:
+
+\`\`\`python
+def total(numbers):
+    """The sum of the numbers."""
+    return sum(numbers)
+\`\`\`
+
+1. It is shorter.
+2. It is faster.
+`;
+
+await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
+  const { page, panel } = window;
+  await window.openFile('main.py');
+  await step('ready, with the model', () => window.says('Code Llama: stand-in'));
+  engine.suggestion = ' greet("Ada") + "!"';
+
+  await step('ghost text', async () => {
+    await window.goTo(11);
+    await page.keyboard.type('x =');
+    assert.equal(await window.ghostText(), ' greet("Ada") + "!"');
+    await picture('ghost-text-dark');
+  });
+  await step('accepted by word, then whole', async () => {
+    await page.keyboard.press('Control+ArrowRight');
+    await until(async () => (await page.locator('.view-line', { hasText: 'greet' }).count()) > 1, 'a word is taken');
+    await page.keyboard.press('Tab');
+    await window.save();
+    assert.match(host.read('main.py'), /x = greet\("Ada"\) \+ "!"/);
+  });
+
+  await step('off in this file, and on again, from the menu', async () => {
+    await window.status.click();
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'in this file' }).click();
+    await window.says('Code Llama: off here');
+    await window.command('Code Llama: Turn Suggestions On or Off in This File');
+    await window.says('Code Llama: stand-in');
+  });
+
+  await step('an action is previewed and applied', async () => {
+    engine.answer = '```python\ndef greet(name):\n    """Greet somebody by name."""\n    return "Hello, " + name\n```';
+    const before = engine.asked;
+    await window.goTo(2, 6);
+    await page.keyboard.press('Control+.');
+    const entry = page.locator('.action-widget .monaco-list-row', { hasText: 'Document `greet`' }).first();
+    await entry.waitFor();
+    await entry.hover();
+    await sleep(400);
+    assert.equal(engine.asked, before, 'looking at the menu asks no model');
+    await picture('actions-dark');
+    await entry.click();
+    await page.locator('.tab.active', { hasText: 'Document greet' }).waitFor();
+    await page.locator('.diff-editor, .monaco-diff-editor').first().waitFor();
+    await page.locator('.view-line', { hasText: 'Greet somebody' }).first().waitFor();
+    await sleep(300);
+    await picture('preview-dark');
+    assert.doesNotMatch(host.read('main.py'), /Greet somebody/);
+    await page.locator('.editor-actions .action-label[aria-label^="Accept"]').first().click();
+    await window.back('main.py');
+    await window.save();
+    assert.match(host.read('main.py'), /^def greet\(name\):\n    """Greet somebody by name."""\n    return "Hello, " \+ name\n/);
+    assert.equal(engine.asked, before + 1);
+  });
+  await step('an action is discarded', async () => {
+    engine.answer = '```python\ndef greet(name):\n    """Nothing of this stays."""\n    return "Hello, " + name\n```';
+    await window.goTo(3, 6);
+    await window.command('Code Llama: Document');
+    await page.locator('.tab.active', { hasText: 'Document' }).waitFor();
+    await page.locator('.view-line', { hasText: 'Nothing of this' }).first().waitFor();
+    await page.keyboard.press('Control+Backspace');
+    await window.back('main.py');
+    assert.equal(await page.locator('.tab.dirty').count(), 0);
+  });
+
+  await step('chat is streamed', async () => {
+    await window.openChat();
+    engine.answer = ANSWER;
+    engine.pause = 25;
+    await window.ask('What does @main.py do?');
+    await panel.locator('.turn.writing .body strong').waitFor();
+    await panel.locator('button.go[aria-label="Stop"]').waitFor();
+    await window.answered();
+    assert.match(await window.answer.innerText(), /adds the numbers up/);
+    assert.equal(await window.answer.locator('figure.code .hljs-keyword').count(), 2);
+    assert.match(await panel.locator('.cost').last().innerText(), /\d+ \+ \d+ tokens/);
+    assert.match(await panel.locator('.turn.user .chip summary').first().innerText(), /main\.py, lines 1-/);
+    await picture('chat-dark');
+  });
+  await step('chat is stopped', async () => {
+    engine.answer = 'one two three '.repeat(400);
+    const before = engine.brokenOff;
+    await window.ask('Count.');
+    await panel.locator('.turn.writing .body', { hasText: 'three' }).waitFor();
+    await panel.locator('textarea').press('Escape');
+    await window.answered();
+    await panel.locator('.ended', { hasText: 'Stopped.' }).waitFor();
+    await until(() => engine.brokenOff === before + 1, 'the engine is told');
+    engine.pause = 0;
+  });
+  await step('an edited question takes the place of what follows', async () => {
+    engine.answer = 'Another answer.';
+    await panel.locator('.turn.user').last().hover();
+    await panel.locator('.turn.user button[aria-label^="Edit"]').last().click();
+    await window.ask('Count no more.');
+    await window.answered();
+    assert.equal(await panel.locator('.turn').count(), 4);
+    assert.equal((await window.answer.innerText()).trim(), 'Another answer.');
+    engine.answer = 'A third answer.';
+    await panel.locator('.turn.assistant button[aria-label="Answer again"]').last().click();
+    await panel.locator('.turn.assistant .body', { hasText: 'A third answer.' }).waitFor();
+    await window.answered();
+    assert.equal(await panel.locator('.turn').count(), 4);
+  });
+  await step('a code block is inserted, and applied as a diff', async () => {
+    await panel.locator('figure.code button', { hasText: 'Apply' }).first().click();
+    await page.locator('.tab.active', { hasText: 'code of the answer' }).waitFor();
+    await page.locator('.view-line', { hasText: 'The sum of the numbers' }).first().waitFor();
+    await sleep(300);
+    await picture('apply-dark');
+    await page.locator('.editor-actions .action-label[aria-label^="Accept"]').first().click();
+    await window.back('main.py');
+    await window.save();
+    assert.match(host.read('main.py'), /\n\n\ndef total\(numbers\):\n    """The sum of the numbers."""\n    return sum\(numbers\)\n\n/);
+    assert.doesNotMatch(host.read('main.py'), /result/);
+    await window.goTo(100);
+    await panel.locator('figure.code button', { hasText: 'Insert' }).first().click();
+    await page.locator('.tab.active.dirty').waitFor();
+    await window.focusEditor();
+    await window.save();
+    assert.equal(host.read('main.py').match(/The sum of the numbers/g)?.length, 2);
+    assert.match(host.read('main.py'), /^x = greet/m);
+    await panel.locator('figure.code button', { hasText: 'New file' }).first().click();
+    await page.locator('.tab.active', { hasText: /Untitled/ }).waitFor();
+    await page.locator('.editor-status-mode, [id="status.editor.mode"]', { hasText: 'Python' }).first().waitFor();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.press('Delete');
+    await window.command('View: Close Editor');
+  });
+  await step('slash commands and names are completed', async () => {
+    await panel.locator('textarea').fill('');
+    await panel.locator('textarea').pressSequentially('/ex');
+    await panel.locator('.popup li', { hasText: '/explain' }).first().waitFor();
+    await panel.locator('textarea').press('Tab');
+    assert.equal(await panel.locator('textarea').inputValue(), '/explain ');
+    await panel.locator('textarea').pressSequentially('@mai');
+    await panel.locator('.popup li', { hasText: '@main.py' }).first().waitFor();
+    await panel.locator('textarea').press('Enter');
+    assert.equal(await panel.locator('textarea').inputValue(), '/explain @main.py ');
+    await panel.locator('button[aria-label="Show what would be sent"]').click();
+    await panel.locator('.seen pre', { hasText: 'def greet' }).first().waitFor();
+    await panel.locator('.seen button[aria-label="Close"]').click();
+    await panel.locator('textarea').fill('');
+  });
+  await step('a selection goes with a question', async () => {
+    await window.openFile('main.py');
+    await window.goTo(1);
+    await page.keyboard.press('Shift+ArrowDown');
+    await page.keyboard.press('Control+Alt+l');
+    await panel.locator('.composer .chip', { hasText: 'main.py, line 1' }).waitFor();
+    await panel.locator('button[aria-label^="Leave out"]').click();
+    assert.equal(await panel.locator('.composer .chip').count(), 0);
+  });
+  await step('history after a reload', async () => {
+    await window.load(host.url);
+    await window.says('Code Llama');
+    await window.openChat();
+    await panel.locator('.turn.assistant .body', { hasText: 'A third answer.' }).waitFor();
+    assert.equal(await panel.locator('.turn').count(), 4);
+    await window.command('Code Llama: Chat History');
+    await panel.locator('.history .entry', { hasText: 'What does @main.py do?' }).waitFor();
+    await panel.locator('.history input').fill('faster');
+    await panel.locator('.history .entry span', { hasText: 'faster' }).waitFor();
+    await picture('history-dark');
+    await panel.locator('.history input').fill('no such words');
+    await panel.locator('.history .none', { hasText: 'No chat has this.' }).waitFor();
+    await panel.locator('.history input').press('Escape');
+    await panel.locator('textarea').waitFor();
+  });
+  await step('explain asks in the chat, with the function', async () => {
+    engine.answer = 'It greets.';
+    await window.openFile('main.py');
+    await window.says('Code Llama: stand-in');
+    await window.goTo(2, 6);
+    await window.command('Code Llama: Explain');
+    await panel.locator('.turn.assistant .body', { hasText: 'It greets.' }).waitFor();
+    await window.answered();
+    assert.match(await panel.locator('.turn.user .chip summary').innerText(), /greet in main\.py, lines 1-3/);
+  });
+  await step('the commit message is written into its box', async () => {
+    engine.answer = 'Greet people and add numbers';
+    await window.command('Source Control: Focus on Changes View');
+    const box = page.locator('.scm-editor').first();
+    await box.waitFor();
+    await page.locator('.scm-view .action-label[aria-label^="Write the Commit Message"], .pane-header .action-label[aria-label^="Write the Commit Message"]').first().click();
+    await box.locator('.view-line', { hasText: 'Greet people' }).waitFor();
+    await picture('commit-dark');
+  });
+});

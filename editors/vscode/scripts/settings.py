@@ -1,0 +1,108 @@
+"""Writes the settings of the language server into this extension's package.json; `--check` says whether they are there.
+
+Run it with a Python that has the language server installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lsp_server import settings
+
+MANIFEST = Path(__file__).parents[1] / "package.json"
+# Kept in the secret store, so no setting.
+SECRET = ("engine_token",)
+# What a workspace that is not trusted must not set: what is loaded and run, where code is sent, what the model is told.
+RESTRICTED = ("model", "engine_url", "tokenizer", "system_prompt", "actions")
+# Of one machine: a folder or an address that the next one does not have.
+MACHINE = ("model", "engine_url", "tokenizer", "threads", "idle_minutes", "context_length")
+OWN_RESTRICTED = ("codellama.serverPath",)
+
+
+def properties() -> dict[str, Any]:
+    """The settings as VS Code wants them described."""
+    hints = typing.get_type_hints(settings.Settings)
+    fields = [field for field in dataclasses.fields(settings.Settings) if field.name not in SECRET]
+    return {
+        f"{settings.SECTION}.{settings.camel(field.name)}": _property(order, field, hints[field.name])
+        for order, field in enumerate(fields, 1)
+    }
+
+
+def restricted() -> list[str]:
+    """The settings that count only where the workspace is trusted."""
+    names = {field.name for field in dataclasses.fields(settings.Settings)}
+    return [*OWN_RESTRICTED, *(f"{settings.SECTION}.{settings.camel(name)}" for name in RESTRICTED if name in names)]
+
+
+def manifest(text: str) -> str:
+    """The text of package.json with the settings in it."""
+    values = json.loads(text)
+    values["contributes"]["configuration"][0]["properties"] = properties()
+    values["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] = restricted()
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _property(order: int, field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    else:
+        default = field.default
+    bounds = {key: field.metadata[key] for key in ("minimum", "maximum") if field.metadata.get(key) is not None}
+    return {
+        **_schema(hint),
+        "default": list(default) if isinstance(default, tuple) else default,
+        **bounds,
+        "scope": "machine-overridable" if field.name in MACHINE else "window",
+        "order": order,
+        "markdownDescription": _linked(field.metadata["doc"]),
+    }
+
+
+def _schema(hint: Any) -> dict[str, Any]:
+    """The JSON schema of a type hint."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return {"type": "string", "enum": list(arguments)}
+    if origin in (list, tuple) or (isinstance(origin, type) and issubclass(origin, Sequence)):  # type: ignore[arg-type]
+        return {"type": "array", "items": _schema(arguments[0]) if arguments else {}}
+    if origin in (typing.Union, types.UnionType):
+        return {"type": sorted({_schema(each).get("type", "null") for each in arguments})}
+    if hint is type(None):
+        return {"type": "null"}
+    plain = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return {"type": plain[hint]} if hint in plain else {"type": "object"}
+
+
+def _linked(doc: str) -> str:
+    """Names of other settings as links that the settings page follows."""
+    names = {settings.camel(field.name) for field in dataclasses.fields(settings.Settings)} - {"model"}
+    return re.sub(
+        r"`(\w+)`",
+        lambda match: f"`#{settings.SECTION}.{match[1]}#`" if match[1] in names else match[0],
+        doc,
+    )
+
+
+def main() -> int:
+    text = MANIFEST.read_text(encoding="utf-8")
+    wanted = manifest(text)
+    if wanted == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        print(f"{MANIFEST.name} differs from lsp_server/settings.py; run scripts/settings.py.", file=sys.stderr)
+        return 1
+    MANIFEST.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

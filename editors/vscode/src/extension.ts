@@ -1,0 +1,111 @@
+/** Where it begins: everything is registered at once; the language server is started behind it. */
+import * as vscode from 'vscode';
+import { Actions, PERFORM } from './actions';
+import * as attach from './chat/attach';
+import { ChatView } from './chat/view';
+import { writeCommitMessage } from './commit';
+import { showMenu } from './menu';
+import { middleware } from './middleware';
+import { doctor, switchModel } from './models';
+import { Proposals } from './proposals';
+import { Server } from './server';
+import { Settings } from './settings';
+import { showInstallCommand, tellMissing } from './setup';
+import { StatusBar } from './statusBar';
+import { Switches } from './switches';
+
+const ACTIONS = ['explain', 'fix', 'document', 'tests', 'implement', 'comment', 'simplify', 'types', 'optimize', 'translate'];
+
+let server: Server | undefined;
+
+/** What other extensions and the tests may ask. */
+export interface Api {
+  readonly server: Server;
+  readonly activationMs: number;
+}
+
+export function activate(context: vscode.ExtensionContext): Api {
+  const begun = performance.now();
+  const log = vscode.window.createOutputChannel('Code Llama', { log: true });
+  const settings = new Settings(context);
+  const switches = new Switches(context.workspaceState);
+  const proposals = new Proposals();
+  const version = (context.extension.packageJSON as { readonly version: string }).version;
+  const explain = (uri: vscode.Uri, range: vscode.Range): Promise<void> => view.explain(uri, range);
+  const running: Server = (server = new Server(settings, log, version, () => middleware(settings, switches, actions, explain)));
+  const actions: Actions = new Actions(running, proposals, explain);
+  const view: ChatView = new ChatView(context, running, proposals);
+  context.subscriptions.push(log, switches, proposals, running, view, new StatusBar(running, switches), tellMissing(running));
+  context.subscriptions.push(vscode.workspace.onDidChangeConfiguration((event) => onSettings(event, running)));
+  context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void running.start()));
+
+  const command = (name: string, work: (...given: never[]) => unknown): void => {
+    context.subscriptions.push(vscode.commands.registerCommand(name, (...given: never[]) => view.trying(() => work(...given))));
+  };
+  command(PERFORM, actions.perform.bind(actions));
+  ACTIONS.forEach((id) => command(`codellama.do.${id}`, () => actions.run(id)));
+  command('codellama.accept', (uri?: vscode.Uri) => proposals.accept(uri));
+  command('codellama.discard', (uri?: vscode.Uri) => proposals.discard(uri));
+  command('codellama.menu', () => showMenu(running, switches));
+  command('codellama.openChat', () => view.reveal());
+  command('codellama.newChat', async () => {
+    view.chat.begin();
+    await view.reveal();
+  });
+  command('codellama.chatHistory', () => view.showHistory());
+  command('codellama.exportChat', () => view.export());
+  command('codellama.attachSelection', () => withEditor((editor) => view.attach([attach.selected(editor) ?? attach.ofRange(editor.document.uri, editor.selection, 'function')])));
+  command('codellama.attachFile', () => withEditor((editor) => view.attach([attach.file(editor.document.uri)])));
+  command('codellama.writeCommitMessage', (source?: { readonly rootUri?: vscode.Uri }) => writeCommitMessage(running, source));
+  command('codellama.toggle', () => switches.toggle());
+  command('codellama.toggleLanguage', () => withEditor(({ document }) => switches.toggleLanguage(document.languageId)));
+  command('codellama.toggleFile', () => withEditor(({ document }) => switches.toggleFile(document.uri)));
+  command('codellama.switchModel', () => switchModel(running));
+  command('codellama.doctor', () => showDoctor(running));
+  command('codellama.showLog', () => log.show());
+  command('codellama.openSettings', () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`));
+  command('codellama.setToken', () => askToken(settings, running));
+  command('codellama.restartServer', () => running.restart());
+  command('codellama.install', () => showInstallCommand(running));
+  command('codellama.walkthrough', () => vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#start`));
+
+  void running.start();
+  const activationMs = performance.now() - begun;
+  log.info(`Activated in ${activationMs.toFixed(1)} ms.`);
+  return { server: running, activationMs };
+}
+
+export async function deactivate(): Promise<void> {
+  await server?.stop();
+}
+
+function onSettings(event: vscode.ConfigurationChangeEvent, running: Server): void {
+  if (event.affectsConfiguration('codellama.serverPath')) {
+    void running.restart();
+  } else if (event.affectsConfiguration('codellama')) {
+    running.settingsChanged();
+  }
+}
+
+async function askToken(settings: Settings, running: Server): Promise<void> {
+  const prompt = 'The bearer token that the server at codellama.engineUrl asks for. It is kept in the secret store; leave it empty to delete it.';
+  const token = await vscode.window.showInputBox({ title: 'Token of the remote engine', prompt, password: true, ignoreFocusOut: true });
+  if (token !== undefined) {
+    await settings.setToken(token.trim());
+    running.settingsChanged();
+  }
+}
+
+async function showDoctor(running: Server): Promise<void> {
+  const progress = { location: vscode.ProgressLocation.Window, title: 'Code Llama: looking at what works here' };
+  const content = await vscode.window.withProgress(progress, () => doctor(running));
+  await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content, language: 'plaintext' }));
+}
+
+function withEditor<T>(work: (editor: vscode.TextEditor) => T): T {
+  const editor = vscode.window.activeTextEditor;
+  if (!editor) {
+    throw new Error('Open a file first.');
+  }
+  return work(editor);
+}

@@ -1,0 +1,66 @@
+/** Where this client does something of its own between the editor and the server. */
+import * as vscode from 'vscode';
+import type { Middleware } from 'vscode-languageclient';
+import { PERFORM, type Actions } from './actions';
+import { SECTION, type Settings } from './settings';
+import type { Switches } from './switches';
+
+interface Values {
+  readonly action?: string;
+  readonly uri?: string;
+  readonly range?: { readonly start: vscode.Position; readonly end: vscode.Position };
+}
+
+export function middleware(
+  settings: Settings,
+  switches: Switches,
+  actions: Actions,
+  explain: (uri: vscode.Uri, range: vscode.Range) => Promise<void>,
+): Middleware {
+  return {
+    workspace: {
+      // The server's own settings alone, with the token, which no settings file has.
+      configuration: (params, token, next) =>
+        params.items.every((item) => item.section === SECTION) ? params.items.map(() => settings.ofServer()) : next(params, token),
+    },
+    window: {
+      showDocument: async (params, token, next) => {
+        const uri = vscode.Uri.parse(params.uri);
+        if (uri.scheme !== 'file' || !uri.path.endsWith('.md')) {
+          return next(params, token);
+        }
+        // An answer to read.
+        await vscode.commands.executeCommand('markdown.showPreviewToSide', uri);
+        return { success: true };
+      },
+    },
+    provideInlineCompletionItems: async (document, position, context, token, next) => {
+      if (switches.why(document)) {
+        return [];
+      }
+      const found = await next(document, position, context, token);
+      const chosen = context.selectedCompletionInfo;
+      if (!chosen || !found) {
+        return found;
+      }
+      // With the suggestion widget open, only what begins as its choice does.
+      const items = Array.isArray(found) ? found : found.items;
+      return items.filter((item) => item.range?.start.isEqual(chosen.range.start) && textOf(item).startsWith(chosen.text));
+    },
+    provideCodeActions: async (document, range, context, token, next) => actions.deferred((await next(document, range, context, token)) ?? []),
+    resolveCodeAction: (item, token, next) => (item.command?.command === PERFORM ? item : next(item, token)),
+    executeCommand: async (command, args, next) => {
+      const values = args[0] as Values | undefined;
+      if (command === 'codellama.action' && values?.action === 'explain' && values.uri && values.range) {
+        const { start, end } = values.range;
+        const range = new vscode.Range(start.line, start.character, end.line, end.character);
+        return explain(vscode.Uri.parse(values.uri), range);
+      }
+      return next(command, args) as unknown;
+    },
+  };
+}
+
+function textOf(item: vscode.InlineCompletionItem): string {
+  return typeof item.insertText === 'string' ? item.insertText : item.insertText.value;
+}

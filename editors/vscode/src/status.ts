@@ -1,0 +1,81 @@
+/** What the status bar says. Pure. */
+
+/** `codellama/status`, as the server sends it. */
+export interface ModelStatus {
+  readonly kind: 'starting' | 'loading' | 'ready' | 'thinking' | 'off' | 'failed';
+  readonly message: string;
+  readonly progress?: number | null;
+  readonly model?: string;
+  readonly device?: string;
+  readonly suggestion?: { readonly uri: string; readonly shown: boolean; readonly reason: string } | null;
+}
+
+/** Where the language server stands. */
+export type Phase =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'waiting'; readonly seconds: number }
+  | { readonly kind: 'missing'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'stopped' };
+
+export interface Shown {
+  readonly text: string;
+  readonly tooltip: string;
+  readonly level: 'none' | 'warning' | 'error';
+  /** For screen readers, without icons. */
+  readonly label: string;
+}
+
+/** `off`: why there are no suggestions in the document at hand, as one sentence, or "". */
+export function shown(phase: Phase, status: ModelStatus | undefined, off: string): Shown {
+  switch (phase.kind) {
+    case 'starting':
+      return say('loading~spin', 'starting', 'The language server is starting.');
+    case 'waiting':
+      return say('warning', 'starting again', `The language server ended; it is started again in ${phase.seconds} s.`, 'warning');
+    case 'missing':
+      return say('warning', 'not installed', `${phase.message} Click to see how to install it.`, 'warning');
+    case 'failed':
+      return say('error', 'failed', `${phase.message} Click for what to do.`, 'error');
+    case 'stopped':
+      return say('circle-slash', 'stopped', 'The language server is stopped.');
+    case 'running':
+      return ofModel(status, off);
+  }
+}
+
+function ofModel(status: ModelStatus | undefined, off: string): Shown {
+  if (status?.kind === 'failed') {
+    return say('error', 'failed', `${status.message} Click for what to do.`, 'error');
+  }
+  if (off) {
+    return say('circle-slash', 'off here', off);
+  }
+  if (!status) {
+    return { ...say('sparkle', '', 'The model is asked for when it is first needed.'), text: '$(sparkle) Code Llama' };
+  }
+  switch (status.kind) {
+    case 'starting':
+      return say('loading~spin', 'starting', status.message);
+    case 'loading':
+      return say('loading~spin', status.progress == null ? 'loading' : `loading ${status.progress}%`, status.message);
+    case 'thinking':
+      return say('loading~spin', named(status), status.message);
+    default: {
+      const reason = status.suggestion && !status.suggestion.shown ? status.suggestion.reason : '';
+      return say('sparkle', named(status), [status.message, reason && `No suggestion here: ${reason}`].filter(Boolean).join('\n\n'));
+    }
+  }
+}
+
+/** "CodeLlama-7b-hf, cuda:0"; of a remote engine its host. */
+export function named(status: ModelStatus): string {
+  const model = (status.model ?? '').split(/[\\/]/).filter(Boolean).at(-1) ?? '';
+  const device = (status.device ?? '').replace(/^\w+:\/\/([^/]+).*$/, '$1');
+  return [model, device].filter(Boolean).join(', ') || 'ready';
+}
+
+function say(icon: string, text: string, tooltip: string, level: Shown['level'] = 'none'): Shown {
+  return { text: `$(${icon}) Code Llama: ${text}`, tooltip, level, label: `Code Llama: ${text}. ${tooltip}` };
+}

@@ -1,0 +1,107 @@
+/** Tests in the real extension host, with the real editor's API. */
+import * as assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import type { Api } from '../../src/extension';
+
+const tests: [string, () => Promise<void>][] = [];
+const test = (name: string, work: () => Promise<void>): void => void tests.push([name, work]);
+
+async function until(work: () => unknown, what: string): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    if (await work()) {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`waited in vain until ${what}`);
+}
+
+function extension(): vscode.Extension<Api> {
+  const found = vscode.extensions.getExtension<Api>('codellama-ls.codellama');
+  assert.ok(found);
+  return found;
+}
+
+async function opened(name: string): Promise<vscode.TextEditor> {
+  const folder = vscode.workspace.workspaceFolders?.[0];
+  assert.ok(folder);
+  return vscode.window.showTextDocument(await vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder.uri, name)));
+}
+
+test('activation is short', async () => {
+  const api = await extension().activate();
+  console.log(`TEST activation took ${api.activationMs.toFixed(1)} ms`);
+  assert.ok(api.activationMs < 500);
+});
+
+test('every command of the manifest is there', async () => {
+  const there = new Set(await vscode.commands.getCommands(true));
+  const { contributes } = extension().packageJSON as { contributes: { commands: { command: string }[] } };
+  assert.deepEqual(contributes.commands.map((each) => each.command).filter((each) => !there.has(each)), []);
+});
+
+test('the server runs and the model is reached', async () => {
+  await opened('main.py');
+  const { server } = extension().exports;
+  await until(() => server.status?.kind === 'ready', 'the model is ready');
+  assert.match(server.found?.where ?? '', /setting/);
+});
+
+test('the menu of code actions', async () => {
+  const { document } = await opened('main.py');
+  const actions = await vscode.commands.executeCommand<vscode.CodeAction[]>('vscode.executeCodeActionProvider', document.uri, new vscode.Range(1, 5, 1, 5));
+  const titles = actions.map((each) => each.title);
+  assert.ok(titles.includes('Document `greet`'), titles.join());
+  assert.ok(titles.includes('Explain `greet`'), titles.join());
+});
+
+test('settings reach the server as they change, and its own settings alone', async () => {
+  const { server } = extension().exports;
+  const editor = await opened('main.py');
+  await vscode.workspace.getConfiguration('codellama').update('disabledLanguages', ['python'], vscode.ConfigurationTarget.Global);
+  const off = (): boolean => server.status?.kind === 'off' && /disabledLanguages/.test(server.status.suggestion?.reason ?? '');
+  await until(async () => {
+    await server.client?.sendRequest('textDocument/inlineCompletion', {
+      textDocument: { uri: editor.document.uri.toString() },
+      position: { line: 0, character: 0 },
+      context: { triggerKind: 1 },
+    });
+    return off();
+  }, 'the server knows that Python is off');
+  await vscode.workspace.getConfiguration('codellama').update('disabledLanguages', undefined, vscode.ConfigurationTarget.Global);
+});
+
+test('a restart leaves one server that answers', async () => {
+  const { server } = extension().exports;
+  const before = server.client;
+  await vscode.commands.executeCommand('codellama.restartServer');
+  assert.equal(server.phase.kind, 'running');
+  assert.notEqual(server.client, before);
+  const { document } = await opened('main.py');
+  await until(async () => {
+    const actions = await vscode.commands.executeCommand<vscode.CodeAction[]>('vscode.executeCodeActionProvider', document.uri, new vscode.Range(1, 5, 1, 5));
+    return actions.filter((each) => each.title === 'Explain `greet`').length === 1;
+  }, 'there is one entry for each action');
+});
+
+test('restarts that overlap end in one server', async () => {
+  const { server } = extension().exports;
+  await Promise.all([server.start(), server.restart(), server.start()]);
+  await until(() => server.phase.kind === 'running', 'it runs');
+});
+
+export async function run(): Promise<void> {
+  const failed: string[] = [];
+  for (const [name, work] of tests) {
+    try {
+      await work();
+      console.log(`TEST ok  ${name}`);
+    } catch (error) {
+      failed.push(name);
+      console.log(`FAIL ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+  }
+  if (failed.length) {
+    throw new Error(`failed: ${failed.join(', ')}`);
+  }
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Backoff } from '../../src/backoff';
+import { candidates, find, installCommand, type Surroundings } from '../../src/find';
+import { mismatch } from '../../src/version';
+
+function machine(files: string[], env: Record<string, string> = {}, windows = false): Surroundings {
+  return { windows, env: { PATH: windows ? 'C:\\bin' : '/usr/bin:relative:/opt/bin', ...env }, home: windows ? 'C:\\Users\\ada' : '/home/ada', isFile: (path) => files.includes(path) };
+}
+
+test('the setting counts, and nothing else once it is set', () => {
+  const around = machine(['/x/bin/codellama-ls', '/home/ada/own', '/usr/bin/codellama-ls']);
+  assert.deepEqual(find('/x', undefined, around), { path: '/x/bin/codellama-ls', where: 'by the setting codellama.serverPath' });
+  assert.equal((find('~/own', undefined, around) as { path: string }).path, '/home/ada/own');
+  assert.equal(find('/nowhere', undefined, around), 'There is no codellama-ls at /nowhere (codellama.serverPath).');
+});
+
+test('the interpreter comes before the PATH, the PATH before pipx and uv', () => {
+  const all = ['/venv/bin/codellama-ls', '/opt/bin/codellama-ls', '/home/ada/.local/bin/codellama-ls'];
+  const found = (files: string[]): string => (find('', '/venv/bin/python', machine(files)) as { path: string }).path;
+  assert.deepEqual([found(all), found(all.slice(1)), found(all.slice(2))], all);
+  assert.equal(found(['/home/ada/.local/share/uv/tools/codellama-ls/bin/codellama-ls']), '/home/ada/.local/share/uv/tools/codellama-ls/bin/codellama-ls');
+  assert.equal(find('', undefined, machine([])), 'codellama-ls is not installed.');
+});
+
+test('folders of the PATH that depend on where one is are left out', () => {
+  assert.ok(candidates(undefined, machine([])).every((each) => each.path.startsWith('/')));
+});
+
+test('programs of a workspace that is not trusted are not started', () => {
+  const around = machine(['/work/.venv/bin/codellama-ls', '/usr/bin/codellama-ls']);
+  assert.equal((find('', '/work/.venv/bin/python', around, ['/work']) as { path: string }).path, '/usr/bin/codellama-ls');
+});
+
+test('on Windows', () => {
+  const around = machine(['C:\\venv\\Scripts\\codellama-ls.exe'], {}, true);
+  assert.equal((find('', 'C:\\venv\\python.exe', around) as { path: string }).path, 'C:\\venv\\Scripts\\codellama-ls.exe');
+  assert.equal((find('C:\\venv', undefined, around) as { path: string }).path, 'C:\\venv\\Scripts\\codellama-ls.exe');
+});
+
+test('the command that installs it', () => {
+  assert.equal(installCommand(machine([])), 'python3 -m pip install --user "codellama-ls[engine]"');
+  assert.equal(installCommand(machine(['/usr/bin/pipx'])), 'pipx install "codellama-ls[engine]"');
+  assert.equal(installCommand(machine(['/usr/bin/pipx', '/opt/bin/uv'])), 'uv tool install "codellama-ls[engine]"');
+});
+
+test('versions fit up to the last number', () => {
+  assert.equal(mismatch('0.1.7', '0.1.0'), undefined);
+  assert.match(mismatch('0.0.9', '0.1.0') ?? '', /older/);
+  assert.match(mismatch('1.0.0', '0.1.0') ?? '', /newer/);
+  assert.match(mismatch(undefined, '0.1.0') ?? '', /does not say/);
+});
+
+test('a server is started again later each time, and not for ever', () => {
+  let now = 0;
+  const backoff = new Backoff(() => now);
+  const delays = Array.from({ length: 6 }, () => backoff.ended());
+  assert.deepEqual(delays, [500, 1000, 2000, 4000, 8000, undefined]);
+  backoff.forget();
+  assert.equal(backoff.ended(), 500);
+  backoff.started();
+  now += 1000;
+  assert.equal(backoff.ended(), 1000);
+  backoff.started();
+  now += 61_000;
+  assert.equal(backoff.ended(), 500);
+});

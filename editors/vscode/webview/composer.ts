@@ -1,0 +1,219 @@
+/** Where a question is written: text, chips of what goes with it, completion of / and @, send and stop. */
+import type { Attached, Question, SlashCommand, Turn } from '../src/chat/messages';
+import { button, h, iconOf } from './dom';
+import { Popup, type Choice } from './popup';
+
+export interface Draft {
+  readonly text: string;
+  readonly attached: readonly Attached[];
+}
+
+export interface Wishes {
+  readonly send: (question: Question, attached: readonly Attached[]) => void;
+  readonly stop: () => void;
+  readonly attach: () => void;
+  readonly preview: (question: Question) => void;
+  readonly names: (query: string) => void;
+  readonly changed: (draft: Draft) => void;
+}
+
+export class Composer {
+  readonly element: HTMLElement;
+  commands: readonly SlashCommand[] = [];
+  private readonly field: HTMLTextAreaElement;
+  private readonly chips = h('div', { class: 'chips', role: 'list', 'aria-label': 'Goes with the question' });
+  private readonly note = h('div', { class: 'note', hidden: true });
+  private readonly go: HTMLButtonElement;
+  private readonly popup: Popup;
+  private attached: readonly Attached[] = [];
+  private editing: Turn | undefined;
+  private busy = false;
+
+  constructor(private readonly wishes: Wishes) {
+    this.field = h('textarea', {
+      rows: '1',
+      placeholder: 'Ask, / for commands, @ for files',
+      'aria-label': 'Question',
+      'aria-controls': 'popup',
+      'aria-autocomplete': 'list',
+      'aria-expanded': 'false',
+      role: 'combobox',
+      input: () => this.typed(),
+      keydown: (event) => this.key(event as KeyboardEvent),
+      blur: () => this.popup.hide(),
+    });
+    this.popup = new Popup(this.field, (choice) => this.complete(choice));
+    this.go = button('send', 'Send', () => this.busy ? wishes.stop() : this.send(), 'go');
+    this.element = h(
+      'form',
+      { class: 'composer', submit: (event) => event.preventDefault() },
+      this.note,
+      this.popup.element,
+      h(
+        'div',
+        { class: 'box' },
+        this.chips,
+        this.field,
+        h(
+          'div',
+          { class: 'bar' },
+          button('add', 'Add code to the question', wishes.attach),
+          button('eye', 'Show what would be sent', () => wishes.preview(this.question())),
+          h('span', { class: 'space' }),
+          this.go,
+        ),
+      ),
+    );
+  }
+
+  get draft(): Draft {
+    return { text: this.field.value, attached: this.attached };
+  }
+
+  restore({ text, attached }: Draft): void {
+    this.field.value = text;
+    this.attached = attached;
+    this.drawChips();
+    this.grow();
+  }
+
+  focus(): void {
+    this.field.focus();
+  }
+
+  setBusy(busy: boolean): void {
+    this.busy = busy;
+    const label = busy ? 'Stop' : 'Send';
+    this.go.title = label;
+    this.go.setAttribute('aria-label', label);
+    this.go.replaceChildren(iconOf(busy ? 'stop' : 'send'));
+  }
+
+  attach(more: readonly Attached[]): void {
+    const key = (each: Attached): string => JSON.stringify([each.kind, each.uri, each.range]);
+    this.attached = [...this.attached.filter((each) => !more.some((other) => key(other) === key(each))), ...more];
+    this.drawChips();
+    this.wishes.changed(this.draft);
+  }
+
+  /** Ask `turn` anew, in other words. */
+  edit(turn: Turn): void {
+    this.editing = turn;
+    this.field.value = turn.content;
+    this.note.replaceChildren('This takes the place of the question and of all below it. ', h('button', { type: 'button', class: 'plain', click: () => this.leaveEditing() }, 'Leave it'));
+    this.note.hidden = false;
+    this.grow();
+    this.focus();
+  }
+
+  leaveEditing(): void {
+    if (this.editing) {
+      this.editing = undefined;
+      this.field.value = '';
+      this.note.hidden = true;
+      this.grow();
+    }
+  }
+
+  ask(message: string, attached: readonly Attached[]): void {
+    this.leaveEditing();
+    this.attached = attached;
+    const kept = this.field.value;
+    this.field.value = message;
+    this.send();
+    this.field.value = kept;
+    this.grow();
+  }
+
+  names(query: string, names: readonly string[]): void {
+    if (this.word() === `@${query}`) {
+      this.popup.show(names.map((name) => ({ text: /\s/.test(name) ? `@"${name}"` : `@${name}`, detail: '' })));
+    }
+  }
+
+  private question(): Question {
+    const message = this.field.value.trim();
+    return this.editing
+      ? { message, editTurn: this.editing.turn, ...(this.attached.length && { attachments: this.attached }) }
+      : { message, attachments: this.attached };
+  }
+
+  private send(): void {
+    const question = this.question();
+    if (!question.message || this.busy) {
+      return;
+    }
+    const attached = this.attached;
+    this.editing = undefined;
+    this.note.hidden = true;
+    this.restore({ text: '', attached: [] });
+    this.wishes.changed(this.draft);
+    this.wishes.send(question, attached);
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.isComposing || this.popup.key(event)) {
+      if (!event.isComposing) {
+        event.preventDefault();
+      }
+      return;
+    }
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      this.send();
+    } else if (event.key === 'Escape') {
+      if (this.editing) {
+        this.leaveEditing();
+      } else if (this.busy) {
+        this.wishes.stop();
+      }
+    }
+  }
+
+  private typed(): void {
+    this.grow();
+    this.wishes.changed(this.draft);
+    const word = this.word();
+    if (word.startsWith('/') && this.field.value.trimStart() === word) {
+      this.popup.show(this.commands.filter(({ name }) => slash(name).startsWith(word)).map(({ name, instruction }) => ({ text: slash(name), detail: instruction.split('\n', 1)[0] ?? '' })));
+    } else if (word.startsWith('@')) {
+      this.wishes.names(word.slice(1));
+    } else {
+      this.popup.hide();
+    }
+  }
+
+  /** What stands before the cursor since the last space. */
+  private word(): string {
+    return /\S*$/.exec(this.field.value.slice(0, this.field.selectionStart))?.[0] ?? '';
+  }
+
+  private complete({ text }: Choice): void {
+    const end = this.field.selectionStart;
+    this.field.setRangeText(`${text} `, end - this.word().length, end, 'end');
+    this.grow();
+    this.wishes.changed(this.draft);
+  }
+
+  private drawChips(): void {
+    this.chips.replaceChildren(
+      ...this.attached.map((each) =>
+        h('span', { class: 'chip', role: 'listitem' }, h('span', {}, each.label), button('close', `Leave out ${each.label}`, () => {
+          this.attached = this.attached.filter((other) => other !== each);
+          this.drawChips();
+          this.wishes.changed(this.draft);
+          this.focus();
+        })),
+      ),
+    );
+  }
+
+  private grow(): void {
+    this.field.style.height = 'auto';
+    this.field.style.height = `${Math.min(this.field.scrollHeight, 200)}px`;
+  }
+}
+
+function slash(name: string): string {
+  return name.startsWith('/') ? name : `/${name}`;
+}
