@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.privacy import why_hidden
 from lsp_server.model import local
-from lsp_server.model.access import ModelAccess, ModelState
+from lsp_server.model.access import ModelAccess, ModelState, Reached
 from lsp_server.settings import Settings
 
 # Standard error, so that standard output has the answer alone.
@@ -83,23 +84,29 @@ async def suggested(settings: Settings, buffer: Buffer, row: int, column: int) -
         return await suggest(model, buffer, row, column, settings)
 
 
-@contextlib.asynccontextmanager
-async def reached(settings: Settings) -> Any:
-    """The model of `settings`, with what it is doing until then on standard error. Raises ModelUnavailable."""
-    shown = ""
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[ModelState], None]]:
+    """A line on standard error that says what the model is doing until it is ready; what it yields is told."""
+    said = ""
 
     with notes.status("Starting the engine.") as line:
 
         def show(state: ModelState) -> None:
-            nonlocal shown
+            nonlocal said
             percent = f" {100 * state.progress:.0f}%" if state.kind == "loading" and state.progress else ""
             line.update(f"{state.message}{percent}")
-            if not notes.is_terminal and state.message != shown and not state.progress:
+            if not notes.is_terminal and state.message != said and not state.progress:
                 notes.print(state.message, markup=False)
-            shown = state.message
+            said = state.message
 
-        access = ModelAccess(settings, show)
-        model = await access.wait()
+        yield show
+
+
+@contextlib.asynccontextmanager
+async def reached(settings: Settings) -> AsyncIterator[Reached]:
+    """The model of `settings`, with what it is doing until then on standard error. Raises ModelUnavailable."""
+    with progress() as show:
+        model = await ModelAccess(settings, show).wait()
     try:
         yield model
     finally:

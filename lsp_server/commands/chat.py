@@ -23,9 +23,9 @@ from lsp_server.chat.chats import Chats, Environment, Reply, Unanswered
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
-from lsp_server.commands.ask import notes, settings_of
+from lsp_server.commands.ask import notes, progress, settings_of
 from lsp_server.commands.rendering import Shown
-from lsp_server.model.access import ModelAccess, ModelState, Reached
+from lsp_server.model.access import ModelAccess, Reached
 from lsp_server.model.client import ModelClient
 from lsp_server.settings import Settings
 
@@ -84,7 +84,7 @@ async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> 
     settings = settings_of(options)
     workspace = Workspace((Path.cwd(),))
     files = tuple(located(workspace, place) for place in _files(options))
-    with _progress() as show:
+    with progress() as show:
         access = ModelAccess(settings, show)
 
         async def reach() -> Reached:
@@ -284,20 +284,3 @@ def _interrupts(stop: Any) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    """A line on standard error that says what the model is doing until it is ready."""
-    with notes.status("Starting the engine.") as line:
-        said = ""
-
-        def show(state: ModelState) -> None:
-            nonlocal said
-            percent = f" {100 * state.progress:.0f}%" if state.kind == "loading" and state.progress else ""
-            line.update(f"{state.message}{percent}")
-            if not notes.is_terminal and state.message != said and not state.progress:
-                notes.print(state.message, markup=False)
-            said = state.message
-
-        yield show

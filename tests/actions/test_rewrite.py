@@ -10,7 +10,6 @@ import itertools
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -411,7 +410,6 @@ def test_edits_touch_only_what_differs() -> None:
     assert edits(before, before[:-1], shift=10) == [Edit(14, 15, "")]
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git merges the texts to compare with")
 def test_rebased_as_git_merges(tmp_path: pathlib.Path) -> None:
     chance = random.Random(11)
     outcomes = {True: 0, False: 0}

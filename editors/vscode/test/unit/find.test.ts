@@ -28,8 +28,8 @@ test('folders of the PATH that depend on where one is are left out', () => {
 });
 
 test('programs of a workspace that is not trusted are not started', () => {
-  const around = machine(['/work/.venv/bin/codellama-ls', '/usr/bin/codellama-ls']);
-  assert.equal((find('', '/work/.venv/bin/python', around, ['/work']) as { path: string }).path, '/usr/bin/codellama-ls');
+  const around = machine(['/project/.venv/bin/codellama-ls', '/usr/bin/codellama-ls']);
+  assert.equal((find('', '/project/.venv/bin/python', around, ['/project']) as { path: string }).path, '/usr/bin/codellama-ls');
 });
 
 test('on Windows', () => {
