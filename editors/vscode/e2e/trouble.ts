@@ -205,6 +205,7 @@ await scene('a bad day', (engine) => ({
     await window.focusEditor();
     await window.command('View: Close Editor');
     await until(async () => !(await window.tabs()).includes('other.py'), 'it is closed');
+    await sleep(1500); // VS Code lets go of the text a little later
     go();
     await window.toast('The file was closed meanwhile, so nothing was changed.');
     engine.hold = Promise.resolve();

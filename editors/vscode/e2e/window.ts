@@ -50,8 +50,7 @@ export class Window {
   }
 
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    await this.page.locator('.quick-input-widget input').first().fill(name);
+    await (await this.quickInput()).fill(name);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
     await this.page.keyboard.press('Enter');
     await this.page.locator('.tab.active', { hasText: name }).waitFor();
@@ -71,10 +70,25 @@ export class Window {
     await this.page.locator('.editor-instance .view-lines').last().click();
   }
 
-  async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
+  /** The command palette; asked for again where the focus is in a web page that is still coming up, and swallows keys. */
+  private async quickInput(): Promise<Locator> {
     const input = this.page.locator('.quick-input-widget input').first();
-    await input.waitFor();
+    for (let tries = 0; ; tries++) {
+      await this.page.keyboard.press('F1');
+      try {
+        await input.waitFor({ timeout: 2000 });
+        return input;
+      } catch (error) {
+        if (tries === 4) {
+          throw error;
+        }
+        await this.page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+      }
+    }
+  }
+
+  async command(title: string): Promise<void> {
+    const input = await this.quickInput();
     await input.fill(`>${title}`);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
     await this.page.keyboard.press('Enter');
