@@ -104,13 +104,15 @@ def _item(buffer: Buffer, suggestion: Suggestion) -> types.InlineCompletionItem:
     Clients that match what is typed need the word in the text and in the range; with text to the right of the cursor a
     range that is not empty would hide it.
     """
+    at_end = not buffer.lines[suggestion.row][suggestion.column :].strip()
+    text, where = insertion(buffer, suggestion, with_word=at_end)
+    return types.InlineCompletionItem(insert_text=text, filter_text=text, range=where)
+
+
+def insertion(buffer: Buffer, suggestion: Suggestion, *, with_word: bool) -> tuple[str, types.Range]:
+    """(text, the range that it replaces) in the client's units: the suggestion, with the word before it if wanted."""
     row, column = suggestion.row, suggestion.column
-    line = buffer.lines[row]
-    word = ""
-    if not line[column:].strip():
-        match = re.search(r"\w+$", line[:column])
-        word = match.group() if match else ""
+    match = re.search(r"\w+$", buffer.lines[row][:column]) if with_word else None
+    word = match.group() if match else ""
     start = types.Position(row, buffer.units(row, column - len(word)))
-    end = types.Position(row, buffer.units(row, column))
-    text = word + suggestion.text
-    return types.InlineCompletionItem(insert_text=text, filter_text=text, range=types.Range(start, end))
+    return word + suggestion.text, types.Range(start, types.Position(row, buffer.units(row, column)))
