@@ -37,6 +37,7 @@ test-vscode: check-vscode
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.menu
+	$(BIN)/python -m benchmarks.neovim
 
 clean:
 	rm -rf $(VENV)

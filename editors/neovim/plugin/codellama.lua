@@ -17,15 +17,14 @@ end, {
   end,
 })
 
-for _, action in ipairs({ 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss' }) do
-  local name = ('<Plug>(codellama-%s)'):format((action:gsub('_', '-')))
-  vim.keymap.set('i', name, function()
+local keys = require('codellama.keys')
+for _, action in ipairs(keys.ACTIONS) do
+  vim.keymap.set('i', keys.plug(action), function()
     require('codellama.inline')[action]()
   end, { desc = 'Code Llama: ' .. action:gsub('_', ' ') })
 end
 vim.keymap.set('n', '<Plug>(codellama-chat)', '<Cmd>CodeLlama chat<CR>', { desc = 'Code Llama: chat' })
 vim.keymap.set('x', '<Plug>(codellama-chat)', ':CodeLlama chat<CR>', { desc = 'Code Llama: chat on the selection' })
 for _, action in ipairs({ 'explain', 'fix', 'doc', 'tests' }) do
-  local name = ('<Plug>(codellama-%s)'):format(action)
-  vim.keymap.set({ 'n', 'x' }, name, ':CodeLlama ' .. action .. '<CR>', { desc = 'Code Llama: ' .. action })
+  vim.keymap.set({ 'n', 'x' }, keys.plug(action), ':CodeLlama ' .. action .. '<CR>', { desc = 'Code Llama: ' .. action })
 end

@@ -12,9 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import nvim as neovim
-from stand_in_engine import SUGGESTION_TOKENS, Engine
-
-TEXT = "def add(a, b):\n    \n"
+from stand_in_engine import Engine
 
 
 @pytest.fixture(params=["0.11", "0.12"])
@@ -34,13 +32,13 @@ def engine() -> Iterator[Engine]:
 def start(
     tmp_path: Path, engine: Engine, tokenizer_folder: Callable[..., Path]
 ) -> Iterator[Callable[..., neovim.Neovim]]:
-    """start(version, text=..., name=..., inline=..., setup=..., env=...): a Neovim in a project with one open file."""
+    """start(version, ...): a Neovim in a project with one open file, as `nvim.in_project`; `ready`: with its model."""
     started: list[neovim.Neovim] = []
 
     def make(
         version: str,
         *,
-        text: str = TEXT,
+        text: str = neovim.TEXT,
         name: str = "main.py",
         setup: str = "",
         lua: str = "",
@@ -49,21 +47,19 @@ def start(
         installed: bool = True,
         ready: bool = True,
     ) -> neovim.Neovim:
-        project = tmp_path / "project"
-        (project / ".git").mkdir(parents=True, exist_ok=True)
-        file = project / name
-        file.write_text(text)
-        command = neovim.server_command(tmp_path / "bin")
-        given = {
-            "engineUrl": engine.url,
-            "tokenizer": str(tokenizer_folder()),
-            "maxTokens": SUGGESTION_TOKENS,
-            "chatFormat": "inst",  # a tokenizer alone does not say that its model can chat
-            **(settings or {}),
-        }
-        options = f"{lua}\nrequire('codellama').setup({{ settings = {neovim.lua_value(given)}, {setup} }})\n"
-        values = neovim.environment(tmp_path, env, path=command.parent if installed else None)
-        started.append(neovim.Neovim(version, tmp_path, file, options, values))
+        started.append(
+            neovim.in_project(
+                version,
+                tmp_path,
+                neovim.settings(engine, tokenizer_folder()) | (settings or {}),
+                text=text,
+                name=name,
+                setup=setup,
+                lua=lua,
+                env=env,
+                installed=installed,
+            )
+        )
         if ready and installed:
             started[-1].attached()
         return started[-1]

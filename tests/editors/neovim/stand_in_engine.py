@@ -16,7 +16,7 @@ class Engine:
     """`suggestion` is the answer to a request for a suggestion; `answers` to the others, in turn, the last for ever.
 
     `pause`: seconds between two pieces of an answer. `gate`: an answer waits until it is set. `ended`: how many answers
-    were broken off by the client.
+    were broken off by the client. `failing`: it answers with an error.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,7 @@ class Engine:
         self.suggestion_pause = 0.0
         self.gate = threading.Event()
         self.gate.set()
+        self.failing = False
         self.asked: list[dict[str, Any]] = []
         self.ended = 0
         engine = self
@@ -39,6 +40,8 @@ class Engine:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 engine.asked.append(body)
+                if engine.failing:
+                    return self._json({"error": {"message": "Out of memory."}}, 500)
                 typed = body["max_tokens"] == SUGGESTION_TOKENS
                 if typed:
                     answer = engine.suggestion
@@ -64,8 +67,8 @@ class Engine:
                 self.wfile.write(f"data: {json.dumps(value)}\n\n".encode())
                 self.wfile.flush()
 
-            def _json(self, value: dict[str, Any]) -> None:
-                self.send_response(200)
+            def _json(self, value: dict[str, Any], status: int = 200) -> None:
+                self.send_response(status)
                 self.end_headers()
                 self.wfile.write(json.dumps(value).encode())
 

@@ -103,6 +103,7 @@ def test_history_regenerate_and_new(start, engine):
     text = nvim.chat_text()
     assert text.count("## Code Llama") == 2
     assert "The second.\n" not in text + "\n"
+    assert "## You\n\nTwo?\n\n## Code Llama" in text
     nvim.input("gn")
     wait(lambda: nvim.chat_text() == "")
     to_log(nvim)
@@ -123,6 +124,68 @@ def test_history_regenerate_and_new(start, engine):
     nvim.input("gD")
     nvim.wait_said("is deleted")
     assert nvim.chat_text() == ""
+
+
+def test_an_earlier_question_is_changed_and_asked_again(start, engine, version):
+    nvim = start(version, text="def add(a, b):\n    return a + b\n")
+    engine.answers = ["The first.", "The second.", "The third."]
+    nvim.command("1,2CodeLlama chat One?")
+    done(nvim)
+    ask(nvim, "Two?")
+    done(nvim)
+    before = nvim.chat_text()
+    nvim.command("CodeLlama chat")
+    nvim.input("a draft<Esc>")
+    to_log(nvim)
+    nvim.input("ggge")
+    written = "return table.concat(require('codellama.chat.view').written(), '\\n')"
+    wait(lambda: nvim.lua(written) == "One?", what="the question to be there to change")
+    nvim.input("<Esc>")
+    wait(lambda: nvim.mode == "n")
+    nvim.input("<C-c>")
+    wait(lambda: nvim.lua(written) == "a draft", what="the draft to be back")
+    assert nvim.chat_text() == before
+    to_log(nvim)
+    nvim.input("ggge")
+    wait(lambda: nvim.lua(written) == "One?")
+    nvim.input("<BS>, in one word?<C-s>")
+    wait(lambda: "The third." in done(nvim), what="the new answer")
+    assert nvim.chat_text().startswith(
+        "## You\n\nOne, in one word?\n\n> with main.py, lines 1 to 2\n\n## Code Llama\n\nThe third."
+    )
+    assert "Two?" not in nvim.chat_text()
+    assert nvim.lua(written) == ""
+    asked = engine.asked[-1]["prompt"]
+    # The lines that were attached are sent along again, and the server has dropped what followed too.
+    nvim.lua("vim.ui.select = function(items, _, done) _G.found = #items done(items[1]) end")
+    nvim.command("CodeLlama history")
+    wait(lambda: nvim.lua("return _G.found") == 1, what="one conversation")
+    wait(lambda: "One, in one word?" in nvim.chat_text() and "Two?" not in nvim.chat_text(), what="it, as it is kept")
+    assert "> with main.py, lines 1 to 2" in nvim.chat_text()
+    assert asked != engine.asked[0]["prompt"]
+    to_log(nvim)
+    nvim.input("Gge")
+    wait(lambda: nvim.lua(written) == "One, in one word?", what="the question of the answer at the cursor")
+
+
+def test_a_question_that_was_not_answered_is_asked_again(start, engine):
+    """The engine fails: the question is kept, and can be changed or asked again as it is."""
+    nvim = start("0.12")
+    engine.answers = ["Fine.", "Better."]
+    engine.failing = True
+    ask(nvim, "Hello?")
+    assert "## You\n\nHello?" in done(nvim)
+    engine.failing = False
+    to_log(nvim)
+    nvim.input("gr")
+    wait(lambda: "Fine." in done(nvim), what="an answer")
+    assert nvim.chat_text().count("## ") == 2
+    to_log(nvim)
+    nvim.input("ge")
+    nvim.input("!<C-s>")
+    wait(lambda: "Better." in done(nvim), what="another answer")
+    assert nvim.chat_text().startswith("## You\n\nHello?!\n\n## Code Llama\n\nBetter.")
+    assert nvim.chat_text().count("## ") == 2
 
 
 def test_what_an_answer_may_hold(start, engine):
@@ -149,26 +212,13 @@ def test_what_an_answer_may_hold(start, engine):
     assert nvim.lua("return vim.fn.foldlevel(vim.api.nvim_buf_line_count(...))", log) == 0
 
 
-def test_a_long_answer_stays_smooth(start, engine):
-    """5,000 words: no addition to the screen takes 50 ms."""
+def test_a_long_answer(start, engine):
+    """5,000 words, all of them; how long each addition takes is in benchmarks/neovim.py."""
     nvim = start("0.11")
-    engine.answers = ["# Long\n\n" + "```python\nx = 1\n```\n\nsome words in a line of text\n" * 700]
-    nvim.lua("""
-        _G.longest = 0
-        local view = require('codellama.chat.view')
-        local append = view.append
-        view.append = function(text)
-            local start = vim.uv.hrtime()
-            append(text)
-            vim.cmd.redraw()
-            _G.longest = math.max(_G.longest, (vim.uv.hrtime() - start) / 1e6)
-        end
-    """)
+    answer = "# Long\n\n" + "```python\nx = 1\n```\n\nsome words in a line of text\n" * 700
+    engine.answers = [answer]
     ask(nvim, "Write.")
-    assert len(done(nvim)) > 25_000
-    longest = nvim.lua("return _G.longest")
-    print("longest addition in ms:", round(longest, 1))
-    assert longest < 50
+    assert answer.strip() in done(nvim)
 
 
 def test_slash_commands_are_completed(start):

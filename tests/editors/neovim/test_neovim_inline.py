@@ -170,32 +170,77 @@ def test_no_keys_unasked(start, version):
     assert nvim.lua(mine + "vim.api.nvim_get_keymap('i'))") == 0
 
 
-@ways
-def test_drawn_at_once(start, engine, version, method):
-    """Less than 2 ms from the reply to the ghost text on the screen, at the median of many."""
-    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", settings={"multiline": "always"})
-    engine.suggestion = "if a:\n        return b\n    return a"
-    nvim.lua("""
-        _G.times = {}
-        local rpc = vim.lsp.get_clients()[1].rpc
-        local request = rpc.request
-        rpc.request = function(method, params, callback, ...)
-            return request(method, params, method:find('inline') and function(...)
-                local start = vim.uv.hrtime()
-                callback(...)
-                vim.cmd.redraw()
-                table.insert(_G.times, (vim.uv.hrtime() - start) / 1e6)
-            end or callback, ...)
-        end
-    """)
+SEVERAL = """
+    local rpc = vim.lsp.get_clients()[1].rpc
+    local request = rpc.request
+    rpc.request = function(method, params, callback, ...)
+        return request(method, params, method:find('inline') and function(err, result)
+            for _, text in ipairs({ 'return a - b', 'return a * b' }) do
+                local item = vim.deepcopy(result.items[1])
+                item.insertText = text
+                table.insert(result.items, item)
+            end
+            callback(err, result)
+        end or callback, ...)
+    end
+"""
+"""The server gives one suggestion at a time; this adds two to each of its replies, on their way to the client."""
+
+
+@two_ways
+def test_next_and_previous_of_several(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    nvim.lua(SEVERAL)
+
+    def shown() -> str:
+        return "".join(each[2] for each in nvim.ghost())
+
     nvim.input("jA")
-    for count in range(1, 12):
-        wait(lambda count=count: len(nvim.lua("return _G.times")) >= count, what=f"reply {count}")
-        assert nvim.ghost()
-        nvim.input("<Esc>A")
-    times = sorted(nvim.lua("return _G.times"))
-    print(version, method, "drawn in ms:", [round(each, 2) for each in times])
-    assert times[len(times) // 2] < 2.0
+    wait(lambda: shown().startswith("return a + b"), what="the first")
+    others = ["- b (2/3)", "* b (3/3)", "+ b (1/3)", "* b (3/3)", "- b (2/3)"]
+    for key, text in zip("nnnpp", others, strict=True):
+        nvim.input(f"<M-{key}>")
+        wait(lambda text=text: shown() == f"return a {text}", what=f"{text}, there is {nvim.ghost()}")
+    nvim.input("<M-w>")
+    wait(lambda: nvim.lines[1] == "    return", what="a word of the second")
+    wait(lambda: shown() == " a - b", what="the rest of the second")
+    nvim.input("<Tab>")
+    wait(lambda: nvim.lines[1] == "    return a - b", what="all of the second")
+
+
+@two_ways
+def test_asked_for_by_hand(start, engine, version, method):
+    """Where suggestions are off, nothing comes of itself, and one that is asked for comes at once."""
+    nvim = start(version, setup=f"inline = {{ method = '{method}', enabled = false }}", settings={"debounceMs": 5000})
+    nvim.input("jA")
+    for _ in range(2):
+        nvim.input("<M-Bslash>")
+        nvim.wait_ghost("return a + b")
+        asked = engine.suggestions_asked
+        nvim.input("<C-]>")
+        wait(lambda: not nvim.ghost(), what="the ghost text to go")
+        nvim.input("x<BS>")
+        time.sleep(0.5)
+        assert engine.suggestions_asked == asked
+        assert not nvim.ghost()
+    nvim.input("<M-Bslash>")
+    nvim.wait_ghost("return a + b")
+    nvim.input("<Tab>")
+    wait(lambda: nvim.lines[1] == "    return a + b", what="acceptance")
+
+
+@two_ways
+def test_asked_for_in_vain(start, engine, version, method):
+    settings = {"disabledLanguages": ["python"]}  # so that the model is not even looked for
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", settings=settings, ready=False)
+    wait(lambda: nvim.lua("return #vim.lsp.get_clients({ bufnr = 0 })") == 1, what="the server")
+    nvim.input("jA<M-Bslash>")
+    nvim.wait_said("no suggestion here. Suggestions are turned off for python (codellama.disabledLanguages).")
+    nvim.input("<Esc>")
+    nvim.command("enew")
+    nvim.input("i<M-Bslash>")  # no server here: the key does what it did before
+    time.sleep(0.3)
+    assert len([each for each in nvim.said if "no suggestion" in each]) == 1
 
 
 def test_typing_in_the_chat_asks_for_nothing(start, engine):

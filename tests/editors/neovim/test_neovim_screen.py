@@ -8,7 +8,6 @@ from pathlib import Path
 import nvim as neovim
 import pytest
 from screen import Terminal
-from stand_in_engine import SUGGESTION_TOKENS
 
 CODE = "def mean(values):\n    \n\n\ndef add(a, b):\n    return a + b\n"
 ANSWER = (
@@ -24,12 +23,7 @@ def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder
     project = tmp_path / "project"
     (project / ".git").mkdir(parents=True)
     (project / "stats.py").write_text(CODE)
-    settings = {
-        "engineUrl": engine.url,
-        "tokenizer": str(tokenizer_folder()),
-        "maxTokens": SUGGESTION_TOKENS,
-        "chatFormat": "inst",
-    }
+    settings = neovim.settings(engine, tokenizer_folder())
     init = tmp_path / "init.lua"
     shade = "dark" if dark else "light"
     init.write_text(

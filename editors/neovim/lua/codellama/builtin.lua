@@ -81,6 +81,13 @@ function M.detach(bufnr)
   end
 end
 
+---Ask for a suggestion now. Neovim has no function for that; it asks where the cursor moves.
+---@param _ vim.lsp.Client
+---@param bufnr integer
+function M.suggest(_, bufnr)
+  vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = bufnr, modeline = false })
+end
+
 ---Take a part of what is shown.
 ---@param bufnr integer
 ---@param pick codellama.Pick

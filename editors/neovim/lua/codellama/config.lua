@@ -8,6 +8,7 @@ local M = {}
 ---@field next? string|false
 ---@field previous? string|false
 ---@field dismiss? string|false
+---@field suggest? string|false Ask for a suggestion now.
 
 ---@class codellama.InlineOptions
 ---@field enabled? boolean Whether suggestions are shown at the start.
@@ -36,6 +37,7 @@ M.defaults = {
     next = '<M-n>',
     previous = '<M-p>',
     dismiss = '<C-]>',
+    suggest = '<M-\\>',
   },
   chat = { position = 'right', size = 80 },
 }

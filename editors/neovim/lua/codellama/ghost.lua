@@ -109,7 +109,6 @@ local function request(client, bufnr)
   end
   cancel()
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
-  params.context = { triggerKind = 2 } -- automatic; the server waits whether the user types on
   asked = { client = client, key = key }
   local sent, id = client:request(METHOD, params, function(_, result)
     if asked.key == key then
@@ -120,6 +119,15 @@ local function request(client, bufnr)
   if sent then
     asked.id = id
   end
+end
+
+---Ask for a suggestion now.
+---@param client vim.lsp.Client
+---@param bufnr integer
+function M.suggest(client, bufnr)
+  clear()
+  asked.key = nil
+  request(client, bufnr)
 end
 
 ---@param client vim.lsp.Client

@@ -65,6 +65,12 @@ function M.dismiss()
   return require('codellama.inline').dismiss()
 end
 
+---Ask for a suggestion at the cursor now, also where they are off. True where there is a server to ask.
+---@return boolean
+function M.suggest()
+  return require('codellama.inline').suggest()
+end
+
 ---Ask in the chat.
 ---@param question? string nil: open the chat only
 function M.chat(question)

@@ -135,6 +135,28 @@ function M.previous()
   return cycle(-1)
 end
 
+---Ask for a suggestion at the cursor now, also where they are off.
+---@return boolean asked false where there is no server to ask
+function M.suggest()
+  local bufnr = vim.api.nvim_get_current_buf()
+  local client = clients[bufnr]
+  if not client or not client.server_capabilities.inlineCompletionProvider then
+    return false
+  end
+  local now = engine()
+  if not M.is_on(bufnr) then
+    now.attach(client, bufnr) -- what comes of itself is still held back
+  end
+  -- Scheduled: an expression mapping may not do all of it.
+  vim.schedule(function()
+    if vim.api.nvim_get_current_buf() == bufnr then
+      require('codellama.shield').invoke(bufnr)
+      now.suggest(client, bufnr)
+    end
+  end)
+  return true
+end
+
 ---Take the ghost text off the screen, until one types on.
 ---@return boolean done
 function M.dismiss()

@@ -1,7 +1,7 @@
 ---Keys in insert mode. Without ghost text on the screen, each does what it did before.
 local M = {}
 
-M.ACTIONS = { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss' }
+M.ACTIONS = { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss', 'suggest' }
 
 ---The name of the <Plug> mapping of an action.
 ---@param action string

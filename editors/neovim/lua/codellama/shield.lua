@@ -11,17 +11,26 @@ local INLINE, ACTION, RESOLVE = 'textDocument/inlineCompletion', 'textDocument/c
 ---@field items lsp.InlineCompletionItem[]
 ---@field encoding string
 
----What the server suggested last, for each buffer.
-local replied = {} ---@type table<integer, codellama.Replied>
-
----@class codellama.Rest
+---@class codellama.Place
 ---@field tick integer
 ---@field row integer
 ---@field column integer
----@field text string
+
+---@param bufnr integer the current buffer
+---@return codellama.Place
+local function here(bufnr)
+  local row, column = positions.cursor()
+  return { tick = vim.api.nvim_buf_get_changedtick(bufnr), row = row, column = column }
+end
+
+---What the server suggested last, for each buffer.
+local replied = {} ---@type table<integer, codellama.Replied>
+
+---Where the user asked for a suggestion, for each buffer.
+local invoked = {} ---@type table<integer, codellama.Place>
 
 ---What is left of a suggestion that was accepted in part, for each buffer.
-local rests = {} ---@type table<integer, codellama.Rest>
+local rests = {} ---@type table<integer, {place: codellama.Place, text: string}>
 
 ---@param bufnr integer
 ---@return codellama.Replied?
@@ -33,8 +42,20 @@ end
 ---@param bufnr integer
 ---@param text string
 function M.keep_rest(bufnr, text)
-  local row, column = positions.cursor()
-  rests[bufnr] = { tick = vim.api.nvim_buf_get_changedtick(bufnr), row = row, column = column, text = text }
+  rests[bufnr] = { place = here(bufnr), text = text }
+end
+
+---The next request at the cursor is one that the user asked for: it is sent also where suggestions are off, the server
+---does not wait whether the user types on, and the user is told why nothing came of it.
+---@param bufnr integer the current buffer
+function M.invoke(bufnr)
+  invoked[bufnr] = here(bufnr)
+end
+
+---@param bufnr integer
+local function say_why_none(bufnr)
+  local suggestion = (require('codellama.status').get(bufnr) or {}).suggestion or {}
+  notify.say(vim.trim('no suggestion here. ' .. (suggestion.reason or '')))
 end
 
 ---@param item lsp.InlineCompletionItem
@@ -64,12 +85,17 @@ local function inline(client, params, handler)
   if vim.uri_to_bufnr(params.textDocument.uri) ~= bufnr then
     return nil -- the cursor is in another buffer: the position would be of that one
   end
-  local tick = vim.api.nvim_buf_get_changedtick(bufnr)
-  local row, column = positions.cursor()
+  local place = here(bufnr)
+  local by_hand = vim.deep_equal(invoked[bufnr], place)
+  invoked[bufnr] = nil
+  if not by_hand and not require('codellama.inline').is_on(bufnr) then
+    return nil
+  end
+  params.context = { triggerKind = by_hand and 1 or 2 } -- invoked, automatic
   local rest = rests[bufnr]
   rests[bufnr] = nil
   local known ---@type lsp.InlineCompletionItem[]?
-  if rest and rest.tick == tick and rest.row == row and rest.column == column then
+  if rest and vim.deep_equal(rest.place, place) then
     known = { { insertText = rest.text, range = { start = params.position, ['end'] = params.position } } }
     replied[bufnr] = { items = known, encoding = client.offset_encoding }
   end
@@ -77,9 +103,7 @@ local function inline(client, params, handler)
     if not vim.api.nvim_buf_is_valid(bufnr) or vim.api.nvim_get_current_buf() ~= bufnr then
       return
     end
-    local row_now, column_now = positions.cursor()
-    local same = row_now == row and column_now == column and vim.api.nvim_buf_get_changedtick(bufnr) == tick
-    if not same or vim.api.nvim_get_mode().mode:sub(1, 1) ~= 'i' then
+    if not vim.deep_equal(here(bufnr), place) or vim.api.nvim_get_mode().mode:sub(1, 1) ~= 'i' then
       return -- an answer to an older text; the request for this one is on its way
     end
     local items = {} ---@type lsp.InlineCompletionItem[]
@@ -89,6 +113,9 @@ local function inline(client, params, handler)
       end
     end
     replied[bufnr] = { items = items, encoding = client.offset_encoding }
+    if by_hand and #items == 0 then
+      say_why_none(bufnr)
+    end
     return handler(nil, { items = items }, ctx)
   end,
     known

@@ -1,5 +1,6 @@
 ---The answer that is being written: what comes of it, and what ends it.
 local notify = require('codellama.notify')
+local turns = require('codellama.chat.turns')
 local view = require('codellama.chat.view')
 
 local M = {}
@@ -18,6 +19,7 @@ local REDRAW = 30
 M.conversation = nil ---@type string?
 
 local asking ---@type codellama.Asking?
+local latest ---@type string? token of the last answer, also where that was stopped
 local count = 0
 
 ---@return boolean
@@ -48,7 +50,7 @@ local function finish(note)
     now.timer:close()
   end
   flush(now)
-  view.end_turn()
+  turns.finish()
   if note and note ~= '' then
     view.append(('\n\n*%s*'):format(note))
   end
@@ -63,9 +65,12 @@ function M.on_progress(params)
     return false
   end
   local value = params.value
-  if asking and params.token == asking.token and type(value) == 'table' then
+  if params.token == latest and type(value) == 'table' then
     M.conversation = value.conversationId or M.conversation
-    if type(value.delta) == 'string' then
+    if type(value.turn) == 'number' then
+      turns.placed(value.turn)
+    end
+    if asking and type(value.delta) == 'string' then
       asking.pieces[#asking.pieces + 1] = value.delta
     end
     if type(value.leftOut) == 'table' and #value.leftOut > 0 then
@@ -100,10 +105,10 @@ function M.begin(params)
   count = count + 1
   local token = ('codellama-chat-%d-%d'):format(vim.uv.os_getpid(), count)
   local now = { client = client, token = token, pieces = {} } ---@type codellama.Asking
-  asking = now
+  asking, latest = now, token
   params.partialResultToken = token
   params.conversationId = M.conversation
-  view.turn('Code Llama')
+  turns.answer()
   view.bar('answering …  <C-c> stops')
   now.timer = assert(vim.uv.new_timer())
   now.timer:start(REDRAW, REDRAW, vim.schedule_wrap(function()
@@ -146,6 +151,13 @@ function M.stop()
   end
   finish('Stopped.') -- a cancelled request never calls its handler
   return true
+end
+
+---Go on with another conversation.
+---@param id? string nil: a new one
+function M.go_to(id)
+  M.stop()
+  M.conversation, latest = id, nil
 end
 
 ---The server told how the model is doing: an answer waits while it is loaded.

@@ -64,23 +64,22 @@ function M.open_fence(lines)
   return last and not last.closed and lines[last.first]:match('[`~]+') or nil
 end
 
-local cache = {} ---@type table<integer, {tick: integer, levels: table<integer, string>}>
+---The levels of the buffer that was folded last.
+local known = { bufnr = 0, tick = -1, levels = {} } ---@type {bufnr: integer, tick: integer, levels: table<integer, string>}
 
 ---The fold level of a line of the current buffer, for 'foldexpr'.
 ---@return string
 function M.fold()
   local bufnr = vim.api.nvim_get_current_buf()
   local tick = vim.api.nvim_buf_get_changedtick(bufnr)
-  local known = cache[bufnr]
-  if not known or known.tick ~= tick then
-    known = { tick = tick, levels = {} }
+  if known.bufnr ~= bufnr or known.tick ~= tick then
+    known = { bufnr = bufnr, tick = tick, levels = {} }
     for _, block in ipairs(M.find(vim.api.nvim_buf_get_lines(bufnr, 0, -1, false))) do
       for number = block.first, block.last do
         known.levels[number] = '1'
       end
       known.levels[block.first] = '>1'
     end
-    cache[bufnr] = known
   end
   return known.levels[vim.v.lnum] or '0'
 end
@@ -90,12 +89,6 @@ end
 function M.fold_text()
   local first = vim.fn.getline(vim.v.foldstart)
   return ('%s … %d lines'):format(first, math.max(0, vim.v.foldend - vim.v.foldstart - 1))
-end
-
----Forget what was kept of a buffer.
----@param bufnr integer
-function M.forget(bufnr)
-  cache[bufnr] = nil
 end
 
 return M

@@ -1,5 +1,6 @@
 ---Conversations of before: choosing one to go on with, deleting one.
 local notify = require('codellama.notify')
+local turns = require('codellama.chat.turns')
 local view = require('codellama.chat.view')
 
 local M = {}
@@ -24,16 +25,18 @@ end
 ---@param id string
 function M.show(id)
   ask('get', { conversationId = id }, function(found)
-    require('codellama.chat').resume(id)
     view.open()
-    view.clear()
+    require('codellama.chat').go_to(id)
     for _, turn in ipairs(found.turns) do
-      view.turn(turn.role == 'user' and 'You' or 'Code Llama')
-      view.append(turn.content)
-      view.end_turn()
-      for _, attachment in ipairs(turn.attachments or {}) do
-        local lines = ('lines %d to %d'):format(attachment.firstLine, attachment.lastLine)
-        view.append(('\n\n> with %s, %s'):format(attachment.name, lines))
+      if turn.role == 'user' then
+        local attached = vim.tbl_map(function(each)
+          return turns.attached(each.name, each.firstLine, each.lastLine)
+        end, turn.attachments or {})
+        turns.question(turn.content, attached, turn.turn)
+      else
+        turns.answer(turn.turn)
+        view.append(turn.content)
+        turns.finish()
       end
     end
     view.follow(true)

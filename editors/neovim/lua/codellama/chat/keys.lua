@@ -14,6 +14,7 @@ M.HELP = {
   { ']c  [c', 'next and previous code block' },
   { ']]  [[', 'next and previous turn' },
   { 'gr', 'answer again' },
+  { 'ge', 'change the question at the cursor and ask again from there' },
   { 'gn', 'new conversation' },
   { 'gh', 'history' },
   { 'gD', 'delete this conversation' },
@@ -131,17 +132,18 @@ function M.for_log(bufnr)
   end, 'apply the code block')
   map({ '<C-c>' }, chat('stop'), 'stop the answer')
   map({ 'gr' }, chat('regenerate'), 'answer again')
+  map({ 'ge' }, chat('edit'), 'change this question')
   map({ 'gn' }, chat('new'), 'new conversation')
   map({ 'gh' }, chat('history'), 'history')
   map({ 'gD' }, chat('delete'), 'delete this conversation')
   map({ 'q' }, chat('close'), 'close')
   map({ 'g?' }, M.help, 'keys')
-  local view = require('codellama.chat.view')
+  local turns = require('codellama.chat.turns')
   map({ ']]' }, function()
-    jump(view.turn_lines(), true)
+    jump(turns.lines(), true)
   end, 'next turn')
   map({ '[[' }, function()
-    jump(view.turn_lines(), false)
+    jump(turns.lines(), false)
   end, 'previous turn')
 end
 
@@ -155,8 +157,9 @@ function M.for_input(bufnr)
   map({ '<CR>' }, send, 'send')
   map({ '<C-s>' }, send, 'send', { 'n', 'i' })
   map({ '<C-c>' }, function()
-    require('codellama.chat').stop()
-  end, 'stop the answer')
+    local chat = require('codellama.chat')
+    return chat.stop() or chat.leave_edit()
+  end, 'stop the answer, or leave the earlier question as it was')
   map({ 'gh' }, function()
     require('codellama.chat').history()
   end, 'history')

@@ -1,5 +1,4 @@
 ---The chat on the screen: a split with the conversation, and below it a few lines to write in.
-local blocks = require('codellama.chat.blocks')
 local windows = require('codellama.chat.windows')
 
 local M = {}
@@ -8,18 +7,17 @@ local INPUT_LINES = 5
 ---Lines longer than this are not highlighted: it would take longer than reading them.
 local LONG_LINE = 5000
 
-local namespace = vim.api.nvim_create_namespace('codellama.chat')
 ---@class codellama.View
 ---@field log? integer The buffer with the conversation.
 ---@field input? integer The buffer in which the user writes.
 ---@field log_window? integer
 ---@field input_window? integer
 ---@field source? integer The window that the user came from.
----@field turns integer[] Extmarks at which turns begin.
 ---@field seen? integer Lines of the conversation when it was last scrolled.
 ---@field doing? string What stands above it.
+---@field writing? string What stands above the lines to write in.
 
-local state = { turns = {} } ---@type codellama.View
+local state = {} ---@type codellama.View
 
 ---@param name string
 ---@return integer
@@ -74,6 +72,17 @@ function M.source()
   return -1
 end
 
+---Show what stands above the windows.
+local function show_bars()
+  local function set(window, text)
+    if window and vim.api.nvim_win_is_valid(window) then
+      vim.wo[window].winbar = (text:gsub('%%', '%%%%'))
+    end
+  end
+  set(state.log_window, ('Code Llama  %s'):format(state.doing or ''))
+  set(state.input_window, state.writing or '<C-s> or <Esc><CR> sends   g? keys')
+end
+
 ---Show the chat.
 function M.open()
   local current = vim.api.nvim_get_current_win()
@@ -82,7 +91,7 @@ function M.open()
   end
   local keys = require('codellama.chat.keys')
   if not M.log() then
-    state.log, state.turns = scratch('codellama://chat'), {}
+    state.log = scratch('codellama://chat')
     vim.bo[state.log].modifiable = false
     keys.for_log(state.log)
   end
@@ -101,7 +110,7 @@ function M.open()
     windows.prepare(state.input, state.input_window)
     vim.wo[state.input_window].winfixheight = true
   end
-  M.bar(state.doing or '')
+  show_bars()
 end
 
 ---Put the cursor where the user writes.
@@ -125,17 +134,18 @@ function M.close()
   end
 end
 
----What stands above the windows.
+---Say what is going on.
 ---@param doing string
 function M.bar(doing)
   state.doing = doing
-  local function set(window, text)
-    if window and vim.api.nvim_win_is_valid(window) then
-      vim.wo[window].winbar = (text:gsub('%%', '%%%%'))
-    end
-  end
-  set(state.log_window, ('Code Llama  %s'):format(doing))
-  set(state.input_window, '<C-s> or <Esc><CR> sends   g? keys')
+  show_bars()
+end
+
+---Say what is being written.
+---@param writing? string nil: an ordinary question
+function M.writing_bar(writing)
+  state.writing = writing
+  show_bars()
 end
 
 ---Scroll to the end, where the user has not scrolled away from it.
@@ -174,68 +184,38 @@ function M.append(text)
   M.follow()
 end
 
----Begin a turn.
----@param role string
-function M.turn(role)
-  local log = M.log()
-  if not log then
-    return
-  end
-  local count = vim.api.nvim_buf_line_count(log)
-  local empty = count == 1 and vim.api.nvim_buf_get_lines(log, 0, 1, false)[1] == ''
-  M.append((empty and '' or '\n\n') .. '## ' .. role .. '\n\n')
-  local row = vim.api.nvim_buf_line_count(log) - 1
-  state.turns[#state.turns + 1] = vim.api.nvim_buf_set_extmark(log, namespace, row, 0, { right_gravity = false })
-end
-
----End the turn: a code block that is still open is closed, so that it does not swallow what follows.
-function M.end_turn()
-  local log = M.log()
-  local mark = log and state.turns[#state.turns]
-  if not log or not mark then
-    return
-  end
-  local row = vim.api.nvim_buf_get_extmark_by_id(log, namespace, mark, {})[1] or 0
-  local lines = vim.api.nvim_buf_get_lines(log, row, -1, false)
-  local fence = blocks.open_fence(lines)
-  if fence then
-    M.append((lines[#lines] == '' and '' or '\n') .. fence)
-  end
-end
-
----Remove the last turn, its heading included.
-function M.drop_turn()
-  local log, mark = M.log(), table.remove(state.turns)
-  if log and mark then
-    local row = vim.api.nvim_buf_get_extmark_by_id(log, namespace, mark, {})[1]
-    vim.bo[log].modifiable = true
-    vim.api.nvim_buf_set_lines(log, math.max(0, row - 4), -1, false, {})
-    vim.bo[log].modifiable = false
-  end
-end
-
----Forget the conversation on the screen.
-function M.clear()
+---Remove the end of the conversation.
+---@param row integer from 0, the first line to go
+function M.cut(row)
   local log = M.log()
   if log then
     vim.bo[log].modifiable = true
-    vim.api.nvim_buf_set_lines(log, 0, -1, false, {})
+    vim.api.nvim_buf_set_lines(log, row, -1, false, {})
     vim.bo[log].modifiable = false
-    vim.api.nvim_buf_clear_namespace(log, namespace, 0, -1)
-    blocks.forget(log)
+    state.seen = math.min(state.seen or 1, vim.api.nvim_buf_line_count(log))
   end
-  state.turns, state.seen = {}, 1
 end
 
----Lines at which turns begin, from 1.
----@return integer[]
-function M.turn_lines()
+---@return boolean
+function M.is_empty()
   local log = M.log()
-  local found = {} ---@type integer[]
-  for _, mark in ipairs(log and state.turns or {}) do
-    found[#found + 1] = vim.api.nvim_buf_get_extmark_by_id(log, namespace, mark, {})[1] + 1
+  return not log or vim.deep_equal(vim.api.nvim_buf_get_lines(log, 0, -1, false), { '' })
+end
+
+---What stands in the lines to write in.
+---@return string[]
+function M.written()
+  local input = M.input()
+  return input and vim.api.nvim_buf_get_lines(input, 0, -1, false) or {}
+end
+
+---Put something else into the lines to write in; `u` there takes it back.
+---@param lines string[]
+function M.set_written(lines)
+  local input = M.input()
+  if input then
+    vim.api.nvim_buf_set_lines(input, 0, -1, false, lines)
   end
-  return found
 end
 
 return M
