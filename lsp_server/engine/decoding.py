@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lsp_server.engine.kv_cache import KeysValues
+from lsp_server.engine.kv_cache import DynamicKeysValues, KeysValues
 from lsp_server.engine.request import Counts, FinishReason, Request, Token
 from lsp_server.engine.sampling import Sampler
 
@@ -20,10 +20,13 @@ class Model(Protocol):
     def vocab_size(self) -> int:
         """Ids 0 .. vocab_size - 1 may be run."""
 
-    def forward(self, ids: Sequence[int], keys_values: KeysValues) -> torch.Tensor:
+    def new_keys_values(self) -> KeysValues:
+        """Those of no tokens, of the kind that this model takes."""
+
+    def forward(self, ids: Sequence[int], keys_values: KeysValues, last: int = 1) -> torch.Tensor:
         """Run `ids` after the tokens of `keys_values`, to which theirs are added.
 
-        Returns the logits of the last of them, [vocabulary].
+        Returns the logits of the `last` of them, [last, vocabulary].
         """
 
 
@@ -41,14 +44,18 @@ class TransformersModel:
     def vocab_size(self) -> int:
         return self._vocab_size
 
-    def forward(self, ids: Sequence[int], keys_values: KeysValues) -> torch.Tensor:
+    def new_keys_values(self) -> DynamicKeysValues:
+        return DynamicKeysValues()
+
+    def forward(self, ids: Sequence[int], keys_values: KeysValues, last: int = 1) -> torch.Tensor:
+        assert isinstance(keys_values, DynamicKeysValues)
         with torch.inference_mode():
             input_ids = torch.tensor([list(ids)], dtype=torch.long, device=self._device)
-            # Only the last position's logits: for a chunk of 256 and a vocabulary of 32k the others would take 32 MB.
+            # Only the logits that are wanted: for a chunk of 256 and a vocabulary of 32k the others would take 32 MB.
             output = self._model(
-                input_ids=input_ids, past_key_values=keys_values.cache, use_cache=True, logits_to_keep=1
+                input_ids=input_ids, past_key_values=keys_values.cache, use_cache=True, logits_to_keep=last
             )
-        return output.logits[0, -1]
+        return output.logits[0]
 
 
 class Generation:
@@ -101,7 +108,7 @@ class Generation:
             self.counts.prefilled_tokens += len(chunk)
         if start + len(chunk) < len(self.ids):
             return None
-        token = self._sampler.choose(logits)
+        token = self._sampler.choose(logits[-1])
         self._append(token)
         return token
 

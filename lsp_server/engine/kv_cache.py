@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from transformers import DynamicCache
@@ -18,12 +19,34 @@ from transformers import DynamicCache
 _CROP_SHARE = 0.5
 
 
-class KeysValues:
-    """The keys and values of one sequence, in every layer, wherever the layer lies.
+class KeysValues(Protocol):
+    """The keys and values of one sequence, in every layer, wherever the layer lies: as the model wants them, which
+    makes them (`decoding.Model.new_keys_values`). Whatever else holds them uses only what is here."""
 
-    This is the seam to the kind of cache: what generates tokens uses only the methods here, and the model's wrapper
-    (`decoding.TransformersModel`) alone touches `.cache`. Every layer is kept whole, also those with a sliding window
-    (their mask still slides), since only a whole layer can be cut back to any prefix.
+    @property
+    def length(self) -> int:
+        """Number of tokens whose keys and values are here."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held, including what a crop has cut off but not yet freed."""
+
+    def crop(self, length: int) -> None:
+        """Keep the first `length` tokens (0 <= length <= self.length). Takes no time; the memory of the others is freed
+        by the next forward pass or by `compact`."""
+
+    def copy(self, length: int) -> KeysValues:
+        """A copy of the first `length` tokens, which shares no memory with this one."""
+
+    def compact(self) -> None:
+        """Free the memory that a crop has cut off. Copies only where something was cut off."""
+
+
+class DynamicKeysValues:
+    """`KeysValues` in the cache of transformers, which grows by joining.
+
+    Every layer is kept whole, also those with a sliding window (their mask still slides), since only a whole layer can
+    be cut back to any prefix.
     """
 
     def __init__(self) -> None:
@@ -31,27 +54,22 @@ class KeysValues:
 
     @property
     def length(self) -> int:
-        """Number of tokens whose keys and values are here."""
         return self.cache.get_seq_length()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory held, including what a crop has cut off but not yet freed."""
         return sum(tensor.untyped_storage().nbytes() for tensor in self._tensors())
 
     def crop(self, length: int) -> None:
-        """Keep the first `length` tokens (0 <= length <= self.length). Takes no time; the memory of the others is freed
-        by the next forward pass or by `compact`."""
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot keep {length} of {self.length} tokens")
         if length < self.length:
             self.cache.crop(length - self.length)  # transformers takes the number to drop, negative
 
-    def copy(self, length: int) -> KeysValues:
-        """A copy of the first `length` tokens, which shares no memory with this one."""
+    def copy(self, length: int) -> DynamicKeysValues:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot copy {length} of {self.length} tokens")
-        copied = KeysValues()
+        copied = DynamicKeysValues()
         if length:
             for index, layer in enumerate(self.cache.layers):
                 # `update` concatenates, which copies.
@@ -59,7 +77,6 @@ class KeysValues:
         return copied
 
     def compact(self) -> None:
-        """Free the memory that a crop has cut off. Copies a layer only where something was cut off."""
         for layer in self.cache.layers:
             if layer.is_initialized:
                 layer.keys, layer.values = _own(layer.keys), _own(layer.values)

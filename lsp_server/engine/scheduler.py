@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 import torch
 
 from lsp_server.engine.decoding import Generation, Model
-from lsp_server.engine.kv_cache import CachePool, KeysValues
+from lsp_server.engine.kv_cache import CachePool
 from lsp_server.engine.request import (
     Counts,
     FinishReason,
@@ -186,7 +186,7 @@ class Scheduler:
             others = self._make_room(job)
             if generation.keys_values is None:
                 kept = self._pool.take(generation.ids, self.kv_budget_tokens - others)
-                generation.begin(kept or KeysValues())
+                generation.begin(kept or self._model.new_keys_values())
             self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
             token = generation.step(self._model)
         except Exception as error:

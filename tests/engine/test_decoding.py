@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from lsp_server.engine.decoding import Generation, TransformersModel
-from lsp_server.engine.kv_cache import CachePool, KeysValues
+from lsp_server.engine.kv_cache import CachePool, DynamicKeysValues
 from lsp_server.engine.request import Request
 
 PROMPT = list(range(20, 60))
 
 
-def run(module: Any, request: Request, *, chunk_tokens: int = 256, keys_values: KeysValues | None = None) -> Generation:
+def run(
+    module: Any, request: Request, *, chunk_tokens: int = 256, keys_values: DynamicKeysValues | None = None
+) -> Generation:
     generation = Generation(request, chunk_tokens=chunk_tokens)
-    generation.begin(keys_values or KeysValues())
+    generation.begin(keys_values or DynamicKeysValues())
     model = TransformersModel(module)
     while generation.finish_reason is None:
         generation.step(model)
@@ -40,7 +42,7 @@ def test_one_pass_a_token_and_one_for_the_prompt(model: Any) -> None:
 
 def test_a_step_is_one_pass_and_a_long_prompt_takes_several(model: Any) -> None:
     generation = Generation(Request(PROMPT, max_tokens=2), chunk_tokens=16)
-    generation.begin(KeysValues())
+    generation.begin(DynamicKeysValues())
     wrapped = TransformersModel(model)
     tokens = []
     for passes in range(1, 5):
@@ -68,11 +70,11 @@ def test_no_step_after_the_end(model: Any) -> None:
 def test_taken_keys_and_values_are_computed_again(model: Any) -> None:
     generation = Generation(Request(PROMPT, max_tokens=6), chunk_tokens=16)
     wrapped = TransformersModel(model)
-    generation.begin(KeysValues())
+    generation.begin(DynamicKeysValues())
     while generation.counts.generated_tokens < 3:
         generation.step(wrapped)
     generation.keys_values = None
-    generation.begin(KeysValues())
+    generation.begin(DynamicKeysValues())
     while generation.finish_reason is None:
         generation.step(wrapped)
     assert produced(generation) == model.continuation(PROMPT, 6)
@@ -111,9 +113,9 @@ def test_llama_with_kept_keys_and_values_gives_the_same(
 
 
 def test_llama_runs_without_gradients(llama: Any) -> None:
-    keys_values = KeysValues()
+    keys_values = DynamicKeysValues()
     logits = TransformersModel(llama).forward(PROMPT, keys_values)
-    assert logits.shape == (300,)
+    assert logits.shape == (1, 300)
     assert not logits.requires_grad
     assert keys_values.length == len(PROMPT)
     assert isinstance(logits, torch.Tensor)

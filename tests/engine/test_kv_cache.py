@@ -3,26 +3,26 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lsp_server.engine.kv_cache import CachePool, KeysValues, common_prefix
+from lsp_server.engine.kv_cache import CachePool, DynamicKeysValues, common_prefix
 
 
-def filled(length: int, layers: int = 2) -> KeysValues:
+def filled(length: int, layers: int = 2) -> DynamicKeysValues:
     """Keys and values of `length` tokens; token n is the number n, in every layer."""
-    keys_values = KeysValues()
+    keys_values = DynamicKeysValues()
     numbers = torch.arange(length, dtype=torch.float32).reshape(1, 1, length, 1).expand(1, 2, length, 4)
     for layer in range(layers):
         keys_values.cache.update(numbers.clone(), -numbers.clone(), layer)
     return keys_values
 
 
-def content(keys_values: KeysValues) -> list[list[float]]:
+def content(keys_values: DynamicKeysValues) -> list[list[float]]:
     return [layer.keys[0, 0, :, 0].tolist() for layer in keys_values.cache.layers]
 
 
 def test_empty_has_no_length_and_no_memory() -> None:
-    assert KeysValues().length == 0
-    assert KeysValues().nbytes == 0
-    assert KeysValues().copy(0).length == 0
+    assert DynamicKeysValues().length == 0
+    assert DynamicKeysValues().nbytes == 0
+    assert DynamicKeysValues().copy(0).length == 0
 
 
 def test_crop_keeps_the_first_tokens_in_every_layer() -> None:

@@ -1,0 +1,205 @@
+"""The forward pass of a Llama (Code Llama is one) on a CPU, with 8-bit weights and as few operations as it takes.
+
+For one token at a time the pass of transformers spends more on the way to the arithmetic than on the arithmetic: it
+joins the cache anew in every layer, and its attention is made for many query rows. Here queries, keys and values are
+one product, and so are the two halves of the feed-forward; keys and values lie in memory set aside beforehand, the keys
+transposed; attention is two plain products. The arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16
+at the same places or fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+
+from lsp_server.engine.int8 import Int8Linear, replaced
+
+# Positions are computed in groups of this size, the last one masked where it is not full: oneDNN prepares each new
+# shape of a product for 0.6 ms.
+_STEP = 128
+# Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
+_SCORES_BYTES = 64 * 2**20
+
+
+class FlatKeysValues:
+    """Keys [layers, heads, head size, capacity] and values [layers, heads, capacity, head size] of one sequence.
+
+    The capacity grows in steps; what lies behind `length` is old or zero, and masked.
+    """
+
+    def __init__(self, layers: int, heads: int, head_size: int) -> None:
+        self._shape = (layers, heads, head_size)
+        self.length = 0
+        self.keys = torch.zeros(layers, heads, head_size, 0, dtype=torch.bfloat16)
+        self.values = torch.zeros(layers, heads, 0, head_size, dtype=torch.bfloat16)
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
+    def crop(self, length: int) -> None:
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot keep {length} of {self.length} tokens")
+        self.length = length
+
+    def copy(self, length: int) -> FlatKeysValues:
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot copy {length} of {self.length} tokens")
+        copied = FlatKeysValues(*self._shape)
+        copied._resize(length, self)
+        copied.length = length
+        return copied
+
+    def compact(self) -> None:
+        if _whole_steps(self.length) < self.keys.shape[-1]:
+            self._resize(self.length, self)
+
+    def make_room(self, length: int) -> None:
+        """Have a capacity of at least `length` tokens."""
+        if length > self.keys.shape[-1]:
+            # An eighth more, so that an answer that grows by single tokens is not copied over and over.
+            self._resize(length + length // 8, self)
+
+    def _resize(self, length: int, source: FlatKeysValues) -> None:
+        layers, heads, size = self._shape
+        capacity, kept = _whole_steps(length), min(source.length, length)
+        keys = torch.zeros(layers, heads, size, capacity, dtype=torch.bfloat16)
+        values = torch.zeros(layers, heads, capacity, size, dtype=torch.bfloat16)
+        keys[..., :kept] = source.keys[..., :kept]
+        values[..., :kept, :] = source.values[..., :kept, :]
+        self.keys, self.values = keys, values
+
+
+def _whole_steps(length: int) -> int:
+    return -(-length // _STEP) * _STEP
+
+
+class _Layer:
+    """One layer's weights, taken from transformers' module, which loses them."""
+
+    def __init__(self, layer: Any, head_size: int) -> None:
+        attention, feed = layer.self_attn, layer.mlp
+        self.attention_norm = layer.input_layernorm.weight
+        self.feed_norm = layer.post_attention_layernorm.weight
+        queries, keys = (_paired(linear, head_size) for linear in (attention.q_proj, attention.k_proj))
+        self.queries_keys_values = Int8Linear.stacked([queries, keys, attention.v_proj])
+        self.output = attention.o_proj
+        self.gate_up = Int8Linear.stacked([feed.gate_proj, feed.up_proj])
+        self.down = feed.down_proj
+        layer.self_attn = layer.mlp = None
+
+
+def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
+    """The rows of each head reordered so that the two numbers that are rotated together are neighbours, as in Meta's
+    own weights; products of queries and keys stay the same."""
+    rows = torch.arange(linear.weight.shape[0]).view(-1, 2, head_size // 2).transpose(1, 2).flatten()
+    return Int8Linear(linear.weight[rows], linear.scale[rows], None)
+
+
+class LlamaOnCpu:
+    """A `decoding.Model`. It takes the weights out of transformers' `model`, which cannot be used any more."""
+
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._head_size = config.head_dim or config.hidden_size // config.num_attention_heads
+        self._eps, self._hidden = config.rms_norm_eps, config.hidden_size
+        self._embeddings = model.model.embed_tokens.weight
+        self._frequencies = model.model.rotary_emb.inv_freq.float()
+        self._rotations = torch.empty(0, len(self._frequencies), dtype=torch.complex64)
+        self._layers = [_Layer(layer, self._head_size) for layer in model.model.layers]
+        self._norm = model.model.norm.weight
+        self._head = Int8Linear.rounded(model.lm_head.weight)
+        model.lm_head = None
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self._embeddings.shape[0])
+
+    def new_keys_values(self) -> FlatKeysValues:
+        return FlatKeysValues(len(self._layers), self._kv_heads, self._head_size)
+
+    @torch.inference_mode()
+    def forward(self, ids: Sequence[int], keys_values: Any, last: int = 1) -> torch.Tensor:
+        cache = cast(FlatKeysValues, keys_values)
+        start, end = cache.length, cache.length + len(ids)
+        cache.make_room(end)
+        x = self._embeddings[torch.tensor(ids)]
+        rotations = self._rotations_until(end)[start:end]
+        # Queries are divided by the root of the head size on this occasion.
+        rotations = torch.cat(
+            (
+                (rotations * self._head_size**-0.5)[:, None].expand(-1, self._heads, -1),
+                rotations[:, None].expand(-1, self._kv_heads, -1),
+            ),
+            dim=1,
+        )
+        for index, layer in enumerate(self._layers):
+            mixed = layer.queries_keys_values(F.rms_norm(x, (self._hidden,), layer.attention_norm, self._eps))
+            attended = self._attend(mixed, rotations, cache.keys[index], cache.values[index], start, end)
+            x = x + layer.output(attended)
+            gate, up = layer.gate_up(F.rms_norm(x, (self._hidden,), layer.feed_norm, self._eps)).chunk(2, dim=-1)
+            x = x + layer.down(F.silu(gate).mul_(up))
+        cache.length = end
+        return self._head(F.rms_norm(x[-last:], (self._hidden,), self._norm, self._eps))
+
+    def _attend(
+        self,
+        mixed: torch.Tensor,
+        rotations: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        start: int,
+        end: int,
+    ) -> torch.Tensor:
+        """Put the new keys and values into the cache and give what the new tokens take from it, [tokens, hidden]."""
+        heads, kv_heads, size = self._heads, self._kv_heads, self._head_size
+        tokens, group, seen = end - start, heads // kv_heads, _whole_steps(end)
+        rotated, fresh = mixed.split(((heads + kv_heads) * size, kv_heads * size), dim=-1)
+        pairs = torch.view_as_complex(rotated.float().view(tokens, heads + kv_heads, size // 2, 2))
+        rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
+        keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
+        values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
+        queries = rotated[:, :heads].to(torch.bfloat16).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
+        rows = max(1, _SCORES_BYTES // (heads * seen * 2))
+        parts = []
+        for first in range(0, tokens, rows):
+            part = queries[:, first : first + rows]
+            count = part.shape[1]
+            scores = torch.bmm(part.reshape(kv_heads, count * group, size), keys[:, :, :seen])
+            if tokens == 1:
+                scores[:, :, end:] = -torch.inf
+            else:
+                scores.view(kv_heads, count, group, seen).add_(_mask(start + first, count, seen)[:, None])
+            taken = torch.bmm(torch.softmax(scores, dim=-1), values[:, :seen])
+            parts.append(taken.view(kv_heads, count, group, size).transpose(0, 1).reshape(count, heads * size))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _rotations_until(self, end: int) -> torch.Tensor:
+        """e^(i position frequency), [positions, half a head], for at least `end` positions."""
+        if end > len(self._rotations):
+            angles = torch.outer(torch.arange(_whole_steps(end) * 2).float(), self._frequencies)
+            self._rotations = torch.polar(torch.ones_like(angles), angles)
+        return self._rotations
+
+
+def _mask(start: int, tokens: int, seen: int) -> torch.Tensor:
+    """[tokens, seen]: 0 where the token at `start` + row may look, minus infinity beyond itself."""
+    return torch.full((tokens, seen), -torch.inf, dtype=torch.bfloat16).triu_(start + 1)
+
+
+def can_take(model: Any) -> bool:
+    """Whether `LlamaOnCpu` computes what `model` does: a plain Llama, its linear layers all in 8 bits on the CPU."""
+    config = model.config
+    return (
+        config.model_type == "llama"
+        and config.hidden_act == "silu"
+        and not config.attention_bias
+        and not config.mlp_bias
+        and config.rope_parameters.get("rope_type", "default") == "default"
+        and model.lm_head.weight.device.type == "cpu"
+        and replaced(model) == 7 * config.num_hidden_layers
+    )

@@ -1,0 +1,112 @@
+"""The project's own Llama pass on the CPU: against transformers' on the same rounded weights, in 32 bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from lsp_server.engine import llama
+from lsp_server.engine.decoding import Model
+from lsp_server.engine.int8 import Int8Linear
+from lsp_server.engine.kv_cache import KeysValues
+
+LAYERS = 3
+IDS = torch.randint(3, 300, (450,), generator=torch.Generator().manual_seed(1)).tolist()
+
+
+def random_llama(heads: int, kv_heads: int, *, tied: bool) -> LlamaForCausalLM:
+    torch.manual_seed(heads)
+    config = LlamaConfig(
+        vocab_size=300,
+        hidden_size=64,
+        intermediate_size=176,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        tie_word_embeddings=tied,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        initializer_range=0.15,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def rounded(model: LlamaForCausalLM) -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
+    """(`model` in 8 bits, in float32 with those same rounded weights)."""
+    model = model.to(torch.bfloat16)
+    reference = copy.deepcopy(model)
+    for mine, plain in zip(model.modules(), reference.modules(), strict=True):
+        for name, child in list(mine.named_children()):
+            if isinstance(child, torch.nn.Linear) and name != "lm_head":
+                small = Int8Linear.rounded(child.weight)
+                setattr(mine, name, small)
+                getattr(plain, name).weight.data = small.weight.to(torch.bfloat16) * small.scale[:, None]
+    return model, reference.float()
+
+
+def run(model: Model, ids: Sequence[int], chunk: int, keys_values: KeysValues) -> torch.Tensor:
+    parts = [ids[i : i + chunk] for i in range(0, len(ids), chunk)]
+    return torch.cat([model.forward(part, keys_values, last=len(part)) for part in parts])
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "tied"), [(4, 4, False), (4, 2, True), (8, 1, True)])
+def test_logits_are_those_of_transformers(heads: int, kv_heads: int, tied: bool) -> None:
+    small, reference = rounded(random_llama(heads, kv_heads, tied=tied))
+    with torch.inference_mode():
+        wanted = reference(torch.tensor([IDS])).logits[0]
+        half = copy.deepcopy(reference).to(torch.bfloat16)(torch.tensor([IDS])).logits[0].float()
+
+    def error(logits: torch.Tensor) -> float:
+        return float((logits.float() - wanted).norm() / wanted.norm())
+
+    assert llama.can_take(small)
+    model = llama.LlamaOnCpu(small)
+    assert model.vocab_size == 300
+    # The head is rounded to 8 bits too, which by itself costs this much.
+    exact = reference.lm_head.weight.detach()
+    head = Int8Linear.rounded(exact)
+    head_error = float((head.weight * head.scale[:, None] - exact).norm() / exact.norm())
+    allowed = 2 * error(half) + 2 * head_error
+    assert allowed < 0.06
+    for chunk in (450, 256, 17, 16, 1):  # the many-rows product, the few-rows one, single tokens; over a step's border
+        keys_values = model.new_keys_values()
+        assert error(run(model, IDS, chunk, keys_values)) < allowed
+        assert keys_values.length == len(IDS)
+
+
+def test_long_prompts_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    whole = run(model, IDS, 450, model.new_keys_values())
+    monkeypatch.setattr(llama, "_SCORES_BYTES", 4 * 512 * 2 * 100)
+    assert torch.allclose(run(model, IDS, 450, model.new_keys_values()), whole, atol=0.1, rtol=0.05)
+
+
+def test_keys_and_values_can_be_cut_and_copied() -> None:
+    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    keys_values = model.new_keys_values()
+    wanted = run(model, IDS[:200], 1, keys_values)
+    run(model, IDS[200:], 100, keys_values)
+    held = keys_values.nbytes
+    copied = keys_values.copy(150)
+    keys_values.crop(150)
+    assert keys_values.length == copied.length == 150
+    assert keys_values.nbytes == held
+    keys_values.compact()
+    assert keys_values.nbytes < held
+    # Heads x size x (keys, values) x layers x 2 bytes a token, in whole steps.
+    assert keys_values.nbytes == copied.nbytes == 2 * 16 * 2 * LAYERS * 2 * 256
+    assert torch.equal(run(model, IDS[150:200], 1, copied), wanted[150:])
+    assert torch.equal(run(model, IDS[150:200], 1, keys_values), wanted[150:])  # the copy shares nothing with it
+    for action in (keys_values.crop, keys_values.copy):
+        with pytest.raises(ValueError, match="201"):
+            action(201)
+
+
+def test_takes_only_what_it_computes() -> None:
+    small, reference = rounded(random_llama(4, 2, tied=True))
+    assert not llama.can_take(reference)  # not in 8 bits
+    small.config.rope_parameters = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}
+    assert not llama.can_take(small)
