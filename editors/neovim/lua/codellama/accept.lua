@@ -12,21 +12,24 @@ local M = {}
 ---@field text string
 ---@field command? lsp.Command To be run once all of it is taken.
 
----@type codellama.Pick
+---@param rest string
+---@return string
 function M.whole(rest)
   return rest
 end
 
 ---The next word with the white space before it, or else one run of signs.
----@type codellama.Pick
+---@param rest string
+---@return string
 function M.word(rest)
   return rest:match('^%s*[%w_\128-\255]+') or rest:match('^%s*[^%w_%s\128-\255]+') or rest
 end
 
 ---To the end of the line; at the end of one, the next line.
----@type codellama.Pick
+---@param rest string
+---@return string
 function M.line(rest)
-  return rest:match('^\n*[^\n]*')
+  return rest:match('^\n*[^\n]*') or rest
 end
 
 ---What the user has not typed of a suggestion.

@@ -4,7 +4,8 @@ local positions = require('codellama.positions')
 
 local M = {}
 
----Sub-command -> the action's id in the server.
+---Sub-command -> the action's ids in the server.
+---@type table<string, string[]>
 M.IDS = {
   explain = { 'explain-diagnostic', 'explain' },
   fix = { 'fix' },
@@ -27,16 +28,17 @@ local NOTHING = {
 ---@param last? integer
 ---@return lsp.Range
 local function range_of(client, bufnr, first, last)
-  local start, finish = { positions.cursor() }, nil
+  local encoding = client.offset_encoding
   if first and last then
     local line = vim.api.nvim_buf_get_lines(bufnr, last - 1, last, false)[1] or ''
-    start, finish = { first - 1, 0 }, { last - 1, #line }
+    return {
+      start = positions.position(bufnr, first - 1, 0, encoding),
+      ['end'] = positions.position(bufnr, last - 1, #line, encoding),
+    }
   end
-  finish = finish or start
-  return {
-    start = positions.position(bufnr, start[1], start[2], client.offset_encoding),
-    ['end'] = positions.position(bufnr, finish[1], finish[2], client.offset_encoding),
-  }
+  local row, column = positions.cursor()
+  local here = positions.position(bufnr, row, column, encoding)
+  return { start = here, ['end'] = here }
 end
 
 ---@param action lsp.CodeAction|lsp.Command
@@ -97,7 +99,7 @@ function M.run(name, first, last)
     if err then
       return failed(err)
     end
-    local wanted = M.IDS[name]
+    local wanted = M.IDS[name] or {}
     local found = vim.tbl_filter(function(action)
       return vim.list_contains(wanted, id_of(action) or '')
     end, result or {})

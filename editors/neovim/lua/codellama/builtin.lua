@@ -24,7 +24,10 @@ end
 ---@return codellama.Suggestion?
 local function suggested(bufnr, text)
   local replied = shield.replied(bufnr)
-  for _, item in ipairs(replied and replied.items or {}) do
+  if not replied then
+    return nil
+  end
+  for _, item in ipairs(replied.items) do
     local suggestion = {
       row = item.range.start.line,
       column = positions.byte_column(bufnr, item.range.start, replied.encoding),
@@ -44,7 +47,7 @@ function M.is_visible(bufnr)
   local namespace = vim.api.nvim_create_namespace(NAMESPACE)
   local marks = vim.api.nvim_buf_get_extmarks(bufnr, namespace, 0, -1, { details = true })
   for _, mark in ipairs(marks) do
-    local details = mark[4]
+    local details = mark[4] or {}
     if #(details.virt_lines or {}) > 0 or vim.tbl_get(details, 'virt_text', 1, 1) ~= '' then
       return true
     end
@@ -57,9 +60,9 @@ function M.dismiss(bufnr)
   vim.lsp.inline_completion.get({ bufnr = bufnr, on_accept = function() end })
 end
 
----@param client vim.lsp.Client
+---@param _ vim.lsp.Client
 ---@param bufnr integer
-function M.attach(client, bufnr)
+function M.attach(_, bufnr)
   vim.lsp.inline_completion.enable(true, { bufnr = bufnr })
   -- Text that does not go on from what is typed would stay until the next reply.
   vim.api.nvim_create_autocmd({ 'TextChangedI', 'TextChangedP' }, {
@@ -95,7 +98,10 @@ function M.take(bufnr, pick)
   vim.lsp.inline_completion.get({
     bufnr = bufnr,
     on_accept = function(item)
-      local text = type(item.insert_text) == 'table' and item.insert_text.value or item.insert_text
+      local text = item.insert_text
+      if type(text) == 'table' then
+        text = text.value
+      end
       local suggestion = suggested(bufnr, text)
       local left = suggestion and accept.insert(bufnr, suggestion, pick)
       if left and left ~= '' then

@@ -90,6 +90,18 @@ function M.listen()
   })
 end
 
+---A request of the server's own.
+---@param client vim.lsp.Client
+---@param method string without `codellama/`
+---@param params table
+---@param handler lsp.Handler
+---@return boolean sent
+---@return integer? request
+function M.ask(client, method, params, handler)
+  ---@diagnostic disable-next-line: param-type-mismatch (Neovim names the methods of the protocol only)
+  return client:request('codellama/' .. method, params, handler)
+end
+
 ---The client of a buffer, or where the buffer has none, any.
 ---@param bufnr? integer
 ---@return vim.lsp.Client?

@@ -29,11 +29,12 @@ local function model(name)
     local status = require('codellama.status').get() or {}
     return notify.say(('the model is %s.'):format(status.model or settings.model or 'starter'))
   end
+  local changed = { codellama = { model = name } }
   for _, each in ipairs(vim.lsp.get_clients({ name = 'codellama' })) do
-    each.settings = vim.tbl_deep_extend('force', each.settings or {}, { codellama = { model = name } })
+    each.settings = vim.tbl_deep_extend('force', each.settings or {}, changed)
     each:notify('workspace/didChangeConfiguration', { settings = each.settings })
   end
-  vim.lsp.config('codellama', { settings = client.settings, init_options = client.settings.codellama })
+  vim.lsp.config('codellama', { settings = changed, init_options = changed }) -- merged into what was chosen
   notify.say(('changing to %s; :CodeLlama status says how it goes.'):format(name))
 end
 
@@ -51,7 +52,7 @@ local function restart(argument)
 end
 
 local function open_log()
-  local path = vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
+  local path = vim.lsp.log.get_filename()
   if vim.fn.filereadable(path) == 0 then
     return notify.say('there is no log yet.')
   end

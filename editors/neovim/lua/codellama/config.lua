@@ -26,7 +26,13 @@ local M = {}
 ---@field keys? codellama.Keys|false Keys in insert mode; false: none.
 ---@field chat? codellama.ChatOptions
 
----@type codellama.Options
+---@class codellama.Chosen: codellama.Options The options with the defaults for what is not given.
+---@field settings table<string, any>
+---@field inline codellama.InlineOptions
+---@field keys codellama.Keys|false
+---@field chat {position: 'right'|'left'|'below'|'above', size: integer}
+
+---@type codellama.Chosen
 M.defaults = {
   settings = {},
   inline = { enabled = true, method = 'auto' },
@@ -42,7 +48,7 @@ M.defaults = {
   chat = { position = 'right', size = 80 },
 }
 
----@type codellama.Options
+---@type codellama.Chosen
 M.options = vim.deepcopy(M.defaults)
 
 local TYPES = { cmd = 'table', filetypes = 'table', settings = 'table', inline = 'table', chat = 'table' }

@@ -52,7 +52,7 @@ local function draw()
   if not now then
     return false
   end
-  local rest = accept.rest(now.bufnr, now.all[now.index])
+  local rest = accept.rest(now.bufnr, assert(now.all[now.index]))
   vim.api.nvim_buf_clear_namespace(now.bufnr, namespace, 0, -1)
   now.shown = rest ~= nil and rest ~= ''
   if not rest or rest == '' then
@@ -63,7 +63,7 @@ local function draw()
   for index = 2, #lines do
     below[#below + 1] = { { lines[index], 'CodeLlamaGhost' } }
   end
-  local chunks = { { lines[1], 'CodeLlamaGhost' } }
+  local chunks = { { assert(lines[1]), 'CodeLlamaGhost' } } ---@type [string, string][]
   if #now.all > 1 then
     chunks[2] = { (' (%d/%d)'):format(now.index, #now.all), 'CodeLlamaGhostMore' }
   end
@@ -79,7 +79,7 @@ end
 
 ---@param client vim.lsp.Client
 ---@param bufnr integer
----@param result lsp.InlineCompletionList
+---@param result {items: codellama.Item[]} as the shield gives it
 local function received(client, bufnr, result)
   clear()
   local all = {} ---@type codellama.Suggestion[]
@@ -184,7 +184,7 @@ function M.take(bufnr, pick)
     if not now or now.bufnr ~= bufnr or vim.api.nvim_get_current_buf() ~= bufnr then
       return
     end
-    local suggestion = now.all[now.index]
+    local suggestion = assert(now.all[now.index])
     local left = accept.insert(bufnr, suggestion, pick)
     clear()
     if left and left ~= '' then

@@ -6,18 +6,21 @@ local health = vim.health
 ---@param cmd string[]
 local function check_machine(cmd)
   local ok, result = pcall(function()
-    return vim.system(vim.list_extend(vim.deepcopy(cmd), { 'doctor', '--json' }), { text = true }):wait(30000)
+    return vim.system(vim.list_extend({ unpack(cmd) }, { 'doctor', '--json' }), { text = true }):wait(30000)
   end)
   local read, checks = pcall(vim.json.decode, ok and result.stdout or '')
   if not read or type(checks) ~= 'table' then
     return health.warn('`codellama-ls doctor` gave no answer within 30 s', { 'Run it in a terminal.' })
   end
+  ---@cast checks {name: string, found: string, ok: boolean, mend: string}[]
   for _, check in ipairs(checks) do
     local said = ('%s: %s'):format(check.name, check.found)
     if check.ok then
       health.ok(said)
+    elseif check.mend == '' then
+      health.warn(said)
     else
-      health.warn(said, check.mend ~= '' and { check.mend } or nil)
+      health.warn(said, { check.mend })
     end
   end
 end
@@ -25,7 +28,7 @@ end
 function M.check()
   local server, inline = require('codellama.server'), require('codellama.inline')
   health.start('Code Llama: Neovim')
-  local version = tostring(vim.version())
+  local version = tostring(vim.version()) ---@diagnostic disable-line: call-non-callable
   if vim.fn.has('nvim-0.11') == 1 then
     health.ok('Neovim ' .. version)
   else

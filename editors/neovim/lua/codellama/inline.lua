@@ -37,10 +37,16 @@ function M.is_on(bufnr)
 end
 
 ---@param client vim.lsp.Client
+---@return boolean
+local function suggests(client)
+  return vim.tbl_get(client, 'server_capabilities', 'inlineCompletionProvider') ~= nil
+end
+
+---@param client vim.lsp.Client
 ---@param bufnr integer
 function M.attached(client, bufnr)
   clients[bufnr] = client
-  if client.server_capabilities.inlineCompletionProvider and M.is_on(bufnr) then
+  if suggests(client) and M.is_on(bufnr) then
     engine().attach(client, bufnr)
   end
 end
@@ -140,7 +146,7 @@ end
 function M.suggest()
   local bufnr = vim.api.nvim_get_current_buf()
   local client = clients[bufnr]
-  if not client or not client.server_capabilities.inlineCompletionProvider then
+  if not client or not suggests(client) then
     return false
   end
   local now = engine()

@@ -44,7 +44,8 @@ local function map(action, key)
     before = {}
   end
   vim.keymap.set('i', key, function()
-    if not in_menu() and require('codellama.inline')[action]() then
+    local act = require('codellama.inline')[action] --[[@as fun(): boolean]]
+    if not in_menu() and act() then
       return ''
     end
     return fall_back(before, key)

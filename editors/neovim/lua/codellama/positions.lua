@@ -11,7 +11,7 @@ end
 ---The byte column of a position.
 ---@param bufnr integer
 ---@param position lsp.Position
----@param encoding string
+---@param encoding 'utf-8'|'utf-16'|'utf-32'
 ---@return integer
 function M.byte_column(bufnr, position, encoding)
   return vim.str_byteindex(line_at(bufnr, position.line), encoding, position.character, false)
@@ -21,7 +21,7 @@ end
 ---@param bufnr integer
 ---@param row integer
 ---@param column integer
----@param encoding string
+---@param encoding 'utf-8'|'utf-16'|'utf-32'
 ---@return lsp.Position
 function M.position(bufnr, row, column, encoding)
   local line = line_at(bufnr, row)

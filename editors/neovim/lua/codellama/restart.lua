@@ -27,7 +27,7 @@ end
 ---@param these table<integer, true>
 ---@param root string|false
 local function start(these, root)
-  local config = vim.lsp.config.codellama
+  local config = vim.lsp.config['codellama'] ---@diagnostic disable-line: undefined-field (any name)
   if not config or not require('codellama.server').find() then
     return notify.warn(require('codellama.server').missing())
   end
@@ -75,7 +75,7 @@ function M.ended(code, signal, id)
     M.last = { buffers = these, root = root }
     return
   end
-  local delay = M.FIRST_DELAY * 2 ^ (#crashes - 1)
+  local delay = math.floor(M.FIRST_DELAY * 2 ^ (#crashes - 1))
   notify.warn(('the server ended unexpectedly; starting it again in %.1f s.'):format(delay / 1000))
   vim.defer_fn(function()
     start(these, root)

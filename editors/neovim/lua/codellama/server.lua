@@ -23,7 +23,7 @@ end
 function M.find()
   local cmd = config.options.cmd
   if cmd then
-    return executable(cmd[1]) and cmd or nil
+    return executable(cmd[1] or '') and cmd or nil
   end
   local environment = vim.env.VIRTUAL_ENV
   local places = {

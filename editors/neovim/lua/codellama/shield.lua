@@ -7,9 +7,13 @@ local M = {}
 
 local INLINE, ACTION, RESOLVE = 'textDocument/inlineCompletion', 'textDocument/codeAction', 'codeAction/resolve'
 
+---@class codellama.Item: lsp.InlineCompletionItem One with all that Neovim relies on.
+---@field insertText string
+---@field range lsp.Range
+
 ---@class codellama.Replied
----@field items lsp.InlineCompletionItem[]
----@field encoding string
+---@field items codellama.Item[]
+---@field encoding 'utf-8'|'utf-16'|'utf-32'
 
 ---@class codellama.Place
 ---@field tick integer
@@ -60,7 +64,7 @@ end
 
 ---@param item lsp.InlineCompletionItem
 ---@param position lsp.Position where the suggestion was asked for
----@return lsp.InlineCompletionItem? item with all that Neovim relies on
+---@return codellama.Item?
 local function sound(item, position)
   local text = item.insertText
   text = type(text) == 'table' and text.value or text
@@ -79,7 +83,7 @@ end
 ---@param params lsp.InlineCompletionParams
 ---@param handler lsp.Handler
 ---@return lsp.Handler? handler nil where the request must not be sent
----@return lsp.InlineCompletionItem[]? items what is known without asking
+---@return codellama.Item[]? items what is known without asking
 local function inline(client, params, handler)
   local bufnr = vim.api.nvim_get_current_buf()
   if vim.uri_to_bufnr(params.textDocument.uri) ~= bufnr then
@@ -94,7 +98,7 @@ local function inline(client, params, handler)
   params.context = { triggerKind = by_hand and 1 or 2 } -- invoked, automatic
   local rest = rests[bufnr]
   rests[bufnr] = nil
-  local known ---@type lsp.InlineCompletionItem[]?
+  local known ---@type codellama.Item[]?
   if rest and vim.deep_equal(rest.place, place) then
     known = { { insertText = rest.text, range = { start = params.position, ['end'] = params.position } } }
     replied[bufnr] = { items = known, encoding = client.offset_encoding }
@@ -106,7 +110,7 @@ local function inline(client, params, handler)
     if not vim.deep_equal(here(bufnr), place) or vim.api.nvim_get_mode().mode:sub(1, 1) ~= 'i' then
       return -- an answer to an older text; the request for this one is on its way
     end
-    local items = {} ---@type lsp.InlineCompletionItem[]
+    local items = {} ---@type codellama.Item[]
     if not err and type(result) == 'table' then
       for _, item in ipairs(result.items or result) do
         items[#items + 1] = sound(item, params.position)
@@ -199,12 +203,17 @@ function M.install(client)
   end
   client.codellama_shielded = true ---@diagnostic disable-line: inject-field
   local request = client.request
-  ---@diagnostic disable-next-line: duplicate-set-field
+  ---@param self any
+  ---@param method any
+  ---@param params any
+  ---@param handler any
+  ---@param bufnr any
+  ---@diagnostic disable-next-line: duplicate-set-field, redundant-parameter
   client.request = function(self, method, params, handler, bufnr)
     if self ~= client then -- called with a dot, as older plugins do
       self, method, params, handler, bufnr = client, self, method, params, handler
     end
-    local items ---@type lsp.InlineCompletionItem[]?
+    local items ---@type codellama.Item[]?
     if method == INLINE and handler then
       handler, items = inline(client, params, handler)
       if not handler then

@@ -62,7 +62,7 @@ function M.line()
     return ''
   end
   local status = latest[client.id] or {}
-  local words = status.kind or 'starting'
+  local words = status.kind or 'starting' ---@type string
   if words ~= 'failed' and not require('codellama.inline').is_on(bufnr) then
     words = 'off here'
   elseif words == 'loading' and status.progress then

@@ -16,7 +16,8 @@ local REDRAW = 30
 ---@field timer? uv.uv_timer_t
 
 ---The conversation on the screen; nil for a new one.
-M.conversation = nil ---@type string?
+---@type string?
+M.conversation = nil
 
 local asking ---@type codellama.Asking?
 local latest ---@type string? token of the last answer, also where that was stopped
@@ -58,7 +59,7 @@ local function finish(note)
 end
 
 ---A part of an answer.
----@param params {token: string|integer, value: table}
+---@param params {token: string|integer, value: any}
 ---@return boolean ours
 function M.on_progress(params)
   if type(params.token) ~= 'string' or not vim.startswith(params.token, 'codellama-chat-') then
@@ -67,7 +68,7 @@ function M.on_progress(params)
   local value = params.value
   if params.token == latest and type(value) == 'table' then
     M.conversation = value.conversationId or M.conversation
-    if type(value.turn) == 'number' then
+    if value.turn then
       turns.placed(value.turn)
     end
     if asking and type(value.delta) == 'string' then
@@ -90,7 +91,7 @@ local function cost(usage)
   if type(tokens) ~= 'number' or tokens == 0 then
     return ''
   end
-  return type(speed) == 'number' and ('%d tokens, %.0f a second'):format(tokens, speed) or ('%d tokens'):format(tokens)
+  return type(speed) == 'number' and ('%s tokens, %.0f a second'):format(tokens, speed) or ('%s tokens'):format(tokens)
 end
 
 local ENDINGS = { stopped = 'Stopped.', length = 'Cut off: the longest answer allowed was reached.' }
@@ -116,7 +117,7 @@ function M.begin(params)
       flush(now)
     end
   end))
-  local sent, id = client:request('codellama/chat/send', params, function(err, result)
+  local sent, id = require('codellama.client').ask(client, 'chat/send', params, function(err, result)
     if asking ~= now then
       return -- given up meanwhile
     end
@@ -144,7 +145,7 @@ function M.stop()
     return false
   end
   if M.conversation then
-    now.client:request('codellama/chat/stop', { conversationId = M.conversation }, function() end)
+    require('codellama.client').ask(now.client, 'chat/stop', { conversationId = M.conversation }, function() end)
   end
   if now.request then
     now.client:cancel_request(now.request)

@@ -38,7 +38,7 @@ local function place(selection)
   if not mark[1] then
     return nil
   end
-  local first, last = mark[1], mark[3].end_row
+  local first, last = mark[1], (mark[3] or {}).end_row or mark[1]
   local now = vim.api.nvim_buf_get_lines(selection.bufnr, first, last + 1, false)
   if vim.deep_equal(now, selection.lines) then
     return first, last
@@ -102,7 +102,7 @@ function M.insert(code, window)
   local row = vim.api.nvim_win_get_cursor(window)[1]
   local line = vim.api.nvim_buf_get_lines(bufnr, row - 1, row, false)[1] or ''
   local start = line:find('%S') and row or row - 1
-  local text = indented(code, line:match('^%s*'))
+  local text = indented(code, line:match('^%s*') or '')
   vim.api.nvim_buf_set_lines(bufnr, start, row, false, text)
   vim.api.nvim_win_set_cursor(window, { start + #text, 0 })
   notify.say(('inserted %d lines into %s; u there takes them back.'):format(#text, name_of(bufnr)))

@@ -32,7 +32,7 @@ function M.find(lines, first)
       end
       if opening then
         indent, fence = space, opening
-        local language = vim.trim(info):match('^%S*') or ''
+        local language = vim.trim(info or ''):match('^%S*') or ''
         block = { first = number, last = number, closed = false, language = language, code = {} }
         found[#found + 1] = block
       end
@@ -61,7 +61,7 @@ end
 function M.open_fence(lines)
   local found = M.find(lines)
   local last = found[#found]
-  return last and not last.closed and lines[last.first]:match('[`~]+') or nil
+  return last and not last.closed and (lines[last.first] or ''):match('[`~]+') or nil
 end
 
 ---The levels of the buffer that was folded last.

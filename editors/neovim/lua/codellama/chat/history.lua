@@ -11,7 +11,7 @@ local M = {}
 local function ask(method, params, done)
   local client = require('codellama.client').need()
   if client then
-    client:request('codellama/chat/' .. method, params, function(err, result)
+    require('codellama.client').ask(client, 'chat/' .. method, params, function(err, result)
       if err then
         notify.warn(err.message)
       else

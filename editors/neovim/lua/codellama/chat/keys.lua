@@ -3,7 +3,7 @@ local notify = require('codellama.notify')
 
 local M = {}
 
----@type [string, string, string][] key, what it does, sentence
+---@type string[][] keys, what they do
 M.HELP = {
   { 'i, a, o, <CR>', 'write a question' },
   { '<C-c>', 'stop the answer' },
@@ -22,7 +22,7 @@ M.HELP = {
 }
 
 ---@param bufnr integer
----@return fun(keys: string[], does: function, desc: string, mode?: string|string[])
+---@return fun(keys: string[], does: string|function, desc: string, mode?: string|string[])
 local function mapper(bufnr)
   return function(keys, does, desc, mode)
     for _, key in ipairs(keys) do

@@ -12,6 +12,7 @@ function M.complete(find_start, base)
     return start and start - 1 or -3
   end
   local client = require('codellama.client').get()
+  ---@diagnostic disable-next-line: param-type-mismatch (Neovim names the methods of the protocol only)
   local reply = client and client:request_sync('codellama/chat/commands', vim.empty_dict(), 1000)
   local found = {} ---@type table[]
   for _, command in ipairs(reply and reply.result or {}) do

@@ -110,9 +110,9 @@ end
 function M.question_at(line)
   local log = current()
   local found ---@type codellama.Turn?
-  for _, turn in ipairs(log and turns or {}) do
+  for _, turn in ipairs(turns) do
     -- The heading is two lines above the text.
-    if turn.role == 'user' and (not found or row_of(log, turn) - 2 < line) then
+    if log and turn.role == 'user' and (not found or row_of(log, turn) - 2 < line) then
       found = turn
     end
   end
@@ -147,9 +147,9 @@ end
 ---@return integer[]
 function M.lines()
   local log = current()
-  return vim.tbl_map(function(turn)
+  return log and vim.tbl_map(function(turn)
     return row_of(log, turn) + 1
-  end, log and turns or {})
+  end, turns) or {}
 end
 
 return M

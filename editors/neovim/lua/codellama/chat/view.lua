@@ -90,25 +90,29 @@ function M.open()
     state.source = current
   end
   local keys = require('codellama.chat.keys')
-  if not M.log() then
-    state.log = scratch('codellama://chat')
-    vim.bo[state.log].modifiable = false
-    keys.for_log(state.log)
+  local log, input = M.log(), M.input()
+  if not log then
+    log = scratch('codellama://chat')
+    state.log = log
+    vim.bo[log].modifiable = false
+    keys.for_log(log)
   end
-  if not M.input() then
-    state.input = scratch('codellama://question')
-    keys.for_input(state.input)
+  if not input then
+    input = scratch('codellama://question')
+    state.input = input
+    keys.for_input(input)
   end
   if not M.is_open() then
-    state.log_window = windows.split(state.log, false)
-    windows.prepare(state.log, state.log_window)
+    state.log_window = windows.split(log, false)
+    windows.prepare(log, state.log_window)
     M.follow(true)
   end
-  if not shows(state.input_window, state.input) then
-    state.input_window =
-      vim.api.nvim_open_win(state.input, false, { split = 'below', win = state.log_window, height = INPUT_LINES })
-    windows.prepare(state.input, state.input_window)
-    vim.wo[state.input_window].winfixheight = true
+  if not shows(state.input_window, input) then
+    local below = { split = 'below', win = state.log_window, height = INPUT_LINES }
+    local window = vim.api.nvim_open_win(input, false, below)
+    state.input_window = window
+    windows.prepare(input, window)
+    vim.wo[window].winfixheight = true
   end
   show_bars()
 end
@@ -119,7 +123,7 @@ function M.write(insert)
   if not shows(state.input_window, state.input) then
     M.open()
   end
-  vim.api.nvim_set_current_win(state.input_window)
+  vim.api.nvim_set_current_win(assert(state.input_window))
   if insert then
     vim.cmd.startinsert({ bang = true })
   end
@@ -151,11 +155,12 @@ end
 ---Scroll to the end, where the user has not scrolled away from it.
 ---@param always? boolean
 function M.follow(always)
-  if not M.is_open() then
+  local log = M.log()
+  if not log or not M.is_open() then
     return
   end
-  local count = vim.api.nvim_buf_line_count(state.log)
-  for _, window in ipairs(vim.fn.win_findbuf(state.log)) do
+  local count = vim.api.nvim_buf_line_count(log)
+  for _, window in ipairs(vim.fn.win_findbuf(log)) do
     local near = vim.api.nvim_win_get_cursor(window)[1] >= (state.seen or 1)
     if always or near then
       vim.api.nvim_win_set_cursor(window, { count, 0 })
