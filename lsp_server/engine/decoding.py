@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 
+from lsp_server.engine.healing import Spellings
 from lsp_server.engine.kv_cache import DynamicKeysValues, KeysValues
 from lsp_server.engine.request import Counts, FinishReason, Request, Token
 from lsp_server.engine.sampling import Sampler
+from lsp_server.engine.speculation import MOST as MOST_GUESSES
+from lsp_server.engine.speculation import Guesses
 
 
 class Model(Protocol):
@@ -65,14 +68,27 @@ class Generation:
     then first gives it other ones, of any true prefix of `ids`, and the tokens after that prefix are run again.
     """
 
-    def __init__(self, request: Request, *, chunk_tokens: int = 256) -> None:
+    def __init__(
+        self,
+        request: Request,
+        *,
+        chunk_tokens: int = 256,
+        most_guesses: int = MOST_GUESSES,
+        spellings: Spellings | None = None,
+    ) -> None:
         self.request = request
-        self.ids = list(request.ids)  # the prompt, then what was generated
+        kept = len(request.ids) - request.heal
+        self.ids = list(request.ids[:kept])  # the prompt, then what was generated
         self.keys_values: KeysValues | None = None
         self.finish_reason: FinishReason | None = None
-        self.counts = Counts(prompt_tokens=len(self.ids))
-        self._chunk_tokens = chunk_tokens
+        self.counts = Counts(prompt_tokens=len(request.ids))
+        self._chunk_tokens, self._guesses_allowed = chunk_tokens, most_guesses
         self._sampler = Sampler(request.sampling)
+        self._guesses = Guesses(self.ids)
+        # The tokens to heal are the first guess at what spells them best.
+        self._guess = list(request.ids[kept:])
+        self._spellings = spellings
+        self._to_spell = b"".join(spellings.bytes_of(i) for i in self._guess) if spellings else b""
         self._made = time.monotonic()
 
     @property
@@ -83,37 +99,64 @@ class Generation:
 
     @property
     def next_tokens(self) -> int:
-        """How many tokens the next step will run."""
-        return min(len(self.ids) - self.held_tokens, self._chunk_tokens)
+        """The most tokens that the next step will run."""
+        return min(len(self.ids) - self.held_tokens, self._chunk_tokens) + self._most_guesses
 
-    def begin(self, keys_values: KeysValues) -> None:
-        """Go on from `keys_values`, those of a prefix of `ids` that lacks at least the last id."""
+    def begin(self, keys_values: KeysValues, others: Iterable[Sequence[int]] = ()) -> None:
+        """Go on from `keys_values`, those of a prefix of `ids` that lacks at least the last id. `others`: sequences of
+        earlier requests, which this one may repeat."""
         self.keys_values = keys_values
+        self._guesses = Guesses(self.ids, others)
         if not self.counts.forward_passes:
             self.counts.cached_tokens = keys_values.length
 
-    def step(self, model: Model) -> Token | None:
-        """Do one forward pass: a chunk of the tokens not run yet, which is the last one only once all others are.
+    def step(self, model: Model) -> list[Token]:
+        """Do one forward pass: a chunk of the tokens not run yet, or all that are left and a guess at the next ones.
 
-        Returns the token that it gave, or None if more of the prompt is left. Sets `finish_reason` at the end. An
+        Returns the tokens that it gave, none if more of the prompt is left. Sets `finish_reason` at the end. An
         exception leaves the keys and values in an unknown state: throw them away.
         """
         if self.keys_values is None or self.finish_reason is not None:
             raise RuntimeError("a step before the beginning or after the end")
         start = self.keys_values.length
-        chunk = self.ids[start : start + self._chunk_tokens]
-        logits = model.forward(chunk, self.keys_values)
+        fresh = self.ids[start : start + self._chunk_tokens]
+        whole = start + len(fresh) == len(self.ids)
+        guess = self._next_guess() if whole else []
+        logits = model.forward(fresh + guess, self.keys_values, last=1 + len(guess))
         self.counts.forward_passes += 1
-        if start < self.counts.prompt_tokens or len(chunk) > 1:
-            self.counts.prefilled_tokens += len(chunk)
-        if start + len(chunk) < len(self.ids):
-            return None
-        token = self._sampler.choose(logits[-1])
-        self._append(token)
-        return token
+        if not self.counts.generated_tokens or len(fresh) > 1:
+            self.counts.prefilled_tokens += len(fresh)
+        self.counts.guessed_tokens += len(guess)
+        if not whole:
+            return []
+        tokens: list[Token] = []
+        for row in logits:
+            tokens.append(self._choose(row))
+            right = len(tokens) <= len(guess) and tokens[-1].id == guess[len(tokens) - 1]
+            if self.finish_reason is not None or not right:
+                break
+        self.counts.right_guesses += len(tokens) - 1
+        self._guesses.judge(len(guess), len(tokens) - 1)
+        self.keys_values.crop(len(self.ids) - 1)  # without the wrong guesses; the last token has not been run
+        return tokens
 
-    def _append(self, token: Token) -> None:
+    @property
+    def _most_guesses(self) -> int:
+        # No more than fit before the last token that may come, so that the context is never exceeded.
+        return max(0, min(self._guesses_allowed, self.request.max_tokens - self.counts.generated_tokens - 1))
+
+    def _next_guess(self) -> list[int]:
+        guess, self._guess = self._guess[: self._most_guesses], []
+        return guess or self._guesses.next(self._most_guesses)
+
+    def _choose(self, logits: torch.Tensor) -> Token:
+        """The next token of the answer, which is appended."""
+        allowed = self._spellings.fitting(self._to_spell) if self._spellings and self._to_spell else None
+        token = self._sampler.choose(logits, allowed)
+        if self._spellings and self._to_spell:
+            self._to_spell = self._to_spell[len(self._spellings.bytes_of(token.id)) :]
         self.ids.append(token.id)
+        self._guesses.append(token.id)
         self.counts.generated_tokens += 1
         self.counts.last_token_seconds = time.monotonic() - self._made
         if self.counts.first_token_seconds is None:
@@ -122,3 +165,4 @@ class Generation:
             self.finish_reason = "stop"
         elif self.counts.generated_tokens >= self.request.max_tokens:
             self.finish_reason = "length"
+        return token

@@ -86,7 +86,8 @@ async def _generate(state: EngineState, request: Request, *, chat: bool) -> Resp
         raise Refusal("stop needs a tokenizer, which this engine does not have: send stop_token_ids.", "stop")
     ids, stop_ids = await _prompt_ids(ask, state.codec, scheduler.vocab_size)
     # Whatever is asked, no more than the context is generated: `submit` sees to that.
-    wanted = GenerationRequest(ids, ask.max_tokens or scheduler.context_length, stop_ids, ask.sampling, ask.priority)
+    most = ask.max_tokens or scheduler.context_length
+    wanted = GenerationRequest(ids, most, stop_ids, ask.sampling, ask.priority, ask.heal)
     try:
         handle = scheduler.submit(wanted)
     except PromptTooLong as error:

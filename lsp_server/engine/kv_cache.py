@@ -147,6 +147,10 @@ class CachePool:
         self._entries.append(_Entry(list(ids), keys_values))
         self.shrink(limit)
 
+    def recent(self, count: int) -> list[Sequence[int]]:
+        """The ids of the sequences used last, the last one first."""
+        return [entry.ids for entry in self._entries[: -count - 1 : -1]]
+
     def shrink(self, limit: int) -> None:
         """Drop entries, least recently used first, until at most `limit` tokens are held."""
         tokens = self.tokens

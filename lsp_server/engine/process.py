@@ -163,6 +163,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         from lsp_server.engine import int8, llama, loading, plan
         from lsp_server.engine.decoding import Model, TransformersModel
+        from lsp_server.engine.healing import Spellings
         from lsp_server.engine.scheduler import Scheduler
 
         if options.threads:
@@ -178,6 +179,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
             model,
             context_length=made.context_length,
             kv_budget_tokens=made.max_kv_tokens,
+            spellings=Spellings(codec.vocabulary.bytes_of, codec.vocab_size),
         )
         state.context_length = state.scheduler.context_length
         state.codec = codec

@@ -53,13 +53,15 @@ class Token:
 @dataclass(frozen=True)
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
-    `stop_ids`. A lower `priority` is served earlier."""
+    `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
+    with tokens that spell it, which may be others."""
 
     ids: Sequence[int]
     max_tokens: int
     stop_ids: frozenset[int] = frozenset()
     sampling: Sampling = field(default_factory=Sampling)
     priority: int = 0
+    heal: int = 0
 
 
 @dataclass
@@ -68,8 +70,8 @@ class Counts:
 
     `cached_tokens` were there already when it began. `prefilled_tokens` were run without being generated just before:
     the rest of the prompt, and what had to be computed again after a pause in which memory was short. Every other
-    forward pass ran the one token generated last. Times are in seconds since the request was made; None before there is
-    a token.
+    forward pass ran the one token generated last. `guessed_tokens` were run beside those, on the chance that they come
+    next; `right_guesses` of them did. Times are in seconds since the request was made; None before there is a token.
     """
 
     prompt_tokens: int
@@ -77,6 +79,8 @@ class Counts:
     prefilled_tokens: int = 0
     generated_tokens: int = 0
     forward_passes: int = 0
+    guessed_tokens: int = 0
+    right_guesses: int = 0
     first_token_seconds: float | None = None
     last_token_seconds: float | None = None
 
@@ -107,6 +111,8 @@ class Totals:
     prefilled_tokens: int = 0
     generated_tokens: int = 0
     forward_passes: int = 0
+    guessed_tokens: int = 0
+    right_guesses: int = 0
     first_tokens: int = 0
     first_token_seconds: float = 0.0
 
@@ -118,6 +124,8 @@ class Totals:
         self.prefilled_tokens += counts.prefilled_tokens
         self.generated_tokens += counts.generated_tokens
         self.forward_passes += counts.forward_passes
+        self.guessed_tokens += counts.guessed_tokens
+        self.right_guesses += counts.right_guesses
         if counts.first_token_seconds is not None:
             self.first_tokens += 1
             self.first_token_seconds += counts.first_token_seconds

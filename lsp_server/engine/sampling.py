@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import torch
 
@@ -17,12 +18,16 @@ class Sampler:
         self._sampling = sampling
         self._random = random.Random(sampling.seed)
 
-    def choose(self, logits: torch.Tensor) -> Token:
-        """The next token for `logits`, [vocabulary], on any device and in any float type.
+    def choose(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> Token:
+        """The next token for `logits`, [vocabulary], on any device and in any float type; one of `allowed` if given.
 
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
         logits = logits.float()
+        if allowed:
+            others = torch.ones_like(logits, dtype=torch.bool)
+            others[list(allowed)] = False
+            logits = logits.masked_fill(others, -torch.inf)
         greedy = int(logits.argmax())
         if math.isnan(float(logits[greedy])):  # argmax finds a NaN if there is one
             raise ArithmeticError("the model produced NaN")

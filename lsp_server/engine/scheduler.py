@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 import torch
 
 from lsp_server.engine.decoding import Generation, Model
+from lsp_server.engine.healing import Spellings
 from lsp_server.engine.kv_cache import CachePool
 from lsp_server.engine.request import (
     Counts,
@@ -28,12 +29,17 @@ from lsp_server.engine.request import (
     Token,
     Totals,
 )
+from lsp_server.engine.speculation import MOST as MOST_GUESSES
 
 _log = logging.getLogger(__name__)
 
 # After this many failures in a row (other than for lack of memory) the model itself is taken to be lost: some errors of
 # a GPU make every later operation fail, and only a new process helps.
 _FAILURES_TO_BROKEN = 3
+
+
+# Sequences of earlier requests in which the next tokens are looked for.
+_SEQUENCES_TO_GUESS_FROM = 4
 
 
 class Handle:
@@ -83,6 +89,8 @@ class Scheduler:
     kv_budget_tokens: most tokens whose keys and values exist at any time: those of the running request, of paused ones,
     and those kept from earlier ones. max_queued: most requests at once, running and paused ones included.
     chunk_tokens: most tokens of a prompt in one forward pass, which is the longest that an urgent request waits.
+    most_guesses: tokens guessed at in one pass at most; 0 runs one token at a time.
+    spellings: the vocabulary's, without which no prompt can be healed.
     """
 
     def __init__(
@@ -93,6 +101,8 @@ class Scheduler:
         kv_budget_tokens: int,
         max_queued: int = 64,
         chunk_tokens: int = 256,
+        most_guesses: int = MOST_GUESSES,
+        spellings: Spellings | None = None,
     ) -> None:
         self.context_length = min(context_length, kv_budget_tokens)
         if self.context_length < 2:
@@ -104,6 +114,8 @@ class Scheduler:
         self._model = model
         self._max_queued = max_queued
         self._chunk_tokens = chunk_tokens
+        self._most_guesses = most_guesses
+        self._spellings = spellings
         self._pool = CachePool()
         self._jobs: list[Handle] = []
         self._submitted = 0
@@ -117,10 +129,13 @@ class Scheduler:
     def submit(self, request: Request) -> Handle:
         """Queue `request`, from the running event loop, with `max_tokens` cut to what the context has room for.
 
-        Raises PromptTooLong, QueueFull, SchedulerClosed, or ValueError for an empty prompt or no tokens to generate.
+        Raises PromptTooLong, QueueFull, SchedulerClosed, or ValueError for an empty prompt, no tokens to generate, or
+        more to heal than can be.
         """
         if not request.ids or request.max_tokens < 1:
             raise ValueError("a request needs a prompt and at least one token to generate")
+        if request.heal and (self._spellings is None or request.heal >= len(request.ids)):
+            raise ValueError("only a part of the prompt can be healed, and only where the vocabulary is known")
         room = self.context_length - len(request.ids)
         if room < 1:
             raise PromptTooLong(
@@ -134,7 +149,12 @@ class Scheduler:
             if len(self._jobs) >= self._max_queued:
                 raise QueueFull(f"The engine already has {len(self._jobs)} requests to serve, which is its limit.")
             self._submitted += 1
-            generation = Generation(request, chunk_tokens=self._chunk_tokens)
+            generation = Generation(
+                request,
+                chunk_tokens=self._chunk_tokens,
+                most_guesses=self._most_guesses,
+                spellings=self._spellings,
+            )
             handle = Handle(generation, (request.priority, self._submitted))
             self._jobs.append(handle)
             self._changed.notify()
@@ -186,9 +206,9 @@ class Scheduler:
             others = self._make_room(job)
             if generation.keys_values is None:
                 kept = self._pool.take(generation.ids, self.kv_budget_tokens - others)
-                generation.begin(kept or self._model.new_keys_values())
+                generation.begin(kept or self._model.new_keys_values(), self._pool.recent(_SEQUENCES_TO_GUESS_FROM))
             self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
-            token = generation.step(self._model)
+            tokens = generation.step(self._model)
         except Exception as error:
             failure = _sentence(error)
             _log.error("A request failed: %s", failure)
@@ -202,7 +222,7 @@ class Scheduler:
                 self._failures += 1
             self._end(job, "error", failure)
             return
-        if token is not None:
+        for token in tokens:
             job._deliver(token)
         if generation.finish_reason is not None:
             self._end(job, generation.finish_reason)

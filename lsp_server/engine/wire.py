@@ -1,7 +1,8 @@
 """The requests that the engine accepts and the answers it gives: OpenAI's completions API, with vLLM's additions.
 
 https://platform.openai.com/docs/api-reference/completions and
-https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Everything that a client may send is checked here.
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `heal` is ours. Everything that a client may send
+is checked here.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _NUMBERS: dict[str, tuple[bool, float, float]] = {
     "seed": (True, -_INT64, _INT64 - 1),
     "priority": (True, -(2**31), 2**31 - 1),
     "top_logprobs": (True, 0, 20),
+    "heal": (True, 0, 64),
 }
 _FLAGS = ("stream", "return_token_ids", "ignore_eos")
 # Fields of the API that are accepted only with the value that changes nothing.
@@ -68,6 +70,7 @@ class Ask:
     stream: bool
     include_usage: bool
     return_token_ids: bool
+    heal: int = 0
 
 
 def parse(body: bytes, *, chat: bool, vocab_size: int) -> Ask:
@@ -106,7 +109,16 @@ def parse(body: bytes, *, chat: bool, vocab_size: int) -> Ask:
         stream=fields.get("stream", False),
         include_usage=stream_options.get("include_usage", False),
         return_token_ids=fields.get("return_token_ids", False),
+        heal=_heal(fields, chat),
     )
+
+
+def _heal(fields: dict[str, Any], chat: bool) -> int:
+    """How many of the prompt's last tokens count only as text: an addition of ours, for prompts of token ids."""
+    heal, prompt = int(fields.get("heal", 0)), fields.get("prompt")
+    if heal and (chat or not isinstance(prompt, list) or heal >= len(prompt)):
+        raise Refusal("heal needs a prompt of more token ids than are to be healed.", "heal")
+    return heal
 
 
 def _check_fields(fields: dict[str, Any], known: set[str]) -> None:
@@ -217,6 +229,8 @@ def timings(counts: Counts) -> dict[str, Any]:
         "cached_tokens": counts.cached_tokens,
         "generated_tokens": counts.generated_tokens,
         "forward_passes": counts.forward_passes,
+        "guessed_tokens": counts.guessed_tokens,
+        "right_guesses": counts.right_guesses,
         "time_to_first_token_ms": _milliseconds(counts.first_token_seconds),
         "ms_per_token": _milliseconds(counts.seconds_per_token),
     }

@@ -16,7 +16,7 @@ PROMPT = list(range(20, 60))
 def run(
     module: Any, request: Request, *, chunk_tokens: int = 256, keys_values: DynamicKeysValues | None = None
 ) -> Generation:
-    generation = Generation(request, chunk_tokens=chunk_tokens)
+    generation = Generation(request, chunk_tokens=chunk_tokens, most_guesses=0)
     generation.begin(keys_values or DynamicKeysValues())
     model = TransformersModel(module)
     while generation.finish_reason is None:
@@ -41,7 +41,7 @@ def test_one_pass_a_token_and_one_for_the_prompt(model: Any) -> None:
 
 
 def test_a_step_is_one_pass_and_a_long_prompt_takes_several(model: Any) -> None:
-    generation = Generation(Request(PROMPT, max_tokens=2), chunk_tokens=16)
+    generation = Generation(Request(PROMPT, max_tokens=2), chunk_tokens=16, most_guesses=0)
     generation.begin(DynamicKeysValues())
     wrapped = TransformersModel(model)
     tokens = []
@@ -49,8 +49,8 @@ def test_a_step_is_one_pass_and_a_long_prompt_takes_several(model: Any) -> None:
         tokens.append(generation.step(wrapped))
         assert len(model.passes) == passes
     assert [new for _, new in model.passes] == [16, 16, 8, 1]
-    assert tokens[:2] == [None, None]
-    assert [token.id for token in tokens[2:] if token] == model.continuation(PROMPT, 2)
+    assert tokens[:2] == [[], []]
+    assert [token.id for step in tokens for token in step] == model.continuation(PROMPT, 2)
     assert generation.counts.prefilled_tokens == 40
 
 
@@ -68,7 +68,7 @@ def test_no_step_after_the_end(model: Any) -> None:
 
 
 def test_taken_keys_and_values_are_computed_again(model: Any) -> None:
-    generation = Generation(Request(PROMPT, max_tokens=6), chunk_tokens=16)
+    generation = Generation(Request(PROMPT, max_tokens=6), chunk_tokens=16, most_guesses=0)
     wrapped = TransformersModel(model)
     generation.begin(DynamicKeysValues())
     while generation.counts.generated_tokens < 3:

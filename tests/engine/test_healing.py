@@ -1,0 +1,100 @@
+"""Token healing: against a vocabulary small enough to list by hand, and with the starter model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine import int8, llama, loading, plan
+from lsp_server.engine.checkpoint import validate
+from lsp_server.engine.decoding import Generation, TransformersModel
+from lsp_server.engine.healing import Spellings
+from lsp_server.engine.request import Request
+
+PIECES = [b"", b"r", b"re", b"ret", b"return", b"returns", b" ", b"  ", b"   x", b"s", b"(", b"re", b"t"]
+
+
+def spellings() -> Spellings:
+    return Spellings(lambda i: PIECES[i], len(PIECES))
+
+
+def test_fitting_tokens() -> None:
+    assert sorted(spellings().fitting(b"ret")) == [1, 2, 3, 4, 5, 11]
+    assert sorted(spellings().fitting(b"return")) == [1, 2, 3, 4, 5, 11]
+    assert sorted(spellings().fitting(b"returns(")) == [1, 2, 3, 4, 5, 11]
+    assert sorted(spellings().fitting(b"  ")) == [6, 7, 8]
+    assert spellings().fitting(b"z") == []
+
+
+class Ranked(torch.nn.Module):
+    """A model whose logits are the same everywhere: it likes its first tokens best."""
+
+    def __init__(self, *best: int) -> None:
+        super().__init__()
+        self.logits = torch.zeros(len(PIECES))
+        for rank, token in enumerate(best):
+            self.logits[token] = 10.0 - rank
+        self.embeddings = torch.nn.Embedding(len(PIECES), 2)
+        self.rows: list[int] = []
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        return self.embeddings
+
+    def forward(self, input_ids: Any, past_key_values: Any, use_cache: bool, logits_to_keep: int) -> Any:
+        new = input_ids.double()[:, None, :, None]
+        past_key_values.update(new, new, 0)
+        self.rows.append(input_ids.shape[1])
+        return SimpleNamespace(logits=self.logits.expand(1, logits_to_keep, -1))
+
+
+def answer(module: Ranked, ids: list[int], heal: int, max_tokens: int = 3) -> Generation:
+    model = TransformersModel(module)
+    generation = Generation(Request(ids, max_tokens, heal=heal), spellings=spellings())
+    generation.begin(model.new_keys_values())
+    while generation.finish_reason is None:
+        generation.step(model)
+    return generation
+
+
+def test_the_likeliest_spelling_is_taken() -> None:
+    # "(" is likeliest, but the text "re" + "t" must be spelled first: by "return", which runs beyond it.
+    module = Ranked(10, 4, 3)
+    assert answer(module, [6, 2, 12], heal=2).ids == [6, 4, 10, 10]
+    # A token that is only a part of it leaves the rest to be spelled.
+    assert answer(Ranked(10, 1, 5), [6, 5], heal=1).ids[:2] == [6, 1]
+
+
+def test_tokens_that_were_right_cost_no_pass() -> None:
+    module = Ranked(3, 10)
+    generation = answer(module, [6, 3], heal=1, max_tokens=1)
+    assert generation.ids == [6, 3]
+    module = Ranked(3, 10)
+    generation = answer(module, [6, 6, 3], heal=1, max_tokens=2)
+    assert module.rows == [3]  # two of the prompt, and the healed one as a guess that was right
+    assert generation.ids[:3] == [6, 6, 3]
+    assert generation.counts.prompt_tokens == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["def area(width, height):\n    retur", "import os\n\nfor name in os.list", "x = {\n    "]
+)
+def test_the_starter_heals(starter: Path, text: str) -> None:
+    tokenizer = CodeLlamaTokenizer.from_pretrained(starter)
+    checkpoint = validate(starter)
+    loaded = loading.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
+    int8.replace_linears(loaded.model)
+    model = llama.LlamaOnCpu(loaded.model)
+    ids = tokenizer.completion_ids(text)
+    vocabulary = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
+    generation = Generation(Request(ids, 8, heal=2), spellings=vocabulary)
+    generation.begin(model.new_keys_values())
+    while generation.finish_reason is None:
+        generation.step(model)
+    made = tokenizer.decode(generation.ids)
+    assert made.startswith(text)
+    assert len(made) > len(text)
