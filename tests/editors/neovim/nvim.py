@@ -87,13 +87,16 @@ STATE = "return vim.inspect(require('codellama').status())"
 
 
 class Neovim:
-    """One Neovim. `said` is what the user was told."""
+    """One Neovim. `said` is what the user was told; `plugin`: whether it is there before `options`."""
 
-    def __init__(self, version: str, folder: Path, file: Path, options: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, version: str, folder: Path, file: Path, options: str, env: Mapping[str, str], *, plugin: bool = True
+    ) -> None:
         self.version = version
         init = folder / "init.lua"
-        init.write_text(INIT + options)
-        arguments = [str(binary(version)), "--embed", "--headless", "--clean", "-u", str(init), str(file)]
+        init.write_text((INIT if plugin else "") + options)
+        clean = ["--clean"] if plugin else ["-i", "NONE"]  # that takes the user's folders away
+        arguments = [str(binary(version)), "--embed", "--headless", *clean, "-u", str(init), str(file)]
         before = dict(os.environ)
         os.environ.clear()
         os.environ.update(env)  # the child inherits it; the library has no argument for that

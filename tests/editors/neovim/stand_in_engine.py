@@ -16,7 +16,8 @@ class Engine:
     """`suggestion` is the answer to a request for a suggestion; `answers` to the others, in turn, the last for ever.
 
     `pause`: seconds between two pieces of an answer. `gate`: an answer waits until it is set. `ended`: how many answers
-    were broken off by the client. `failing`: it answers with an error.
+    were broken off by the client. `failing`: it answers with an error. `health`: what an
+    engine of this project says of itself.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class Engine:
         self.gate = threading.Event()
         self.gate.set()
         self.failing = False
+        self.health: dict[str, Any] = {"status": "ready"}
         self.asked: list[dict[str, Any]] = []
         self.ended = 0
         engine = self
@@ -35,6 +37,8 @@ class Engine:
             def log_message(self, *_: Any) -> None: ...
 
             def do_GET(self) -> None:
+                if self.path == "/health":
+                    return self._json(engine.health)
                 self._json({"data": [{"id": "stand-in", "max_model_len": 16384}]})
 
             def do_POST(self) -> None:
@@ -74,6 +78,7 @@ class Engine:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

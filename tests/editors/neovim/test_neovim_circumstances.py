@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import nvim as neovim
 from nvim import wait
+
+from lsp_server import __version__
+from lsp_server.engine import address
 
 
 def test_not_installed(start, version):
@@ -89,6 +96,69 @@ def test_engine_out_of_reach(start):
     assert "127.0.0.1:9" in nvim.chat_text()
     nvim.command("CodeLlama status")
     assert "127.0.0.1:9" in nvim.said[-1]
+
+
+def test_an_engine_that_loads_for_long(start, engine, version, tmp_path, tokenizer_folder, monkeypatch):
+    """The address of an engine that loads is in the runtime folder, as the project's own engine leaves it there."""
+    folder, runtime = tokenizer_folder(), tmp_path / "runtime"
+    runtime.mkdir()
+    monkeypatch.setenv("CODELLAMA_LS_RUNTIME", str(runtime))
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "lsp_server"])
+    try:
+        found = address.Address(process.pid, __version__, str(folder), port=engine.port)
+        address.files(str(folder)).address.write_text(json.dumps(dataclasses.asdict(found)))
+        engine.health = {"status": "loading", "progress": 0.43, "message": "Loading the model, 43%."}
+        settings = {"engineUrl": "", "tokenizer": "", "model": str(folder)}
+        nvim = start(version, settings=settings, env={"CODELLAMA_LS_RUNTIME": str(runtime)}, ready=False)
+        line = "return require('codellama').statusline()"
+        wait(lambda: nvim.lua(line) == "Code Llama: loading 43%", what=lambda: nvim.lua(line))
+        nvim.input("jAtyped<M-Bslash>")
+        nvim.wait_said("no suggestion here. Loading the model, 43%.")
+        nvim.input("<Esc>")
+        wait(lambda: nvim.lines[1] == "    typed", what="the text")
+        nvim.command("CodeLlama chat Hello?")
+        bar = "return vim.wo[vim.fn.win_findbuf(require('codellama.chat.view').log())[1]].winbar"
+        wait(lambda: "Loading the model, 43%%." in nvim.lua(bar), what=lambda: nvim.lua(bar))
+        nvim.command("CodeLlama stop")
+        wait(lambda: nvim.chat_text().endswith("*Stopped.*"), what=nvim.chat_text)
+        nvim.command("CodeLlama chat And now?")
+        engine.answers = ["Here I am."]
+        engine.health = {"status": "ready", "path": str(folder), "model": "stand-in", "context_length": 16384}
+        wait(lambda: "Here I am." in nvim.chat_text(), what=nvim.chat_text)
+        assert nvim.lua(line) in ("Code Llama: ready", "Code Llama: thinking")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_model_is_missing(start, tmp_path):
+    settings = {"engineUrl": "", "tokenizer": "", "model": str(tmp_path / "no-model-here")}
+    env = {"CODELLAMA_LS_RUNTIME": str(tmp_path / "runtime"), "CODELLAMA_LS_CACHE": str(tmp_path / "cache")}
+    nvim = start("0.12", settings=settings, env={**env, "HF_HUB_OFFLINE": "1"}, ready=False)
+    failed = "return (require('codellama').status() or {}).kind == 'failed'"
+    nvim.input("jAtyped<Esc>")
+    wait(lambda: nvim.lua(failed), 60, what=lambda: f"the failure; {nvim.said}")
+    assert nvim.lines[1] == "    typed"
+    nvim.command("CodeLlama status")
+    assert "no-model-here" in nvim.said[-1]
+    nvim.command("CodeLlama chat Hello?")
+    wait(lambda: not nvim.answering() and "no-model-here" in nvim.chat_text(), what=nvim.chat_text)
+
+
+def test_two_windows_on_one_folder(start, engine):
+    first, second = start("0.11"), start("0.12")
+    engine.answers, engine.pause = ["word " * 40], 0.02
+    for number, nvim in enumerate((first, second)):
+        nvim.command(f"CodeLlama chat Question {number}?")
+    for nvim in (first, second):
+        wait(lambda nvim=nvim: not nvim.answering(), what="both answers")
+        assert nvim.chat_text().count("word ") == 40
+    choose = "vim.ui.select = function(items, o, _) _G.titles = vim.tbl_map(o.format_item, items) end"
+    for nvim in (first, second):
+        nvim.lua(choose)
+        nvim.command("CodeLlama history")
+        titles = wait(lambda nvim=nvim: nvim.lua("return _G.titles"), what="the conversations of both")
+        assert sorted(each.split("  ")[-1] for each in titles) == ["Question 0?", "Question 1?"]
 
 
 def test_versions(start):

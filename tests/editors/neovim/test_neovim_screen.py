@@ -9,7 +9,30 @@ import nvim as neovim
 import pytest
 from screen import Terminal
 
-CODE = "def mean(values):\n    \n\n\ndef add(a, b):\n    return a + b\n"
+CODE = """def mean(values):
+    {}
+
+
+def add(a, b):
+    return a + b
+
+
+def median(values):
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def spread(values):
+    return max(values) - min(values)
+
+
+if __name__ == "__main__":
+    numbers = [float(line) for line in open("numbers.txt")]
+    print(mean(numbers), median(numbers), spread(numbers))
+""".replace("{}", "")
 ANSWER = (
     "`add` takes two values and returns their sum.\n\nWith types:\n\n```python\n"
     "def add(a: float, b: float) -> float:\n    return a + b\n```\n"
@@ -35,7 +58,7 @@ def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder
     command = neovim.server_command(tmp_path / "bin")
     env = neovim.environment(tmp_path, {"TERM": "xterm-256color"}, path=command.parent)
     arguments = [str(neovim.binary(version)), "--clean", "-u", str(init), str(project / "stats.py")]
-    terminal = Terminal(arguments, env)
+    terminal = Terminal(arguments, env, rows=28)
     pictures = neovim.PLUGIN / "screenshots" if os.environ.get("SCREENSHOTS") else tmp_path
     try:
         terminal.until("Code Llama: ready")

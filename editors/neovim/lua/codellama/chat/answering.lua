@@ -96,6 +96,18 @@ end
 
 local ENDINGS = { stopped = 'Stopped.', length = 'Cut off: the longest answer allowed was reached.' }
 
+---The server told how the model is doing: an answer waits while it is loaded.
+---@param status? codellama.Status
+function M.told(status)
+  if not asking then
+    return
+  elseif status and (status.kind == 'starting' or status.kind == 'loading') then
+    view.bar((status.message or 'The model is loading.') .. '  <C-c> stops')
+  else
+    view.bar('answering …  <C-c> stops')
+  end
+end
+
 ---Send a question; the answer goes to the end of the conversation on the screen.
 ---@param params table
 function M.begin(params)
@@ -110,7 +122,7 @@ function M.begin(params)
   params.partialResultToken = token
   params.conversationId = M.conversation
   turns.answer()
-  view.bar('answering …  <C-c> stops')
+  M.told(require('codellama.status').get())
   now.timer = assert(vim.uv.new_timer())
   now.timer:start(REDRAW, REDRAW, vim.schedule_wrap(function()
     if asking == now then
@@ -159,16 +171,6 @@ end
 function M.go_to(id)
   M.stop()
   M.conversation, latest = id, nil
-end
-
----The server told how the model is doing: an answer waits while it is loaded.
----@param status codellama.Status
-function M.told(status)
-  if asking and (status.kind == 'starting' or status.kind == 'loading') then
-    view.bar((status.message or 'The model is loading.') .. '  <C-c> stops')
-  elseif asking then
-    view.bar('answering …  <C-c> stops')
-  end
 end
 
 ---A server ended: nothing more will come from it.

@@ -42,6 +42,7 @@ function M.prepare(bufnr, window)
     foldtext = "v:lua.require'codellama.chat.blocks'.fold_text()",
     foldlevel = 99,
     conceallevel = 0,
+    fillchars = vim.o.fillchars .. (vim.o.fillchars == '' and '' or ',') .. 'eob: ',
   }
   for name, value in pairs(options) do
     vim.api.nvim_set_option_value(name, value, { scope = 'local', win = window })
