@@ -52,8 +52,8 @@ class Settings:
     )
     layout: Literal["auto", "psm", "spm"] = _setting(
         "auto",
-        "Order of an infilling prompt: `psm` prefix first, `spm` suffix first. `auto`: suffix first except in the "
-        "middle of a word.",
+        "Order of an infilling prompt: `psm` prefix first, `spm` suffix first. `auto`: suffix first; with `engineUrl` "
+        "not in the middle of a word, which such a server cannot complete well that way.",
     )
     chat_format: Literal["auto", "inst", "source-step", "template"] = _setting(
         "auto",
@@ -69,10 +69,21 @@ class Settings:
         1024, "Most tokens of the buffer that are sent around the cursor.", minimum=64, maximum=16384
     )
     debounce_ms: int = _setting(
-        40,
-        "How long to wait, in milliseconds, for another keystroke before the model is asked.",
+        0,
+        "How long to wait, in milliseconds, for another keystroke before the model is asked. A suggestion that is "
+        "known already never waits.",
         minimum=0,
         maximum=2000,
+    )
+    time_budget_ms: int = _setting(
+        800,
+        "After this many milliseconds a suggestion of several lines is shown with the lines it has. 0: no limit.",
+        minimum=0,
+        maximum=60000,
+    )
+    prefetch: bool = _setting(
+        True,
+        "While you read a suggestion, compute what would come after it. Not with `engineUrl`: others use that server.",
     )
     completion_menu: bool = _setting(
         False,

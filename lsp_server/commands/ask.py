@@ -70,9 +70,13 @@ def prompt(options: argparse.Namespace) -> int:
         where = (buffer, line - 1, column - 1)
         made = asyncio.run(preview(options.action, *where, tokenizer, length, file=path.resolve(), root=root, **given))
     else:
-        made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length)
+        healing = not settings.engine_url
+        made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length, healing=healing)
     if options.json:
-        text = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids), "stopIds": list(made.stop_ids)}
+        text: dict[str, object] = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids)}
+        text["stopIds"] = list(made.stop_ids)
+        if isinstance(made, prompts.Prompt):
+            text["heal"] = made.heal
         print(json.dumps(text, indent=None, ensure_ascii=False))
     else:
         print(tokenizer.shown(made.ids))

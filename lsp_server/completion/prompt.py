@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Literal
 
 from lsp_server.context import window
@@ -16,18 +17,25 @@ if TYPE_CHECKING:
 SLACK_TOKENS = 16
 
 
+# The end of a prompt that may belong to a token with what comes next: a word, signs, a space, or a line's end.
+_TAIL = re.compile(r"(?:\w+|[^\w\s]+|[^\S\n]+|\n)\Z")
+# Of a long word only the end: its first tokens are those that the whole word has, too.
+MOST_HEALED = 4
+
+
 @dataclasses.dataclass(frozen=True)
 class Prompt:
     """What the model is asked. `kind`: the infilling layout, or `completion` where the text after the cursor is unused.
 
-    `pending` is white space before the cursor that the prompt leaves out and the model writes itself: a tokenizer joins
-    a space to the word that follows, so a model that must go on behind a lone space sees what it never saw in training.
+    `heal`: how many of the last ids count only as text, since the cursor may stand inside a token. `pending` is what
+    the answer begins with that is in the buffer already: the text of those ids.
     """
 
     kind: Literal["psm", "spm", "completion"]
     ids: list[int]
     stop_ids: tuple[int, ...]
     window: window.Window
+    heal: int = 0
     pending: str = ""
 
 
@@ -38,32 +46,56 @@ def build(
     settings: Settings,
     tokenizer: CodeLlamaTokenizer,
     context_length: int,
+    *,
+    healing: bool,
 ) -> Prompt:
-    """The prompt for a suggestion at (`row`, `column`), of at most `settings.window_tokens` tokens of the buffer."""
+    """The prompt for a suggestion at (`row`, `column`), of at most `settings.window_tokens` tokens of the buffer.
+
+    `healing`: whether the engine can choose the last tokens anew.
+    """
     infilling = tokenizer.abilities.infilling
     budget = max(16, min(settings.window_tokens, context_length - settings.max_tokens - SLACK_TOKENS))
     part = window.fit(buffer.lines, row, column, budget, tokenizer, with_suffix=infilling)
     if not infilling:
+        seen = dataclasses.replace(part, suffix=_glance(buffer, row, column))
+        stop_ids = tokenizer.completion_stop_ids
+        if healing:
+            ids = tokenizer.completion_ids(part.prefix)
+            return Prompt("completion", ids, stop_ids, seen, *_tail(tokenizer, ids, part.prefix))
+        # A tokenizer joins a space to the word that follows, so the model writes the white space itself.
         text = part.prefix.rstrip(" \t")
-        return Prompt(
-            "completion",
-            tokenizer.completion_ids(text),
-            tokenizer.completion_stop_ids,
-            dataclasses.replace(part, suffix=_glance(buffer, row, column)),
-            part.prefix[len(text) :],
-        )
-    layout = settings.layout if settings.layout != "auto" else _layout(part.prefix)
+        return Prompt("completion", tokenizer.completion_ids(text), stop_ids, seen, 0, part.prefix[len(text) :])
+    layout = settings.layout if settings.layout != "auto" else _layout(part.prefix, healing)
     if layout not in tokenizer.abilities.layouts:
         layout = "psm"
     ids = tokenizer.infill_ids(part.prefix, part.suffix, layout)
-    return Prompt(layout, ids, tokenizer.infill_stop_ids, part)
+    tail = _tail(tokenizer, ids, part.prefix) if healing and layout == "spm" else (0, "")
+    return Prompt(layout, ids, tokenizer.infill_stop_ids, part, *tail)
 
 
-def _layout(prefix: str) -> Literal["psm", "spm"]:
-    """Suffix first, which scores better on lines and keeps what was computed while one types; but it was trained on
-    text whose tokens are whole, so not in the middle of a word (Code Llama paper, section 2.3 and appendix E).
+def _layout(prefix: str, healing: bool) -> Literal["psm", "spm"]:
+    """Suffix first, which scores better on lines and keeps what was computed while one types. It was trained on text
+    whose tokens are whole, so in the middle of a word only with healing (Code Llama paper, section 2.3, appendix E).
     """
-    return "psm" if prefix[-1:].isalnum() or prefix.endswith("_") else "spm"
+    mid_word = prefix[-1:].isalnum() or prefix.endswith("_")
+    return "psm" if mid_word and not healing else "spm"
+
+
+def _tail(tokenizer: CodeLlamaTokenizer, ids: list[int], prefix: str) -> tuple[int, str]:
+    """(how many of the last ids hold the end of the prefix that may be inside a token, their text)"""
+    tail = _TAIL.search(prefix[-64:])
+    wanted = len(tail.group().encode()) if tail else 0
+    end = prefix[-256:].encode()
+    spelled, count = b"", 0
+    while count < MOST_HEALED and len(spelled) < wanted and count + 1 < len(ids):
+        piece = tokenizer.vocabulary.bytes_of(ids[-count - 1])
+        if not piece or not end.endswith(piece + spelled):  # a control token, or the implicit first space
+            break
+        spelled, count = piece + spelled, count + 1
+    try:
+        return count, spelled.decode()
+    except UnicodeDecodeError:  # only a part of a character's bytes
+        return 0, ""
 
 
 def _glance(buffer: Buffer, row: int, column: int) -> str:

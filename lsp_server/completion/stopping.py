@@ -49,14 +49,14 @@ class Place:
         return width(self.line_before) + (1 if self.opens_block else 0)
 
 
-def place(prefix: str, suffix: str, multiline: str, *, cut_after: bool = False) -> Place | None:
-    """The place at the end of `prefix`, or None where a suggestion could not be used: with code right of the cursor.
+def fits_before(rest: str) -> bool:
+    """Whether a suggestion is of use in front of `rest`, the rest of the cursor's line: not in front of code."""
+    return all(char in CLOSERS for char in rest.rstrip("\r\n"))
 
-    `multiline` is the setting: auto, always, never.
-    """
+
+def place(prefix: str, suffix: str, multiline: str, *, cut_after: bool = False) -> Place:
+    """The place at the end of `prefix`. `multiline` is the setting: auto, always, never."""
     after = suffix.partition("\n")[0]
-    if any(char not in CLOSERS for char in after):
-        return None
     before = prefix.rpartition("\n")[2]
     here = Place(prefix, suffix, False)
     several = multiline == "always" or (multiline == "auto" and (not before.strip() or here.opens_block))

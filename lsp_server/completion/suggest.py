@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 from lsp_server.completion import prompt as prompts
 from lsp_server.completion.filters import tidy
-from lsp_server.completion.stopping import Place, end_of, place
+from lsp_server.completion.stopping import Place, end_of, fits_before, place
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import Reached
+from lsp_server.model.client import PRIORITY_COMPLETION
 from lsp_server.settings import Settings
 
 
@@ -19,7 +21,8 @@ from lsp_server.settings import Settings
 class Suggestion:
     """`text` goes in at (`row`, `column`), in characters. Where it is empty, `reason` says why in one sentence.
 
-    `timings`: prompt tokens, tokens generated, and milliseconds for the prompt, to the first token, and altogether.
+    `timings`: prompt tokens, tokens generated, and milliseconds for the prompt, to the first token, and altogether; or
+    `known`, where the model was not asked.
     """
 
     row: int
@@ -30,35 +33,68 @@ class Suggestion:
     timings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the model is to be asked for a suggestion at (`row`, `column`), ready to be sent."""
+
+    row: int
+    column: int
+    prompt: prompts.Prompt
+    here: Place
+    prompt_ms: float
+
+
 async def suggest(model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Suggestion:
     """The suggestion at (`row`, `column`), a position inside the buffer.
 
     Raises EngineLost, EngineRefused. Cancelling ends the work in the engine as well.
     """
+    asked = prepare(model, buffer, row, column, settings)
+    return asked if isinstance(asked, Suggestion) else await generate(model, asked, settings)
+
+
+def prepare(model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Asked | Suggestion:
+    """What to ask the model, or the empty suggestion where it need not be asked. What happens to the buffer later is of
+    no consequence."""
     started = time.perf_counter()
-    prompt = prompts.build(buffer, row, column, settings, model.tokenizer, model.context_length)
-    built = time.perf_counter()
-    none = Suggestion(row, column, prompt=prompt)
-    view = prompt.window
-    here = place(view.prefix, view.suffix, settings.multiline, cut_after=view.cut_after)
-    if here is None:
+    none = Suggestion(row, column)
+    if not fits_before(buffer.lines[row][column:]):
         return dataclasses.replace(none, reason="There is code to the right of the cursor.")
+    prompt = prompts.build(buffer, row, column, settings, model.tokenizer, model.context_length, healing=model.heals)
+    view = prompt.window
     if not prompt.ids or (prompt.kind == "completion" and not view.prefix.strip()):
-        return dataclasses.replace(none, reason="There is nothing before the cursor to go on.")
-    answer = await _generate(model, prompt, here, settings)
+        return dataclasses.replace(none, prompt=prompt, reason="There is nothing before the cursor to go on.")
+    here = place(view.prefix, view.suffix, settings.multiline, cut_after=view.cut_after)
+    return Asked(row, column, prompt, here, _ms(started, time.perf_counter()))
+
+
+async def generate(
+    model: Reached,
+    asked: Asked,
+    settings: Settings,
+    *,
+    priority: int = PRIORITY_COMPLETION,
+    on_text: Callable[[str], None] = lambda text: None,
+) -> Suggestion:
+    """The model's answer as a suggestion. `on_text` is told what it has written so far, each time there is more.
+
+    Raises EngineLost, EngineRefused. Cancelling ends the work in the engine as well.
+    """
+    started = time.perf_counter()
+    answer = await _answer(model, asked, settings, priority, on_text)
     if answer.text is None:
-        text, reason = "", "The model would go on with other white space than there is before the cursor."
+        text, reason = "", "The model would go on with other text than there is before the cursor."
     else:
-        text, reason = tidy(answer.text, here, finished=answer.finished)
+        text, reason = tidy(answer.text, asked.here, finished=answer.finished)
     timings = {
-        "promptTokens": len(prompt.ids),
+        "promptTokens": len(asked.prompt.ids),
         "tokens": answer.tokens,
-        "promptMs": _ms(started, built),
-        "firstTokenMs": _ms(built, answer.first) if answer.first else None,
-        "totalMs": _ms(started, time.perf_counter()),
+        "promptMs": asked.prompt_ms,
+        "firstTokenMs": _ms(started, answer.first) if answer.first else None,
+        "totalMs": round(asked.prompt_ms + _ms(started, time.perf_counter()), 2),
         **({"usage": answer.usage} if answer.usage else {}),
     }
-    return dataclasses.replace(none, text=text, reason=reason, timings=timings)
+    return Suggestion(asked.row, asked.column, text, reason, asked.prompt, timings)
 
 
 @dataclasses.dataclass
@@ -72,11 +108,16 @@ class _Answer:
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-async def _generate(model: Reached, prompt: prompts.Prompt, here: Place, settings: Settings) -> _Answer:
-    answer = _Answer()
+async def _answer(
+    model: Reached, asked: Asked, settings: Settings, priority: int, on_text: Callable[[str], None]
+) -> _Answer:
+    answer, prompt = _Answer(), asked.prompt
     decoder = model.tokenizer.decoder()
     written, pending = "", prompt.pending
-    pieces = model.client.complete(prompt.ids, max_tokens=settings.max_tokens, stop_ids=prompt.stop_ids)
+    until = time.perf_counter() + settings.time_budget_ms / 1000
+    pieces = model.client.complete(
+        prompt.ids, max_tokens=settings.max_tokens, stop_ids=prompt.stop_ids, heal=prompt.heal, priority=priority
+    )
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
             answer.first = answer.first or time.perf_counter()
@@ -91,9 +132,12 @@ async def _generate(model: Reached, prompt: prompts.Prompt, here: Place, setting
                 answer.text = None
                 break
             answer.text = written[len(pending) :]
-            if (end := end_of(answer.text, here)) is not None:
+            if (end := end_of(answer.text, asked.here)) is not None:
                 answer.text, answer.finished = answer.text[:end], True
                 break
+            on_text(answer.text)
+            if settings.time_budget_ms and "\n" in answer.text.strip() and time.perf_counter() > until:
+                break  # its whole lines are shown; the half one is cut off
     return answer
 
 

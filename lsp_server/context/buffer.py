@@ -94,6 +94,15 @@ class Buffer:
             new.pop()
         self.lines[first - len(before) : last + 1] = new
 
+    def with_text(self, line: int, column: int, text: str) -> tuple[Buffer, int, int]:
+        """(a buffer of its own that has `text` at a place in characters, the line and the column of the text's end)"""
+        changed = Buffer(self.uri, version=self.version, language_id=self.language_id, encoding=self.encoding)
+        new = split_lines(self.lines[line][:column] + text)
+        end = line + len(new) - 1, len(new[-1])
+        new[-1] += self.lines[line][column:]
+        changed.lines = [*self.lines[:line], *new, *self.lines[line + 1 :]]
+        return changed, *end
+
     def locate(self, line: int, character: int) -> tuple[int, int]:
         """(line, column in characters) of a position in the editor's units; one outside the text is moved inside."""
         if line < 0:

@@ -32,6 +32,8 @@ def render(state: EngineState) -> str:
         add("prefilled_tokens_total", "counter", "Tokens of prompts that were computed.", totals.prefilled_tokens)
         add("generated_tokens_total", "counter", "Tokens generated.", totals.generated_tokens)
         add("forward_passes_total", "counter", "Passes through the model.", totals.forward_passes)
+        add("guessed_tokens_total", "counter", "Tokens guessed at beside those.", totals.guessed_tokens)
+        add("right_guesses_total", "counter", "Guesses that were right, each a pass saved.", totals.right_guesses)
         first_token = {"_sum": round(totals.first_token_seconds, 6), "_count": totals.first_tokens}
         add("time_to_first_token_seconds", "summary", "From request to first token.", first_token)
         add("queued_requests", "gauge", "Requests that have not ended.", scheduler.queued)

@@ -47,13 +47,14 @@ class ModelState:
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """A model that answers. `context_length` in tokens."""
+    """A model that answers. `context_length` in tokens; `heals`: whether it can choose a prompt's last tokens anew."""
 
     client: ModelClient
     tokenizer: CodeLlamaTokenizer
     context_length: int
     model: str
     device: str
+    heals: bool = False
 
 
 class ModelUnavailable(RuntimeError):
@@ -162,7 +163,7 @@ class ModelAccess:
             health = await client.health()
             if health.status == "ready":
                 tokenizer = await self._tokenizer(Path(health.folder))
-                return Reached(client, tokenizer, health.context_length, health.model, health.device)
+                return Reached(client, tokenizer, health.context_length, health.model, health.device, heals=True)
             if health.status == "failed":
                 await client.aclose()
                 raise EngineRefused(health.message)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 600.0
 # vLLM's convention: the lower number goes first.
-PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT = 0, 5, 10
+PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 20
 
 
 class EngineLost(ConnectionError):
@@ -103,12 +103,16 @@ class ModelClient:
         *,
         max_tokens: int,
         stop_ids: Sequence[int] = (),
+        heal: int = 0,
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int | None = None,
         priority: int = PRIORITY_COMPLETION,
     ) -> AsyncGenerator[Piece, None]:
         """The continuation of `prompt`, piece by piece; the last piece has `finish_reason` and `usage`.
+
+        The last `heal` ids count only as text, with which the answer begins: the project's own engine alone can do
+        that.
 
         Raises EngineLost, EngineRefused. Close the iterator (`contextlib.aclosing`) to end the work early.
         """
@@ -128,6 +132,8 @@ class ModelClient:
         }
         if seed is not None:
             body["seed"] = seed
+        if heal:
+            body["heal"] = heal
         finish_reason = ""
         usage: dict[str, Any] = {}
         with _as_engine_lost(self.url):

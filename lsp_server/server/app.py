@@ -14,6 +14,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from lsp_server import __version__
+from lsp_server.completion.suggester import Suggester
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import ModelAccess
 from lsp_server.server import announced, code_action, completion, configuration, inline_completion, status
@@ -41,6 +42,7 @@ class CodeLlamaServer(LanguageServer):
         self.settings = Settings()
         self.status = status.Status(self)
         self.model = ModelAccess(self.settings, self.status.model)
+        self.suggester = Suggester()
         self.running: dict[str, asyncio.Task[Any]] = {}
         self.configured = False  # whether the editor's settings have arrived
         self.wanted = False  # whether there is a document for which the model is needed
@@ -59,6 +61,7 @@ class CodeLlamaServer(LanguageServer):
         reach = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "chat_format", "context_length")
         changed = any(getattr(settings, name) != getattr(self.settings, name) for name in reach)
         self.settings = settings
+        self.suggester.forget()
         logging.getLogger("lsp_server").setLevel(settings.log_level.upper())
         if changed:
             self.model.close()
@@ -75,7 +78,9 @@ class CodeLlamaServer(LanguageServer):
             self.model.start()
 
     def supersede(self, uri: str, task: asyncio.Task[Any] | None = None) -> None:
-        """End the request that runs for a document, because its text changed or because `task` takes its place."""
+        """End the request that runs for a document, because its text changed or because `task` takes its place. The
+        model goes on for a moment: what was typed may be what it writes."""
+        self.suggester.doubt(uri)
         older = self.running.pop(uri, None)
         if older is not None:
             older.cancel()
@@ -110,10 +115,12 @@ def create() -> CodeLlamaServer:
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
+        server.suggester.end(params.text_document.uri)
         server.supersede(params.text_document.uri)
 
     @server.feature(types.SHUTDOWN)
     def shutdown(params: None) -> None:
+        server.suggester.forget()
         server.model.close()
 
     configuration.register(server)

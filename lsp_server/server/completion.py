@@ -20,7 +20,7 @@ def register(server: CodeLlamaServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, options)
     async def completion(params: types.CompletionParams) -> types.CompletionList:
         uri = params.text_document.uri
-        suggestion = await suggestion_at(server, uri, params.position, wait=True)
+        suggestion = await suggestion_at(server, uri, params.position, at_once=False)
         buffer = server.open_buffer(uri)
         if suggestion is None or not suggestion.text or buffer is None:
             return types.CompletionList(is_incomplete=True, items=[])

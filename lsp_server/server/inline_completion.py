@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from lsp_server.completion.suggest import Suggestion, suggest
+from lsp_server.completion.suggest import Suggestion
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.privacy import why_hidden
+from lsp_server.model.access import Reached
 from lsp_server.model.client import EngineLost, EngineRefused
 from lsp_server.server.buffers import file_path
 
@@ -23,7 +25,7 @@ def register(server: CodeLlamaServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList:
         typed = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-        suggestion = await suggestion_at(server, params.text_document.uri, params.position, wait=typed)
+        suggestion = await suggestion_at(server, params.text_document.uri, params.position, at_once=not typed)
         buffer = server.open_buffer(params.text_document.uri)
         if suggestion is None or not suggestion.text or buffer is None:
             return types.InlineCompletionList(items=[])
@@ -31,11 +33,12 @@ def register(server: CodeLlamaServer) -> None:
 
 
 async def suggestion_at(
-    server: CodeLlamaServer, uri: str, position: types.Position, *, wait: bool
+    server: CodeLlamaServer, uri: str, position: types.Position, *, at_once: bool
 ) -> Suggestion | None:
     """The suggestion at a position, or None; why there is none is told through the status, never as an error.
 
-    `wait`: give the user the time to type on before the model is asked. A newer request or a change ends this one.
+    `at_once`: do not give the user the time to type on before the model is asked. A newer request or a change ends this
+    one.
     """
     server.supersede(uri)
     buffer = server.open_buffer(uri)
@@ -50,10 +53,28 @@ async def suggestion_at(
     if server.model.reached is None:
         server.status.suggestion(uri, shown=False, reason=server.model.state.message)
         return None
-    task = asyncio.ensure_future(_suggest(server, buffer, position, wait=wait))
+    row, column = buffer.locate(position.line, position.character)
+    suggestion = server.suggester.known(buffer, row, column)
+    if suggestion is None:
+        suggestion = await _asked(server, server.model.reached, buffer, row, column, at_once=at_once)
+    if suggestion is not None:
+        server.status.suggestion(uri, shown=bool(suggestion.text), reason=suggestion.reason)
+        if server.model.reached is not None and server.open_buffer(uri) is buffer:
+            server.suggester.look_ahead(server.model.reached, buffer, suggestion, server.settings)
+    return suggestion
+
+
+async def _asked(
+    server: CodeLlamaServer, model: Reached, buffer: Buffer, row: int, column: int, *, at_once: bool
+) -> Suggestion | None:
+    uri, settings = buffer.uri, server.settings
+    if at_once:
+        settings = dataclasses.replace(settings, debounce_ms=0)
+    server.status.thinking(uri)
+    task = asyncio.ensure_future(server.suggester.ask(model, buffer, row, column, settings))
     server.supersede(uri, task)
     try:
-        suggestion = await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         ended_by_other = task.cancelled()
         task.cancel()
@@ -62,8 +83,7 @@ async def suggestion_at(
             return None
         raise  # the editor itself cancelled; the library answers so
     except EngineLost as error:
-        if server.model.reached is not None:
-            server.model.lost(server.model.reached.client)
+        server.model.lost(model.client)
         server.status.suggestion(uri, shown=False, reason=str(error))
         return None
     except EngineRefused as error:
@@ -72,19 +92,6 @@ async def suggestion_at(
     finally:
         if server.running.get(uri) is task:
             del server.running[uri]
-    server.status.suggestion(uri, shown=bool(suggestion.text), reason=suggestion.reason)
-    return suggestion
-
-
-async def _suggest(server: CodeLlamaServer, buffer: Buffer, position: types.Position, *, wait: bool) -> Suggestion:
-    if wait and server.settings.debounce_ms:
-        await asyncio.sleep(server.settings.debounce_ms / 1000)
-    model = server.model.reached
-    if model is None:
-        raise EngineLost(server.model.state.message)
-    server.status.thinking(buffer.uri)
-    row, column = buffer.locate(position.line, position.character)
-    return await suggest(model, buffer, row, column, server.settings)
 
 
 def _why_off(server: CodeLlamaServer, uri: str, buffer: Buffer | None) -> str:

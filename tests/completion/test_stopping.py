@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsp_server.completion.stopping import end_of, place
+from lsp_server.completion.stopping import end_of, fits_before, place
 
 
 def at(buffer: str, multiline: str = "auto"):
@@ -12,12 +12,12 @@ def at(buffer: str, multiline: str = "auto"):
 
 @pytest.mark.parametrize("after", ["", ")", '");', "  ", "]):", "`,"])
 def test_a_place_that_can_be_used(after: str) -> None:
-    assert at(f"x = f(¦{after}\n") is not None
+    assert fits_before(f"{after}\n")
 
 
 @pytest.mark.parametrize("after", ["x", "foo()", " + 1", "0"])
 def test_no_suggestion_in_the_middle_of_code(after: str) -> None:
-    assert at(f"x = ¦{after}\n") is None
+    assert not fits_before(f"{after}\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Suggestions that are known already: typed along, deleted back to, accepted in part, or computed ahead."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+from lsp_server.completion.brackets import unmatched
+from lsp_server.completion.suggest import Suggestion
+from lsp_server.context.buffer import Buffer
+from lsp_server.context.window import normalized
+
+# How much of the text around the cursor must be the same for a suggestion to hold: about what the model saw of it.
+CHARACTERS_BEFORE, CHARACTERS_AFTER = 4000, 2000
+# What editors put behind the cursor by themselves when an opening bracket or a quote is typed, and how many.
+CLOSERS, MOST_CLOSERS = ")]}>\"'`", 2
+# Lines that may be typed along, and suggestions that are kept.
+MOST_ROWS, KEPT = 40, 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Spot:
+    """A cursor with the last `CHARACTERS_BEFORE` characters before it and the next `CHARACTERS_AFTER` after it, line
+    endings as `\n`."""
+
+    uri: str
+    row: int
+    column: int
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, buffer: Buffer, row: int, column: int) -> Spot:
+        before = buffer.lines[row][max(0, column - CHARACTERS_BEFORE) : column]
+        above = row
+        while above > 0 and len(before) < CHARACTERS_BEFORE:
+            above -= 1
+            before = buffer.lines[above] + before
+        after = buffer.lines[row][column : column + CHARACTERS_AFTER]
+        below = row + 1
+        while below < len(buffer.lines) and len(after) < CHARACTERS_AFTER:
+            after += buffer.lines[below]
+            below += 1
+        return cls(
+            buffer.uri, row, column, normalized(before)[-CHARACTERS_BEFORE:], normalized(after)[:CHARACTERS_AFTER]
+        )
+
+
+def typed_since(spot: Spot, buffer: Buffer, row: int, column: int) -> tuple[str, str] | None:
+    """(what was typed since the cursor was at `spot`, the brackets that the editor closed by itself behind it), with
+    the cursor at (`row`, `column`) now; None where the text changed otherwise."""
+    if spot.uri != buffer.uri or not 0 <= row - spot.row <= MOST_ROWS or (row == spot.row and column < spot.column):
+        return None
+    if row == spot.row:
+        typed = buffer.lines[row][spot.column : column]
+    else:
+        typed = "".join([buffer.lines[spot.row][spot.column :], *buffer.lines[spot.row + 1 : row]])
+        typed += buffer.lines[row][:column]
+    typed, now = normalized(typed), Spot.of(buffer, row, column)
+    if now.before != (spot.before + typed)[-CHARACTERS_BEFORE:]:
+        return None
+    for count in range(MOST_CLOSERS + 1 if typed else 1):
+        closed = now.after[:count]
+        if all(char in CLOSERS for char in closed) and now.after == (closed + spot.after)[:CHARACTERS_AFTER]:
+            return typed, closed
+    return None
+
+
+def rest_of(suggestion: str, typed: str, closed: str) -> str | None:
+    """What is left of a suggestion of which `typed` was typed, in front of the brackets `closed`; None where something
+    else was typed."""
+    if not suggestion.startswith(typed):
+        return None
+    rest = suggestion[len(typed) :]
+    if closed:  # the editor's own closing bracket stands for the suggestion's, and what came after that does not fit
+        ends = [index for index in unmatched(rest)[0] if rest[index] == closed[0]]
+        rest = rest[: ends[0]] if ends else rest.removesuffix(closed)
+    return rest
+
+
+class Known:
+    """The suggestions made of late, for any document."""
+
+    def __init__(self) -> None:
+        self._made: deque[tuple[Spot, Suggestion]] = deque(maxlen=KEPT)  # the newest first
+
+    def add(self, spot: Spot, suggestion: Suggestion) -> None:
+        self._made.appendleft((spot, suggestion))
+
+    def clear(self) -> None:
+        self._made.clear()
+
+    def find(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
+        """The suggestion for (`row`, `column`) if it is known: what is left of one, or, where nothing has been typed
+        since, that there is none and why."""
+        for spot, suggestion in self._made:
+            since = typed_since(spot, buffer, row, column)
+            if since is None:
+                continue
+            rest = rest_of(suggestion.text, *since)
+            if rest or since == ("", ""):
+                return dataclasses.replace(suggestion, row=row, column=column, text=rest or "", timings={"known": True})
+        return None

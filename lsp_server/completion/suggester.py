@@ -1,0 +1,158 @@
+"""The suggestions of one editor window: from memory where they are known, from a generation under way where its text is
+typed along, else from the model; and the next one ahead of time, while the user reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+from lsp_server.completion.cache import Known, Spot, typed_since
+from lsp_server.completion.suggest import Asked, Suggestion, generate, prepare
+from lsp_server.context.buffer import Buffer
+from lsp_server.model.access import Reached
+from lsp_server.model.client import PRIORITY_AHEAD, PRIORITY_COMPLETION
+from lsp_server.settings import Settings
+
+# How long a generation goes on after a change of the text until a request says where the cursor is now: some editors
+# wait a moment with it.
+GRACE_SECONDS = 0.15
+
+
+@dataclasses.dataclass(eq=False)
+class _Generation:
+    """One under way for the cursor at `spot`: `text` is what the model has written so far."""
+
+    spot: Spot
+    task: asyncio.Task[Suggestion]
+    text: str = ""
+    news: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)  # more text, or the end
+    in_doubt: bool = False  # the text changed: whether it goes on depends on the next request
+
+    def leads_to(self, buffer: Buffer, row: int, column: int) -> bool:
+        """Whether what was typed since is what the model writes, as far as both go."""
+        if self.task.done() or not (since := typed_since(self.spot, buffer, row, column)):
+            return False
+        return self.text.startswith(since[0]) or since[0].startswith(self.text)
+
+
+class Suggester:
+    """Use from one event loop, and `forget` when the model or the settings change."""
+
+    def __init__(self) -> None:
+        self._known = Known()
+        self._asked: dict[str, _Generation] = {}
+        self._ahead: _Generation | None = None
+
+    def known(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
+        """The suggestion at (`row`, `column`) if it is known, for which the model is not asked."""
+        return self._known.find(buffer, row, column)
+
+    async def ask(self, model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Suggestion:
+        """The suggestion at (`row`, `column`), after `settings.debounce_ms`. Ends a generation for another place of the
+        same document, and work ahead.
+
+        Raises EngineLost, EngineRefused. Cancelling ends the work in the engine, unless the text has changed and the
+        next request may go on with it.
+        """
+        for generation in (self._asked.get(buffer.uri), self._ahead):
+            # One that works ahead waits for a chat: it is of use now only if it has begun.
+            waits = generation is self._ahead and generation is not None and not generation.text
+            if generation is not None and not waits and generation.leads_to(buffer, row, column):
+                generation.in_doubt = False
+                if known := await self._followed(generation, buffer, row, column):
+                    return known
+        self.end(buffer.uri)
+        self._end_ahead()
+        if settings.debounce_ms:
+            await asyncio.sleep(settings.debounce_ms / 1000)
+        asked = prepare(model, buffer, row, column, settings)
+        if isinstance(asked, Suggestion):
+            return asked
+        generation = self._begin(model, asked, Spot.of(buffer, row, column), settings, PRIORITY_COMPLETION)
+        self._asked[buffer.uri] = generation
+        with _ended_with(generation):
+            return await asyncio.shield(generation.task)
+
+    def doubt(self, uri: str) -> None:
+        """The text of a document or the cursor in it changed: the generation for it ends, unless a request soon says
+        that what was typed is what the model writes."""
+        generation = self._asked.get(uri)
+        if generation is not None and not generation.in_doubt:
+            generation.in_doubt = True
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end_in_doubt, uri, generation)
+
+    def end(self, uri: str) -> None:
+        """End the generation for a document."""
+        if (generation := self._asked.pop(uri, None)) is not None:
+            generation.task.cancel()
+
+    def look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
+        """Begin with the suggestion that follows on `shown` once that is accepted; the engine does it last of all."""
+        if not settings.prefetch or settings.engine_url or not shown.text:
+            return
+        after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
+        spot = Spot.of(after, row, column)
+        if self.known(after, row, column) or (self._ahead is not None and self._ahead.spot == spot):
+            return
+        self._end_ahead()
+        asked = prepare(model, after, row, column, settings)
+        if isinstance(asked, Asked):
+            self._ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
+
+    def forget(self) -> None:
+        """End everything, and know nothing."""
+        for uri in list(self._asked):
+            self.end(uri)
+        self._end_ahead()
+        self._known.clear()
+
+    def _begin(self, model: Reached, asked: Asked, spot: Spot, settings: Settings, priority: int) -> _Generation:
+        async def run() -> Suggestion:
+            suggestion = await generate(model, asked, settings, priority=priority, on_text=said)
+            self._known.add(spot, suggestion)
+            return suggestion
+
+        def said(text: str) -> None:
+            generation.text = text
+            generation.news.set()
+
+        def ended(task: asyncio.Task[Suggestion]) -> None:
+            generation.news.set()
+            if not task.cancelled():
+                task.exception()  # where nobody waits any more, nobody needs to know why it failed
+
+        generation = _Generation(spot, asyncio.ensure_future(run()))
+        generation.task.add_done_callback(ended)
+        return generation
+
+    async def _followed(self, generation: _Generation, buffer: Buffer, row: int, column: int) -> Suggestion | None:
+        """What a generation that began earlier gives for (`row`, `column`); None as soon as it goes another way."""
+        with _ended_with(generation):
+            while generation.leads_to(buffer, row, column):
+                generation.news.clear()
+                await generation.news.wait()
+        if generation.task.done() and not generation.task.cancelled():
+            generation.task.result()  # raises what it failed with
+        return self.known(buffer, row, column)
+
+    def _end_in_doubt(self, uri: str, generation: _Generation) -> None:
+        if generation.in_doubt and self._asked.get(uri) is generation:
+            self.end(uri)
+
+    def _end_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.task.cancel()
+            self._ahead = None
+
+
+@contextlib.contextmanager
+def _ended_with(generation: _Generation) -> Iterator[None]:
+    """While one waits for `generation`: who stops waiting ends it, unless the next request may want it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not generation.in_doubt:
+            generation.task.cancel()
+        raise
