@@ -20,12 +20,14 @@ from lsp_server.codellama import CodeLlamaTokenizer
 pytestmark = pytest.mark.usefixtures("engines")
 
 WORDS = [736, 921, 718, 343]  # " return", " x", " +" and a word, by Meta's vocabulary
+Z, EQUALS = 503, 353  # " z" and " ="
 
 
 @pytest.fixture(scope="module")
 def infilling(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("infilling")
-    return checkpoints.random_checkpoint(folder, "7b", continuation=[*WORDS, checkpoints.EOT])
+    # With the suffix first, the last token before the cursor is chosen anew: after " z" the model says " =" again.
+    return checkpoints.random_checkpoint(folder, "7b", continuation=[*WORDS, checkpoints.EOT], script={Z: EQUALS})
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +46,24 @@ async def test_both_layouts_over_the_wire(infilling: Path, tmp_path: Path) -> No
     assert len(list(infilling.glob("*.safetensors"))) >= 3
     for layout in ("psm", "spm"):
         async with editor({"model": str(infilling), "layout": layout, "multiline": "never"}) as window:
-            uri = window.open("untitled:one", "def f(x):\n    y = \n    return y\n")
+            uri = window.open("untitled:one", "def f(x):\n    z =\n    z = \n    return z\n")
             await window.ready()
             (item,) = await window.suggest(uri, 1, 7)
             assert item.insert_text == text, "with its leading space, and without the id that ended it"
+            (item,) = await window.suggest(uri, 2, 8)
+            # With the suffix first the space before the cursor is a part of the answer's first word.
+            assert item.insert_text == (text if layout == "psm" else text.removeprefix(" "))
 
 
 def test_layouts_and_stop_by_command(infilling: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.py"
-    file.write_text("def f(x):\n    y =\n    return y\n")
+    file.write_text("def f(x):\n    z =\n    return z\n")
     tokenizer = CodeLlamaTokenizer.from_pretrained(infilling)
     for layout in ("psm", "spm"):
         asked = run("prompt", f"{file}:2:8", "--model", str(infilling), "--layout", layout, "--json")
         prompt = json.loads(asked.stdout)
-        assert prompt["ids"] == tokenizer.infill_ids("def f(x):\n    y =", "\n    return y\n", layout)
+        assert prompt["ids"] == tokenizer.infill_ids("def f(x):\n    z =", "\n    return z\n", layout)
+        assert prompt["heal"] == (layout == "spm")
         assert prompt["ids"][:2] == [1, 32007]
         assert prompt["kind"] == layout
         answer = json.loads(
@@ -65,7 +71,8 @@ def test_layouts_and_stop_by_command(infilling: Path, tmp_path: Path) -> None:
         )
         assert answer["suggestion"] == tokenizer.decode(WORDS)
         assert answer["prompt"] == layout
-        assert answer["timings"]["tokens"] == len(WORDS) + 1, "the words, the id that ends them, and nothing after it"
+        # The healed token, the words, the id that ends them, and nothing after it.
+        assert answer["timings"]["tokens"] == prompt["heal"] + len(WORDS) + 1
 
 
 def test_the_chat_format_of_70b(stepping: Path) -> None:

@@ -151,6 +151,23 @@ async def test_text_in_and_text_out(client: httpx.AsyncClient, model: Any) -> No
     assert answer["usage"]["completion_tokens"] == 11  # with the id that ended it
 
 
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("/v1/completions", {"prompt": PROMPT, "heal": len(PROMPT)}),
+        ("/v1/completions", {"prompt": PROMPT, "heal": -1}),
+        ("/v1/completions", {"prompt": "text", "heal": 1}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "heal": 1}),
+    ],
+)
+async def test_only_a_part_of_a_prompt_of_ids_can_be_healed(
+    client: httpx.AsyncClient, path: str, ask: dict[str, Any]
+) -> None:
+    response = await client.post(path, json=ask)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "heal"
+
+
 async def test_streamed_text_never_shows_half_a_character(client: httpx.AsyncClient, model: Any) -> None:
     says(model, "é€!")
     ask = {"prompt": PROMPT, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
