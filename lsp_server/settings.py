@@ -161,7 +161,8 @@ def _checked(key: str, value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:
         return value
     if origin is list:
         of_texts = typing.get_args(hint) == (str,)
-        if not isinstance(value, list) or not all(isinstance(item, str if of_texts else Mapping) for item in value):
+        # What is wrong with one object is told by whoever uses it, so that the others stay.
+        if not isinstance(value, list) or (of_texts and not all(isinstance(item, str) for item in value)):
             kind = "texts" if of_texts else "objects"
             raise SettingsError(f"`{SECTION}.{key}` must be a list of {kind}, not {_kind(value)}.")
         return value

@@ -53,7 +53,7 @@ ACTIONS = (
     Action("fix", "Fix: {message}", ("diagnostic",), kind=QUICKFIX),
     Action("explain-diagnostic", "Explain: {message}", ("diagnostic",), "answer", kind=QUICKFIX),
     Action("comment", "Do what this comment says", ("comment",)),
-    Action("implement", "Implement {it}", ("stub",), needs="either"),
+    Action("implement", "Implement {it}", ("stub",), needs="either", keep="head"),
     Action("document", "Document {it}", CODE, keep="code"),
     Action("tests", "Write tests for {it}", CODE, "tests", languages=tuple(sorted(project.LANGUAGES))),
     Action("explain", "Explain {it}", CODE, "answer"),
@@ -63,6 +63,7 @@ ACTIONS = (
     Action("translate", "Translate {it} to another language", CODE, "answer"),
     Action("commit", "Write the commit message", ("commit",), "message", kind=SOURCE),
 )  # fmt: skip
+_OWN_KEYS = ("title", "instruction", "appliesTo", "languages", "result")
 COMMIT_LANGUAGES = ("git-commit", "gitcommit")
 
 
@@ -153,7 +154,7 @@ def action_of(id: str, own: Sequence[Action] = ()) -> Action | None:
     return next((action for action in (*ACTIONS, *own) if action.id == id), None)
 
 
-def own_actions(values: Sequence[Mapping[str, Any]]) -> tuple[list[Action], list[str]]:
+def own_actions(values: Sequence[Any]) -> tuple[list[Action], list[str]]:
     """The user's own actions from the setting `actions`, and one sentence for each that cannot be used.
 
     Each has a `title` and an `instruction`; `appliesTo` (function, class, selection; default all three), `languages`
@@ -167,9 +168,10 @@ def own_actions(values: Sequence[Mapping[str, Any]]) -> tuple[list[Action], list
             problems.append(f"`codellama.actions`: entry {number} {problem}; it is left out.")
             continue
         title, instruction = value["title"].strip(), value["instruction"].strip()
+        taken = any(action.title == title for action in actions)  # say, the same in other words for another language
         actions.append(
             Action(
-                f"own:{title}",
+                f"own:{title}#{number}" if taken else f"own:{title}",
                 title,
                 tuple(value.get("appliesTo") or CODE),
                 value.get("result") or "edit",
@@ -184,6 +186,8 @@ def own_actions(values: Sequence[Mapping[str, Any]]) -> tuple[list[Action], list
 def _problem(value: Any) -> str:
     if not isinstance(value, Mapping):
         return "is not an object"
+    if unknown := [key for key in value if key not in _OWN_KEYS]:
+        return f"has {unknown[0]!r}, which is none of {', '.join(_OWN_KEYS)}"
     for key in ("title", "instruction"):
         if not isinstance(value.get(key), str) or not value[key].strip():
             return f"needs a text as its `{key}`"

@@ -15,7 +15,8 @@ from lsp_server.context.trees import Leaf, Tree, errors_in, leaves, parse
 
 # What of the old code a rewrite has to leave as it is. "code": all but comments and docstrings. "names": names, values
 # and statements; types may come. "signature": each definition is still there under its name, with its attributes.
-Keep = Literal["code", "names", "signature", "nothing"]
+# "head": the same, and signature and documentation of the block are as they were.
+Keep = Literal["code", "names", "head", "signature", "nothing"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Problem:
     sentence: str
 
 
-_ELLIPSIS = re.compile(r"\.\.\.|…")
+_ELLIPSIS = re.compile(r"^\W*(?:\.\.\.|…)|(?:\.\.\.|…)\W*$")
 _ELIDED = re.compile(
     r"\b(?:rest|existing|remaining|same|original|unchanged|omitted|previous|other|code|implementation|logic)\b", re.I
 )
@@ -83,10 +84,13 @@ def check(
         lost = _changed_code(old, new, old_tree, new_tree, block, new_last, known)
     elif keep == "names":
         lost = _lost_names(old, new, old_tree, new_tree, block, new_last) or _moved(old, new, known)
-    if keep in ("signature", "names") and lost is None:
+    if keep in ("signature", "names", "head") and lost is None:
         old_found = symbols(before, language_id, tree=old_tree)
         new_found = symbols(after, language_id, tree=new_tree)
         lost = _lost_definition(old_found, new_found, block, new_last) or _lost_attribute(old, new, block, known)
+        if keep == "head" and lost is None:
+            found = [each for each in new_found if each.path == block.path and each.header_line <= new_last]
+            lost = _changed_head(old_lines, new_lines, block, found[-1])
     return Problem("dropped", lost) if lost else None
 
 
@@ -146,8 +150,10 @@ def _lost_names(
     else:
         kept = list(_names(leaves(old_tree, block.first_line, block.last_line)))
         now = list(_names(leaves(new_tree, block.first_line, new_last)))
+        there = {line.strip() for line in old_tree.lines[block.first_line : block.last_line + 1]}
+        now = [leaf for leaf in now if not _imports(new_tree, leaf) or new_tree.lines[leaf.row].strip() in there]
         gone = None
-        for one, other in itertools.zip_longest(kept, (leaf for leaf in now if not _imports(new_tree, leaf))):
+        for one, other in itertools.zip_longest(kept, now):
             if one is None or other is None or one.text != other.text:
                 tree, leaf = (old_tree, one) if one is not None else (new_tree, other)
                 gone = tree.lines[leaf.row].decode()
@@ -189,6 +195,15 @@ def _lost_definition(before: Sequence[Block], after: Sequence[Block], block: Blo
     for path, kind in old:
         if path not in new:
             return f"The model's answer drops the {kind} `{path.rpartition('.')[2]}`."
+    return None
+
+
+def _changed_head(old: Sequence[str], new: Sequence[str], block: Block, now: Block) -> str | None:
+    if now.signature != block.signature:
+        return f"The model changed the signature: `{' '.join(now.signature.split())}`."
+    there, here = block.docs, now.docs
+    if (there and old[there[0] : there[1] + 1]) != (here and new[here[0] : here[1] + 1]):
+        return "The model changed the documentation."
     return None
 
 

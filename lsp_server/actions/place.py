@@ -138,7 +138,7 @@ def is_stub(lines: Sequence[str], block: Block, language_id: str) -> bool:
     rows = [row for row in range(block.body_first_line, block.last_line + 1) if row > block.header_line]
     inside = [lines[row].strip() for row in rows if not _in_docs(block, row)]
     code = [
-        line for line in inside if line and not _is_comment(line, known) and not re.fullmatch(r"[{})\];]+|end", line)
+        line for line in inside if line and not is_comment(line, known) and not re.fullmatch(r"[{})\];]+|end", line)
     ]
     if not rows:  # all on one line
         header = lines[block.header_line].strip()
@@ -150,31 +150,33 @@ def is_stub(lines: Sequence[str], block: Block, language_id: str) -> bool:
 def comment_at(lines: Sequence[str], row: int, language_id: str) -> tuple[int, int] | None:
     """First and last row of the comment that a row is part of; None where the row has code."""
     known = language(language_id)
-    if not 0 <= row < len(lines) or not _is_comment(lines[row].strip(), known):
+    if not 0 <= row < len(lines) or not is_comment(lines[row].strip(), known):
         return None
     first = last = row
-    while first and _is_comment(lines[first - 1].strip(), known):
+    while first and is_comment(lines[first - 1].strip(), known):
         first -= 1
-    while last + 1 < len(lines) and _is_comment(lines[last + 1].strip(), known):
+    while last + 1 < len(lines) and is_comment(lines[last + 1].strip(), known):
         last += 1
     return first, last
 
 
-def body_rows(task: Task) -> tuple[int, int] | None:
-    """(first row of the body that is to be written, first row after it) of a stub; None where header and body share a
-    line. What documents the function stays above, and the bracket or word that closes it below."""
+def body_rows(task: Task, *, comments: bool = False) -> tuple[int, int] | None:
+    """(first row of the body, first row after it) of the task's function; None where header and body share a line.
+
+    What documents the function stays above, with the comments below that unless they count as body, and the bracket or
+    word that closes it below.
+    """
     block, known = task.block, language(task.language_id)
     if block.body_first_line is None or block.body_first_line <= block.header_line:
         return None
     first, last = block.body_first_line, block.last_line
     if block.docs is not None and block.docs[1] >= first:
         first = block.docs[1] + 1
-    while first <= last and (not task.lines[first].strip() or _is_comment(task.lines[first].strip(), known)):
-        if not task.lines[first].strip():
-            break
+    while not comments and first <= last and is_comment(task.lines[first].strip(), known):
         first += 1
     closes = task.lines[last].strip()
-    after = last if re.match(r"[})]|end\b", closes) and last >= first else last + 1
+    closing = re.match(r"[})]", closes) if known.braces else re.fullmatch(r"end[);,]*", closes)
+    after = last if closing and last >= first else last + 1
     if known.braces and after == last + 1:  # the closing bracket shares its line with the body
         return None
     return first, after
@@ -202,7 +204,8 @@ def _in_docs(block: Block, row: int) -> bool:
     return block.docs is not None and block.docs[0] <= row <= block.docs[1]
 
 
-def _is_comment(line: str, known: Language) -> bool:
+def is_comment(line: str, known: Language) -> bool:
+    """Whether a line, without blanks around it, is a comment or a part of one."""
     if known.line_comment and line.startswith(known.line_comment) and not line.startswith("#!"):
         return True
     return known.block_comment is not None and known.block_comment[0] == "/*" and bool(_BLOCK_COMMENT.match(line))

@@ -8,7 +8,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from lsp_server.actions import added, commit, infilled, prompts
+from lsp_server.actions import added, body, commit, prompts
 from lsp_server.actions.answer import NoCode, code_of
 from lsp_server.actions.edits import Edit
 from lsp_server.actions.place import Task
@@ -97,9 +97,9 @@ async def _is_over(text: str, seen: int, prompt: prompts.Prompt, task: Task) -> 
     """Whether an answer has all that is needed of it, so that the rest need not be generated. `seen`: its characters
     that were looked at before."""
     if prompt.kind != "chat":
-        if not infilled.has_new_end(task, text, seen):
+        if not body.has_new_end(task, text, seen):
             return False
-        return await asyncio.to_thread(infilled.end_of, task, text) is not None
+        return await asyncio.to_thread(body.end_of, task, text) is not None
     if not text.endswith(("```", "```\n")):
         return False
     block = re.match(r"(?:.*\n)?```[^\n`]*\n(.*)\n```\s*$", text, re.DOTALL)
@@ -111,7 +111,9 @@ def _made(task: Task, prompt: prompts.Prompt, answer: str, finished: bool) -> Ou
     if task.action.result == "tests":
         return _tests(task, answer, truncated=not finished)
     if prompt.kind != "chat":
-        made = infilled.rewritten(task, answer, truncated=not finished)
+        made = body.infilled(task, answer, truncated=not finished)
+    elif "stub" in task.action.applies:
+        made = body.answered(task, answer, truncated=not finished)
     else:
         made = rewrite(answer, not finished, task.text, task.block, task.language_id, task.action.keep)
     if made.problem is None:

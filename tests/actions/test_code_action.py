@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -10,166 +11,224 @@ from typing import Any
 import pytest
 from acting_editor import ADD, ANSWER, DOCUMENTED, ActingEditor, acting_editor, capabilities, diagnostic, opened
 from lsprotocol import types
+from real_files import SOURCES, Noted, Source
 from stand_in import StandIn
 
-from lsp_server.context.syntax import Block, symbols
+from lsp_server.context.syntax import errors
 
-FILES = Path(__file__).parent / "files"
+ANSWER_FORMS = 5
+
+by_language = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.language)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
-    """How a language is written, for what the model is made to say."""
+class Function:
+    """A function of a real file that is open in the editor. Rows count from 0."""
 
-    file: str
-    language: str
-    comment: str
-    doc: str
-    stub: str
-    tests: str
+    editor: ActingEditor
+    engine: StandIn
+    uri: str
+    source: Source
+    noted: Noted
+
+    @property
+    def lines(self) -> list[str]:
+        return self.source.text.splitlines(keepends=True)
+
+    @property
+    def code(self) -> str:
+        """Its lines, with what stands above it."""
+        return "".join(self.lines[self.noted.first - 1 : self.noted.last])
+
+    @property
+    def header(self) -> int:
+        return self.noted.header - 1
+
+    @property
+    def body(self) -> int:
+        return self.noted.body - 1
+
+    @property
+    def end(self) -> int:
+        """The row behind the body: of the bracket that closes it, if one does."""
+        return self.noted.last - (self.source.language != "python")
+
+    @property
+    def at(self) -> tuple[int, int]:
+        return self.header, len(_indent(self.lines[self.header])) + 1
+
+    def with_line(self, row: int, line: str) -> str:
+        return "".join([*self.lines[:row], line + self.source.newline, *self.lines[row:]])
+
+    def stub(self) -> str:
+        """The file with nothing in the body of this function."""
+        stub = f"{_indent(self.lines[self.body])}{self.source.stub}{self.source.newline}"
+        return "".join([*self.lines[: self.body], stub, *self.lines[self.end :]])
+
+    def documented(self) -> str:
+        """The file with the language's documentation for this function: in the place of what it has, or where it
+        belongs by the language's convention."""
+        inside, docs = self.source.language == "python", self.noted.docs
+        row = docs[0] - 1 if docs else self.body if inside else self.noted.first - 1
+        end = docs[1] if docs else row
+        indent = _indent(self.lines[self.body if inside else self.header])
+        doc = textwrap.indent(self.source.doc, indent).replace("\n", self.source.newline) + self.source.newline
+        return "".join([*self.lines[:row], doc, *self.lines[end:]])
+
+    def answered(self, expected: str, rows: tuple[int, int] | None = None) -> str:
+        """The function, or what was on some rows, as it is in `expected`, in the ways that models answer."""
+        new = expected.splitlines(keepends=True)
+        first, last = rows or (self.noted.first - 1, self.noted.last - 1)
+        code = "".join(new[first : last + 1 + len(new) - len(self.lines)]).replace("\r\n", "\n")
+        if not code.endswith("\n"):
+            code += "\n"
+        dedented = textwrap.dedent(code)
+        name = self.source.language
+        return [
+            f"```{name}\n{dedented}```",
+            f"Here is the code:\n\n```\n{code}```\n\nI changed a line.",
+            f"Sure!\n```{name}\n{dedented}```",
+            f"```{name}\n{dedented}```\n".replace("\n", "\r\n"),
+            f"```{name}\n{_indented_otherwise(dedented)}```",
+        ][len(self.engine.asked) % ANSWER_FORMS]
+
+    async def becomes(self, expected: str, title: str, *, found: types.Diagnostic | None = None) -> None:
+        """The file is `expected` after the action, if the model answers with the function as it is there."""
+        # Of a function of 150 lines or more, a diagnostic has only the 12 lines above and below it rewritten.
+        is_long = found is not None and self.noted.last - self.noted.first >= 150
+        self.engine.answers = [self.answered(expected, (self.header - 12, self.header + 12) if is_long else None)]
+        items = await self.editor.menu(self.uri, self.at, diagnostics=[found] if found else [])
+        resolved = await self.editor.choose(items, title)
+        assert resolved.edit is not None, (title, self.noted, self.editor.messages)
+        assert self.editor.texts[self.uri] == expected, (title, self.noted)
+        assert errors(expected, self.source.language) == errors(self.source.text, self.source.language)
+        _reset(self.editor, self.uri, self.source.text)
 
 
-SAMPLES = [
-    Sample("journal.py", "python", "# done", '"""Says."""', "raise NotImplementedError", "tests/test_journal.py"),
-    Sample("cart.ts", "typescript", "// done", "/** Says. */", 'throw new Error("TODO");', "test/cart.test.ts"),
-    Sample("ring.rs", "rust", "// done", "/// Says.", "todo!()", "ring.rs"),
-    Sample("queue.go", "go", "// done", "// Says.", 'panic("not implemented")', "queue_test.go"),
-    Sample("Ledger.java", "java", "// done", "/** Says. */", 'throw new Error("TODO");', "LedgerTest.java"),
-    Sample("strbuf.c", "c", "// done", "/** Says. */", "abort();", "tests/test_strbuf.c"),
-]  # fmt: skip
+def functions_of(editor: ActingEditor, engine: StandIn, folder: Path, source: Source) -> list[Function]:
+    uri = opened(editor, folder, source.text, source.name, source.language)
+    return [Function(editor, engine, uri, source, noted) for noted in source.functions]
 
 
 # Every action, on real functions
 
 
-@dataclasses.dataclass(frozen=True)
-class Function:
-    """A function of a sample that is open in the editor."""
-
-    editor: ActingEditor
-    engine: StandIn
-    uri: str
-    text: str
-    block: Block
-    sample: Sample
-    number: int
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines(keepends=True)
-
-    @property
-    def at(self) -> tuple[int, int]:
-        return self.block.header_line, len(self.block.indent) + 1
-
-    @property
-    def body(self) -> int:
-        assert self.block.body_first_line is not None
-        return self.block.body_first_line
-
-    def with_line(self, row: int, line: str) -> str:
-        return "".join([*self.lines[:row], f"{line}\n", *self.lines[row:]])
-
-    async def becomes(self, expected: str, title: str, *, found: types.Diagnostic | None = None) -> None:
-        """The file is `expected` after the action, if the model answers with the block as it is there."""
-        self.engine.answers = [_answer(self, expected)]
-        items = await self.editor.menu(self.uri, self.at, diagnostics=[found] if found else [])
-        resolved = await self.editor.choose(items, title)
-        assert resolved.edit is not None, (title, self.block.path, self.editor.messages)
-        assert self.editor.texts[self.uri] == expected, (title, self.block.path)
-        _reset(self.editor, self.uri, self.text)
-
-
-def functions_of(editor: ActingEditor, engine: StandIn, folder: Path, sample: Sample) -> list[Function]:
-    text = (FILES / sample.file).read_text()
-    uri = opened(editor, folder, text, sample.file, sample.language)
-    blocks = [
-        block
-        for block in symbols(text, sample.language)
-        if block.kind == "function" and block.body_first_line is not None and block.last_line > block.header_line + 1
-    ]
-    assert len(blocks) >= 5
-    return [Function(editor, engine, uri, text, block, sample, number) for number, block in enumerate(blocks)]
-
-
-by_language = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.language)
+@by_language
+async def test_the_function_at_the_cursor(
+    editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source
+) -> None:
+    """From its first line, its header, its body and its last line the model is shown the same, whole function."""
+    engine.answers = ["It *says*."]
+    for each in functions_of(editor, engine, tmp_path, source):
+        code = textwrap.dedent(each.code.replace("\r\n", "\n")).strip("\n")
+        for row in {each.noted.first - 1, each.header, each.body, each.noted.last - 1}:
+            items = await editor.menu(each.uri, (row, len(_indent(each.lines[row]))))
+            await editor.choose(items, f"Explain `{each.noted.name}`")
+            assert re.search(rf"\n(```+){source.language}\n{re.escape(code)}\n\1\n", engine.prompt), (row, each.noted)
 
 
 @by_language
-async def test_edits(editor: ActingEditor, engine: StandIn, tmp_path: Path, sample: Sample) -> None:
-    for each in functions_of(editor, engine, tmp_path, sample):
-        name, inner = each.block.name, _indent(each.lines[each.body])
-        commented = each.with_line(each.body, f"{inner}{sample.comment}")
+async def test_edits(editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source) -> None:
+    for each in functions_of(editor, engine, tmp_path, source):
+        name = each.noted.name
+        commented = each.with_line(each.body, f"{_indent(each.lines[each.body])}{source.comment}")
         await each.becomes(commented, f"Simplify `{name}`")
         await each.becomes(commented, f"Optimize `{name}`")
-        await each.becomes(commented, "Fix: This is wrong.", found=diagnostic(each.block.header_line))
-        if sample.language in ("python", "typescript"):
+        await each.becomes(commented, "Fix: This is wrong.", found=diagnostic(each.header))
+        if source.language in ("python", "typescript"):
             await each.becomes(commented, f"Add types to `{name}`")
-        if each.block.docs is None:
-            inside = sample.language == "python"
-            row, indent = (each.body, inner) if inside else (each.block.first_line, each.block.indent)
-            await each.becomes(each.with_line(row, f"{indent}{sample.doc}"), f"Document `{name}`")
+        await each.becomes(each.documented(), f"Document `{name}`")
 
 
 @by_language
-async def test_answers(editor: ActingEditor, engine: StandIn, tmp_path: Path, sample: Sample) -> None:
+async def test_answers(editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source) -> None:
     engine.answers = ["It *adds*."]
-    editor.chosen = "Go" if sample.language != "go" else "C"
-    for each in functions_of(editor, engine, tmp_path, sample):
-        items = await editor.menu(each.uri, each.at, diagnostics=[diagnostic(each.block.header_line)])
-        for title in (f"Explain `{each.block.name}`", "Translate", "Explain: This is wrong."):
+    editor.chosen = "Go" if source.language != "go" else "C"
+    for each in functions_of(editor, engine, tmp_path, source):
+        items = await editor.menu(each.uri, each.at, diagnostics=[diagnostic(each.header)])
+        for title in (f"Explain `{each.noted.name}`", "Translate", "Explain: This is wrong."):
             answer = await editor.choose(items, title)
             assert answer["answer"] == "It *adds*."
             assert editor.shown[-1].endswith("It *adds*.\n")
-        assert editor.texts[each.uri] == each.text
+        assert editor.texts[each.uri] == source.text
     assert f"to {editor.chosen}, the way" in str([engine.prompt_of(asked) for asked in engine.asked])
 
 
 @by_language
-async def test_implement(editor: ActingEditor, engine: StandIn, tmp_path: Path, sample: Sample) -> None:
+async def test_implement(editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source) -> None:
     """The bodies are taken out of the file, and the model infills them."""
-    for each in functions_of(editor, engine, tmp_path, sample):
-        closes = sample.language != "python"
-        end = each.block.last_line if closes else each.block.last_line + 1
-        inside = each.block.docs is not None and each.block.docs[0] >= each.body
-        first = each.block.docs[1] + 1 if inside and each.block.docs else each.body
-        stub = f"{_indent(each.lines[each.body])}{sample.stub}\n"
-        _reset(editor, each.uri, "".join([*each.lines[:first], stub, *each.lines[end:]]))
+    for each in functions_of(editor, engine, tmp_path, source):
+        _reset(editor, each.uri, each.stub())
         # A model may go on beyond the end of what it is to write.
-        engine.answers = ["".join(each.lines[first:end]) + ("" if closes else "\n\ndef other():\n    pass\n")]
-        await editor.choose(await editor.menu(each.uri, each.at), f"Implement `{each.block.name}`")
-        assert editor.texts[each.uri] == each.text, each.block.path
+        body = "".join(each.lines[each.body : each.end]).replace("\r\n", "\n")
+        engine.answers = [body + ("\n\ndef other():\n    pass\n" if source.language == "python" else "")]
+        await editor.choose(await editor.menu(each.uri, each.at), f"Implement `{each.noted.name}`")
+        assert editor.texts[each.uri] == source.text, each.noted
         assert "<SUF>" in engine.prompt
 
 
 @by_language
-async def test_do_what_a_comment_says(editor: ActingEditor, engine: StandIn, tmp_path: Path, sample: Sample) -> None:
-    for each in functions_of(editor, engine, tmp_path, sample):
+async def test_implement_by_chat(options: dict[str, Any], engine: StandIn, tmp_path: Path, source: Source) -> None:
+    """The model answers with the whole function, in other words and with a parameter more: only its body is taken."""
+    async with acting_editor({**options, "infilling": "off"}, tmp_path) as editor:
+        for each in functions_of(editor, engine, tmp_path, source):
+            reworded = each.documented().splitlines(keepends=True)
+            row = next(
+                row for row in range(each.noted.first - 1, len(reworded)) if reworded[row] == each.lines[each.header]
+            )
+            reworded[row] = re.sub(
+                r"\((\))?", lambda found: f"({source.parameter}{')' if found[1] else ', '}", reworded[row], count=1
+            )
+            _reset(editor, each.uri, each.stub())
+            engine.answers = [each.answered("".join(reworded))]
+            resolved = await editor.choose(await editor.menu(each.uri, each.at), f"Implement `{each.noted.name}`")
+            assert resolved.edit is not None, (each.noted, editor.messages)
+            assert editor.texts[each.uri] == source.text, each.noted
+            assert "<SUF>" not in engine.prompt
+
+
+async def test_implement_by_chat_on_one_line(options: dict[str, Any], engine: StandIn, tmp_path: Path) -> None:
+    """Where header and body share a line the whole is replaced, but only by one with the same signature."""
+    async with acting_editor({**options, "infilling": "off"}, tmp_path) as editor:
+        uri = opened(editor, tmp_path, "def add(a, b): pass\n")
+        engine.answers = ["```\ndef add(a, b, c=0):\n    return a + b + c\n```", f"```\n{ADD}```"]
+        resolved = await editor.choose(await editor.menu(uri, (0, 5)), "Implement")
+        assert resolved.edit is None
+        assert "changed the signature" in (await editor.until(lambda: editor.messages))[0]
+        await editor.choose(await editor.menu(uri, (0, 5)), "Implement")
+        assert editor.texts[uri] == ADD
+
+
+@by_language
+async def test_do_what_a_comment_says(editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source) -> None:
+    for each in functions_of(editor, engine, tmp_path, source):
         inner = _indent(each.lines[each.body])
-        _reset(editor, each.uri, each.with_line(each.body, f"{inner}{sample.comment.replace('done', 'log it')}"))
-        expected = each.with_line(each.body, f"{inner}{sample.comment}")
-        engine.answers = [_answer(each, expected)]
+        asked = each.with_line(each.body, f"{inner}{source.comment.replace('done', 'log it')}")
+        expected = each.with_line(each.body, f"{inner}{source.comment}")
+        _reset(editor, each.uri, asked)
+        engine.answers = [each.answered(expected)]
         await editor.choose(await editor.menu(each.uri, (each.body, len(inner) + 1)), "Do what this comment says")
-        assert editor.texts[each.uri] == expected
+        assert editor.texts[each.uri] == expected, each.noted
         assert "> log it" in engine.prompt
 
 
 @by_language
-async def test_write_tests(editor: ActingEditor, engine: StandIn, tmp_path: Path, sample: Sample) -> None:
-    text = (FILES / sample.file).read_text()
-    uri = opened(editor, tmp_path, text, sample.file, sample.language)
-    block = next(each for each in symbols(text, sample.language) if each.kind == "function")
-    code = "#[cfg(test)]\nmod tests {\n    #[test]\n    fn more() {}\n}\n" if sample.language == "rust" else ADD
-    engine.answers = [f"```\n{code}```\n"]
-    await editor.choose(await editor.menu(uri, (block.header_line, len(block.indent) + 1)), "Write tests")
-    made = (tmp_path / sample.tests).as_uri()
-    if sample.language == "rust":
-        assert editor.texts[made] == text.rstrip()[:-1].rstrip() + "\n\n    #[test]\n    fn more() {}\n}\n"
-        assert editor.created == []
-    else:
-        assert editor.texts[made] == code
-        assert editor.created == [made]
-        assert editor.texts[uri] == text
+async def test_write_tests(editor: ActingEditor, engine: StandIn, tmp_path: Path, source: Source) -> None:
+    for each in functions_of(editor, engine, tmp_path, source):
+        code = "#[cfg(test)]\nmod tests {\n    #[test]\n    fn more() {}\n}\n" if source.language == "rust" else ADD
+        engine.answers = [f"```\n{code}```\n"]
+        await editor.choose(await editor.menu(each.uri, each.at), f"Write tests for `{each.noted.name}`")
+        made = tmp_path / source.tests
+        if source.language == "rust":
+            expected = source.text.rstrip()[:-1].rstrip() + "\n\n    #[test]\n    fn more() {}\n}\n"
+            assert editor.texts[made.as_uri()] == expected
+            assert editor.created == []
+            _reset(editor, each.uri, source.text)
+        else:
+            assert editor.texts.pop(made.as_uri()) == code
+            assert editor.created.pop() == made.as_uri()
+            assert editor.texts[each.uri] == source.text
+            made.unlink()
 
 
 async def test_tests_are_added_to_those_there_are(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
@@ -203,21 +262,16 @@ async def test_crlf_and_no_final_newline(editor: ActingEditor, engine: StandIn, 
     assert editor.texts[uri] == DOCUMENTED.replace("\n", "\r\n").rstrip()
 
 
-def _answer(function: Function, expected: str) -> str:
-    """The block as it is in `expected`, in the ways that models answer."""
-    new, block = expected.splitlines(keepends=True), function.block
-    added = len(new) - len(function.lines)
-    code = "".join(new[block.first_line : block.last_line + 1 + added])
-    dedented = textwrap.dedent(code)
-    return [
-        f"```{function.sample.language}\n{dedented}```",
-        f"Here is the code:\n\n```\n{code}```\n\nI changed a line.",
-        f"Sure!\n```{function.sample.language}\n{dedented}```",
-    ][function.number % 3]
-
-
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
+
+
+def _indented_otherwise(code: str) -> str:
+    """In spaces where the code has tabs, else in tabs."""
+    if re.search(r"^\t", code, re.M):
+        return re.sub(r"^\t+", lambda tabs: "    " * len(tabs[0]), code, flags=re.M)
+    step = min(len(each) for each in re.findall(r"^ {2,}(?![ *])", code, re.M))
+    return re.sub(rf"^(?: {{{step}}})+", lambda blanks: "\t" * (len(blanks[0]) // step), code, flags=re.M)
 
 
 def _reset(editor: ActingEditor, uri: str, text: str) -> None:

@@ -112,6 +112,12 @@ async def test_a_client_that_opens_no_documents(options: dict[str, Any], engine:
         await editor.choose(await editor.menu(uri, (0, 5)), "Explain")
         assert any("It adds." in message for message in editor.messages)
         assert editor.client.progress_reports == {}
+        said = len(editor.messages)
+        engine.answers = ["```python\ndef sub(a, b):\n    return a - b\n```"]
+        await editor.choose(await editor.menu(uri, (0, 5)), "Simplify")
+        await editor.choose(await editor.menu(uri, (0, 5)), "Simplify")
+        # What was not applied is not told at length.
+        assert editor.messages[said:] == ["Code Llama: The model's answer drops the function `add`."] * 2
 
 
 async def test_answers_are_private_files(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
