@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import logging
 import sys
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
@@ -20,6 +21,9 @@ from lsp_server.model.access import ModelAccess
 from lsp_server.server import announced, code_action, completion, configuration, inline_completion, status
 from lsp_server.server.buffers import Buffers
 from lsp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from lsp_server.server.choices import CodeActions
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,13 @@ class CodeLlamaServer(LanguageServer):
         self.running: dict[str, asyncio.Task[Any]] = {}
         self.configured = False  # whether the editor's settings have arrived
         self.wanted = False  # whether there is a document for which the model is needed
+
+    @functools.cached_property
+    def actions(self) -> CodeActions:
+        # Loaded after the answer to `initialize`, which the editor waits for.
+        from lsp_server.server.choices import CodeActions
+
+        return CodeActions(self)
 
     @property
     def buffers(self) -> Buffers:
@@ -108,6 +119,7 @@ def create() -> CodeLlamaServer:
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         if server.settings.enabled and params.text_document.language_id not in server.settings.disabled_languages:
             server.want_model()
+        server.actions.opened(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
@@ -117,6 +129,7 @@ def create() -> CodeLlamaServer:
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         server.suggester.end(params.text_document.uri)
         server.supersede(params.text_document.uri)
+        server.actions.closed(params.text_document.uri)
 
     @server.feature(types.SHUTDOWN)
     def shutdown(params: None) -> None:

@@ -16,7 +16,7 @@ from lsp_server.actions.catalog import Offer, offers
 from lsp_server.actions.place import place_of
 from lsp_server.context.languages import language
 from lsp_server.context.privacy import why_hidden
-from lsp_server.context.syntax import SyntaxCache
+from lsp_server.context.syntax import SyntaxCache, parse
 from lsp_server.server import progress, reading
 from lsp_server.server.acting import Done, Report, Request, act, commit_message, diagnostic_of, own, shown_path
 from lsp_server.server.announced import ACTION as COMMAND
@@ -42,6 +42,32 @@ class CodeActions:
         self.syntax = SyntaxCache()
         self._server = server
         self._menus: OrderedDict[str, tuple[int | None, list[str]]] = OrderedDict()
+        self._parsing: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    def opened(self, uri: str) -> None:
+        """Parse a document that was opened, so that its first menu is as fast as the others."""
+        task = asyncio.ensure_future(self._parse(uri))
+        self._parsing.add(task)
+        task.add_done_callback(self._parsing.discard)
+
+    async def _parse(self, uri: str) -> None:
+        async with self._one_at_a_time:
+            buffer = self._server.open_buffer(uri)
+            if buffer is None:
+                return
+            path, roots = file_path(uri), self._server.buffers.roots()
+            if await asyncio.to_thread(why_hidden, path, roots):  # what it reads is remembered too
+                return
+            tree = await asyncio.to_thread(parse, buffer.source, buffer.language_id, gently=True)
+        # The text may be another by now: what did not change of it is not parsed again.
+        if tree is not None and uri not in self.syntax and self._server.open_buffer(uri) is not None:
+            self.syntax.keep(uri, tree)
+
+    def closed(self, uri: str) -> None:
+        """Forget a document that was closed."""
+        self.syntax.forget(uri)
+        self._menus.pop(uri, None)
 
     def menu(self, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
         """What can be done at a place. Asks no model."""
@@ -152,7 +178,7 @@ class CodeActions:
             raise
         except Refused as refused:
             self._server.status.show(str(refused), types.MessageType.Warning)
-            if refused.proposed.strip():
+            if refused.proposed.strip() and reading.opens(self._server):  # as a message it would only be in the way
                 known = language(refused.language_id)
                 await reading.show(
                     self._server, f"Not applied: {title}", reading.proposal(str(refused), refused.proposed, known)

@@ -10,7 +10,6 @@ for clients that cannot resolve an edit, and for answers that are only read, by 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,37 +20,29 @@ from lsp_server.server.arguments import ended_with_request, plain
 
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
-    from lsp_server.server.choices import CodeActions
 
 
 def register(server: CodeLlamaServer) -> None:
     kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, types.CodeActionKind.Source]
 
-    @functools.cache
-    def actions() -> CodeActions:
-        # Loaded after the answer to `initialize`, which the editor waits for.
-        from lsp_server.server.choices import CodeActions
-
-        return CodeActions(server)
-
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(kinds, resolve_provider=True))
     def code_action(params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
-        return actions().menu(params)
+        return server.actions.menu(params)
 
     @server.feature(types.CODE_ACTION_RESOLVE)
     async def resolve(action: types.CodeAction) -> types.CodeAction:
-        return await actions().resolve(action)
+        return await server.actions.resolve(action)
 
     @server.command(ACTION)
     async def act_on(*arguments: Any) -> Any:
-        return await ended_with_request(server, actions().command(arguments[0] if arguments else None))
+        return await ended_with_request(server, server.actions.command(arguments[0] if arguments else None))
 
     @server.command("codellama.explain")
     async def explain(*arguments: Any) -> Any:
         given = plain(arguments[0]) if arguments else {}
         values = {**given, "action": "explain"} if isinstance(given, Mapping) else None
-        return await ended_with_request(server, actions().command(values))
+        return await ended_with_request(server, server.actions.command(values))
 
     @server.command("codellama.commitMessage")
     async def write_commit_message(*arguments: Any) -> Any:
-        return await ended_with_request(server, actions().commit_message(arguments[0] if arguments else None))
+        return await ended_with_request(server, server.actions.commit_message(arguments[0] if arguments else None))

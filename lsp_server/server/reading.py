@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 MESSAGE_LENGTH = 2000
 
 
+def opens(server: CodeLlamaServer) -> bool:
+    """Whether the editor opens documents when asked to."""
+    window = server.client_capabilities.window
+    return window is not None and window.show_document is not None and window.show_document.support
+
+
 async def show(server: CodeLlamaServer, title: str, text: str) -> str:
     """Open a text in the editor, or tell it in a message where the editor opens none; its URI, or ""."""
-    window = server.client_capabilities.window
-    if window is None or window.show_document is None or not window.show_document.support:
+    if not opens(server):
         cut = text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + " …"
         server.window_show_message(types.ShowMessageParams(types.MessageType.Info, cut))
         return ""
