@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from lsp_server import settings
 
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
+
+# An editor that was asked for its settings is waited for that long.
+ASK_SECONDS = 10
 
 
 def at_start(server: CodeLlamaServer, options: Any) -> None:
@@ -31,8 +35,7 @@ def register(server: CodeLlamaServer) -> None:
         server.configured = True
         if server.wanted:
             server.want_model()
-        _look_at_actions(server)
-        server.status.tell_problems()
+        _tell_problems(server)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def changed(params: types.DidChangeConfigurationParams) -> None:
@@ -41,16 +44,16 @@ def register(server: CodeLlamaServer) -> None:
             _take(server, sent)
         else:
             await _ask(server)
-        _look_at_actions(server)
-        server.status.tell_problems()
+        _tell_problems(server)
 
 
-def _look_at_actions(server: CodeLlamaServer) -> None:
-    """Say which of the user's own actions cannot be used."""
+def _tell_problems(server: CodeLlamaServer) -> None:
+    """Say what is wrong with the settings, and which of the user's own actions cannot be used."""
     if server.settings.actions:
         from lsp_server.actions.catalog import own_actions
 
         server.status.problems += own_actions(server.settings.actions)[1]
+    server.status.tell_problems()
 
 
 async def _ask(server: CodeLlamaServer) -> None:
@@ -59,7 +62,13 @@ async def _ask(server: CodeLlamaServer) -> None:
     if workspace is None or not workspace.configuration:
         return
     item = types.ConfigurationItem(section=settings.SECTION)
-    answer = await server.workspace_configuration_async(types.ConfigurationParams(items=[item]))
+    asking = server.workspace_configuration_async(types.ConfigurationParams(items=[item]))
+    try:
+        answer = await asyncio.wait_for(asking, ASK_SECONDS)
+    except Exception as error:  # whatever an editor answers: the model is to start
+        reason = "it did not answer" if isinstance(error, asyncio.TimeoutError) else str(error)
+        server.status.problems.append(f"The editor did not send its settings: {reason}.")
+        return
     if answer and answer[0]:
         _take(server, answer[0])
 

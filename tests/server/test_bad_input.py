@@ -13,6 +13,7 @@ import pytest
 from actions.stand_in import StandIn, stand_in
 from editor import Editor, editor
 from lsprotocol import types
+from pytest_lsp.client import LanguageClient
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -133,6 +134,21 @@ async def test_settings_by_asking(engine: StandIn, tokenizer_folder: Callable[..
         uri = window.open("untitled:b", "x = ", language="markdown")
         assert await window.suggest(uri, 0, 4) == []
         assert "markdown" in window.reason
+
+
+async def test_an_editor_that_fails_to_send_its_settings(
+    engine: StandIn, tokenizer_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("there are none")
+
+    monkeypatch.setattr(LanguageClient, "get_configuration", fail)
+    options = {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b"))}
+    async with editor(options, configuration={}) as window:
+        uri = window.open("untitled:a", "x = ")
+        await window.ready()
+        assert await window.suggest(uri, 0, 4)
+        assert window.messages == ["Code Llama: The editor did not send its settings: RuntimeError: there are none."]
 
 
 async def failing(options: dict[str, Any], **env: str) -> str:
