@@ -397,3 +397,13 @@ def test_fast_in_a_long_file() -> None:
         enclosing(text, "python", row, 4, tree=cache.tree("a", text, "python"))
         times.append(time.perf_counter() - start)
     assert sorted(times)[37] < 0.04
+
+
+def test_parsed_in_slices() -> None:
+    """Beside other work a text is parsed in slices: into the same tree, wherever they cut it."""
+    text = "".join(f"def é{n}(a):\r\n    return '😀' + a  # {'x' * (n % 90)}\r\n" for n in range(2000))
+    whole, sliced = parse(text, "python"), parse(text, "python", gently=True)
+    assert whole is not None
+    assert sliced is not None
+    assert str(sliced.root) == str(whole.root)
+    assert [block.name for block in symbols(text, "python", tree=sliced)] == [f"é{n}" for n in range(2000)]
