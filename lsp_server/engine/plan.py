@@ -31,6 +31,7 @@ LEAST_CONTEXT = 1024  # below this a window and an answer do not fit together
 CONTEXT_STEP = 256
 CUDA_BYTES = 512 * MIB  # the CUDA context and its libraries
 PROCESS_BYTES = 512 * MIB  # torch and its companions, measured: 300 MiB before a model
+KEPT_CONTEXTS, KEPT_SHARE = 4, 0.25
 MOST_ON_DISK = 0.5  # share of the layers: above it, a token takes so long that refusing is kinder
 
 # Code Llama in 8 bits: GiB of weights, and with keys and values of 1024 tokens and headroom on a GPU; for saying what
@@ -133,6 +134,24 @@ def make(config: dict[str, Any], devices: tuple[Device, ...], context_length: in
         if plan is not None:
             return plan
     raise DoesNotFit(_refusal(parts, gpus, memory, disks, working, sequences, wanted, least, bool(context_length)))
+
+
+def make_roomy(config: dict[str, Any], devices: tuple[Device, ...], context_length: int = 0) -> Plan:
+    """The plan of `make`, with room for the keys and values of up to `KEPT_CONTEXTS` contexts, kept for later requests
+    (several files, a chat), where that moves no part of the model and takes no more than `KEPT_SHARE` of what is free.
+
+    Raises as `make` does.
+    """
+    plan = make(config, devices, context_length)
+    for sequences in range(KEPT_CONTEXTS, 1, -1):
+        try:
+            roomy = make(config, devices, plan.context_length, sequences)
+        except DoesNotFit:
+            continue
+        small = all(row.kv_bytes <= KEPT_SHARE * row.device.free_bytes for row in roomy.rows)
+        if small and (roomy.device_map, roomy.context_length) == (plan.device_map, plan.context_length):
+            return roomy
+    return plan
 
 
 def _longest(

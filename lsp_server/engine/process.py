@@ -168,7 +168,7 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
 
         if options.threads:
             loading.set_threads(options.threads)
-        made = plan.make(checkpoint.config, plan.devices(), context_length=options.context_length)
+        made = plan.make_roomy(checkpoint.config, plan.devices(), context_length=options.context_length)
         log.info("%s", made.describe())
         state.plan = made.describe()
         loaded = loading.load(checkpoint, made, report, stop)

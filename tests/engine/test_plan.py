@@ -222,3 +222,15 @@ def test_each_gpu_keeps_room_for_the_keys_and_values_of_its_own_layers():
     made = plan.make(CONFIGS["13b"], gpus(2, 12))
     assert made.context_length == 8192
     assert [row.kv_bytes for row in made.rows] == [819_200 // 40 * 8192 * len(row.layers) for row in made.rows]
+
+
+def test_room_for_several_contexts_where_it_costs_nothing_else():
+    # 7B: 4 GiB for each context of 8192 tokens. A quarter of the device may be kept.
+    assert plan.make_roomy(CONFIGS["7b"], gpus(1, 80)).sequences == 4
+    assert plan.make_roomy(CONFIGS["7b"], gpus(1, 48)).sequences == 3
+    assert plan.make_roomy(CONFIGS["7b"], gpus(1, 24)).sequences == 1
+    for devices in (gpus(1, 80), gpus(1, 24), (*gpus(1, 8), memory(32), DISK), (memory(16), DISK)):
+        one, roomy = plan.make(CONFIGS["7b"], devices), plan.make_roomy(CONFIGS["7b"], devices)
+        assert (roomy.device_map, roomy.context_length) == (one.device_map, one.context_length)
+    with pytest.raises(plan.DoesNotFit):
+        plan.make_roomy(CONFIGS["70b"], (memory(8),))
