@@ -278,4 +278,5 @@ def test_peak_memory_and_silence(speaking, tmp_path):
     peak, reported, weights, shard = map(int, done.stdout.split())
     assert weights == pytest.approx(219.6e6, rel=0.01)  # 170 million linear weights, and two tables in 16 bits
     assert peak <= weights + shard + 32 * MIB
-    assert 0.9 * weights <= reported <= peak  # it looks between two weights, not while one is converted
+    # It looks between two weights, not while one is converted; on a busy machine it may see more than the sampler does.
+    assert 0.9 * weights <= reported <= weights + shard + 32 * MIB
