@@ -34,10 +34,9 @@ check-vscode: $(VENV)/dev.stamp
 test-vscode: check-vscode
 	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --starter
 
-bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.start
-	$(BIN)/python -m benchmarks.menu
-	$(BIN)/python -m benchmarks.neovim
+# Beside llama.cpp, which is compiled the first time, and `transformers serve`; QUICK=--quick for a short run.
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks $(QUICK)
 
 clean:
 	rm -rf $(VENV)
@@ -52,3 +51,7 @@ $(VENV)/engine.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt -e '.[engine,dev]'
 	touch $@ $(VENV)/engine.stamp
+
+$(VENV)/bench.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[engine,dev,bench]'
+	touch $@ $(VENV)/dev.stamp $(VENV)/engine.stamp

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import shutil
+import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 FOLDER = Path(__file__).parent / "results"
+PACKAGES = ("codellama-ls", "torch", "transformers", "bitsandbytes", "accelerate")
 
 
 def target(name: str, wanted: str, measured: float, met: bool, note: str = "") -> dict[str, Any]:
@@ -18,21 +23,45 @@ def target(name: str, wanted: str, measured: float, met: bool, note: str = "") -
     return {"name": name, "target": wanted, "measured": round(measured, 3), "met": met, "note": note}
 
 
-def keep(name: str, targets: list[dict[str, Any]]) -> None:
-    """Print the rows and write them to results/`name`.json."""
+def keep(name: str, targets: list[dict[str, Any]], **measured: Any) -> None:
+    """Print the rows and write them to results/`name`.json, with whatever else was `measured` beside them."""
     for row in targets:
         print(
             f"{'met   ' if row['met'] else 'missed'} {row['name']}: {row['measured']} ({row['target']}) {row['note']}"
         )
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps({"machine": _machine(), "targets": targets}, indent=2) + "\n")
+    content = {"machine": machine(), "targets": targets, **measured}
+    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Where it was measured: the machine, the versions, and the load at the end of the run."""
     return {
         "system": platform.platform(),
+        "processor": _processor(),
         "processors": os.cpu_count(),
+        "gpu": _gpu(),
         "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
         "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
         "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
+
+
+def _processor() -> str:
+    """The processor's name and those of its instructions that decide how fast 8-bit and 16-bit products are."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*: (.*)", text)
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag} " in text]
+    return " ".join([name.group(1) if name else platform.machine(), *flags])
+
+
+def _gpu() -> str | None:
+    """The GPU's name, asked of its driver's own program: what only measures the language server needs no torch."""
+    if not (program := shutil.which("nvidia-smi")):
+        return None
+    asked = [program, "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or None

@@ -1,0 +1,86 @@
+"""llama.cpp from its source, compiled for this very machine, and its Q8_0 file of a checkpoint.
+
+The source comes with the source distribution of llama-cpp-python on PyPI. Both are made once and kept in the cache
+folder; compiling takes about ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from lsp_server.places import cache_folder
+
+SOURCE = "llama-cpp-python==0.3.36"
+# No web page, no tests, no TLS, one file; the instructions of this processor.
+OPTIONS = {
+    "CMAKE_BUILD_TYPE": "Release",
+    "GGML_NATIVE": "ON",
+    "BUILD_SHARED_LIBS": "OFF",
+    "LLAMA_OPENSSL": "OFF",
+    "LLAMA_BUILD_UI": "OFF",
+    "LLAMA_USE_PREBUILT_UI": "OFF",
+    "LLAMA_BUILD_TESTS": "OFF",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "LLAMA_BUILD_APP": "OFF",
+}
+
+
+def server() -> Path:
+    """The program `llama-server`. Needs a C++ compiler and CMake where it is not there yet."""
+    folder = _folder()
+    program = folder / "build" / "bin" / "llama-server"
+    if not program.exists():
+        source = _source()
+        print("Compiling llama.cpp, once ...", flush=True)
+        settings = [f"-D{name}={value}" for name, value in OPTIONS.items()]
+        _run(["cmake", "-S", str(source), "-B", str(folder / "build"), *settings])
+        jobs = str(os.cpu_count() or 1)
+        _run(["cmake", "--build", str(folder / "build"), "--target", "llama-server", "-j", jobs])
+    return program
+
+
+def gguf(checkpoint: Path) -> Path:
+    """The Q8_0 file of a checkpoint, written by llama.cpp's own converter."""
+    file = _folder() / f"{checkpoint.name}-q8_0.gguf"
+    weights = max(shard.stat().st_mtime for shard in checkpoint.glob("*.safetensors"))
+    if not file.exists() or file.stat().st_mtime < weights:
+        partial = file.with_suffix(".partial")
+        converter = _source() / "convert_hf_to_gguf.py"
+        _run([sys.executable, str(converter), str(checkpoint), "--outtype", "q8_0", "--outfile", str(partial)])
+        partial.replace(file)
+    return file
+
+
+def _folder() -> Path:
+    folder = cache_folder() / "benchmarks" / SOURCE.replace("==", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _source() -> Path:
+    """The folder of llama.cpp's source, fetched by pip."""
+    folder = _folder() / "source"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            work = Path(name)
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+            _run([*pip, "--dest", name, SOURCE])
+            (archive,) = work.glob("*.tar.gz")
+            with tarfile.open(archive) as file:
+                file.extractall(work / "unpacked", filter="data")
+            (unpacked,) = (work / "unpacked").iterdir()
+            shutil.move(unpacked / "vendor" / "llama.cpp", folder)
+    return folder
+
+
+def _run(command: list[str]) -> None:
+    """Run a command; its output is shown only where it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])} failed: {done.stdout.decode(errors='replace')[-3000:]}")

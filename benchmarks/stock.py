@@ -1,0 +1,65 @@
+"""transformers with bitsandbytes 8-bit as anybody would use them: what the engine's speed and outputs stand beside."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Read when torch is imported. On a machine with other work, idle threads that spin would make this model look many
+# times slower than it is; the engine has the same setting.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
+
+from lsp_server.engine import loading
+
+
+class Stock:
+    """A checkpoint in `bits` 8 (bitsandbytes), 16 (bfloat16) or 32 (float32), on the GPU where there is one.
+
+    8-bit layers compute in bfloat16: on a CPU float16, which `dtype="auto"` takes, is up to four times slower.
+    """
+
+    def __init__(self, folder: Path, bits: int = 8) -> None:
+        loading.quiet()
+        self.name = {8: "transformers, bitsandbytes 8-bit", 16: "transformers, bfloat16", 32: "transformers, float32"}[
+            bits
+        ]
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            quantization_config=BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else None,
+            dtype=torch.float32 if bits == 32 else torch.bfloat16,
+            device_map=self.device,
+        ).eval()
+
+    def forward(self, ids: Sequence[int], cache: Any) -> torch.Tensor:
+        """The logits after `ids`, [vocabulary], on the CPU in float32; `cache` takes their keys and values."""
+        with torch.inference_mode():
+            tensor = torch.tensor([list(ids)], device=self.device)
+            output = self.model(input_ids=tensor, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            return output.logits[0, -1].float().cpu()
+
+    def timed(self, ids: Sequence[int], cache: Any) -> tuple[float, int]:
+        """(milliseconds of one forward pass, the most likely next id)."""
+        started = time.perf_counter()
+        following = int(self.forward(ids, cache).argmax())
+        return 1000 * (time.perf_counter() - started), following
+
+    def greedy(self, ids: Sequence[int], tokens: int, stop_ids: frozenset[int] = frozenset()) -> list[int]:
+        """The most likely continuation, with the id of `stop_ids` that ends it, if one does."""
+        cache = DynamicCache()
+        made: list[int] = []
+        following: Sequence[int] = ids
+        while len(made) < tokens and not (made and made[-1] in stop_ids):
+            made.append(int(self.forward(following, cache).argmax()))
+            following = made[-1:]
+        return made
+
+
+def new_cache() -> Any:
+    return DynamicCache()

@@ -1,0 +1,380 @@
+"""From keystroke to ghost text: a trace of keys played into the real language server, and to llama.cpp and
+`transformers serve` on the same weights.
+
+    python -m benchmarks.typing [--quick] [--without llama.cpp]
+
+Every system sees the same texts and is asked after each key for the same prompt, at most as many tokens, and ended by
+the same rules; none waits before it asks (`debounceMs` is 0). The project is measured as an editor meets it, over the
+protocol: from sending the change to the answer. For the others only the answer is timed: the prompt is built and cut
+by the project's own code, and building it costs them nothing.
+
+`llama.cpp, as llama.vim asks` also has what llama.vim has: suggestions are remembered and served again while one types
+along, and the one after the suggestion shown is asked for ahead.
+
+Played twice: once patiently, the next key never before the answer, which measures every system at every key; and
+once at the keys' own time, where a key ends the request before it, which counts what is never shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+
+import editor as editors
+from lsprotocol import types
+
+from benchmarks import keystrokes, systems, texts
+from benchmarks.figures import median, p95
+from benchmarks.keystrokes import Key, Trace
+from benchmarks.results import keep, target
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.completion import prompt as prompts
+from lsp_server.completion.filters import tidy
+from lsp_server.completion.stopping import end_of, place
+from lsp_server.context.buffer import Buffer
+from lsp_server.engine.naming import checkpoint_folder
+from lsp_server.settings import Settings
+
+SEED = 5
+KEYS = 24  # at least so many in each file
+SETTINGS = Settings()
+CONTEXT = 8192
+LOOK_BACK = 256  # characters typed along a suggestion, at most, for it to count as known
+COUNTED = ("prefilled_tokens", "cached_tokens", "generated_tokens", "forward_passes")
+
+
+@dataclasses.dataclass
+class Event:
+    """One key: what it did, and how long until the suggestion, or None where a later key came first.
+
+    `known`: the suggestion was to be seen before, as the rest of one shown at this place. `passes`: forward passes
+    of the model that ended between key and answer, where the system counts them.
+    """
+
+    kind: str
+    milliseconds: float | None
+    suggestion: str = ""
+    known: bool = False
+    passes: int | None = None
+
+
+class Typist(Protocol):
+    """A system into which one types."""
+
+    name: str
+
+    async def open(self, trace: Trace) -> None:
+        """Show the text of a trace, as yet without its keys."""
+
+    async def press(self, key: Key, text: str) -> str:
+        """Take in a key, after which the text is `text`, and give the suggestion at the cursor, or "".
+
+        May be cancelled."""
+
+    async def counts(self) -> dict[str, int]:
+        """What the model has done until now, where that is known."""
+
+
+class LanguageServer:
+    """The project, over the protocol."""
+
+    def __init__(self, window: editors.Editor, engine: systems.Engine) -> None:
+        self.name = engine.name
+        self._window, self._engine = window, engine
+        self._uri, self._number = "", 0
+        self._before = ""
+
+    async def open(self, trace: Trace) -> None:
+        if self._uri:
+            item = types.TextDocumentIdentifier(self._uri)
+            self._window.client.text_document_did_close(types.DidCloseTextDocumentParams(item))
+        self._number += 1
+        suffix = {"python": "py", "typescript": "ts", "rust": "rs"}[trace.language]
+        self._uri = self._window.open(f"untitled:{self._number}.{suffix}", trace.text, trace.language)
+        self._before = trace.text
+
+    async def press(self, key: Key, text: str) -> str:
+        start = _position(self._before, key.at - key.deleted)
+        end = _position(self._before, key.at)
+        self._before = text
+        change = types.TextDocumentContentChangePartial(types.Range(start, end), key.inserted)
+        self._window.change(self._uri, change)
+        at = _position(text, key.cursor)
+        request = self._window.suggest(self._uri, at.line, at.character, typed=True)
+        # Not cancelled with this: the next change ends it, in the server, which then answers that there is nothing.
+        items = await asyncio.shield(asyncio.ensure_future(request))
+        if not items:
+            return ""
+        replaced = at.character - items[0].range.start.character  # the word before the cursor, maybe
+        return str(items[0].insert_text)[replaced:]
+
+    async def counts(self) -> dict[str, int]:
+        return await self._engine.totals()
+
+
+class Server:
+    """A server that continues prompts, asked for the prompts that the project would ask for."""
+
+    def __init__(self, system: systems.System, tokenizer: CodeLlamaTokenizer, name: str = "") -> None:
+        self.name = name or system.name
+        self._system, self._tokenizer = system, tokenizer
+        self._totals: dict[str, int] = dict.fromkeys(COUNTED[:3], 0)
+        self.seconds = 0.0  # that the last key's suggestion took, if it was not the time of `press`
+        self._language = ""
+
+    async def open(self, trace: Trace) -> None:
+        self._language = trace.language
+
+    async def press(self, key: Key, text: str) -> str:
+        return await self.suggestion(text, key.cursor)
+
+    async def suggestion(self, text: str, cursor: int) -> str:
+        """The suggestion at a cursor, found as `lsp_server.completion.suggest` does."""
+        buffer = Buffer("untitled:one", text, language_id=self._language, encoding="utf-32")
+        at = _position(text, cursor)
+        prompt = prompts.build(buffer, at.line, at.character, SETTINGS, self._tokenizer, CONTEXT)
+        view = prompt.window
+        here = place(view.prefix, view.suffix, SETTINGS.multiline, cut_after=view.cut_after)
+        self.seconds = 0.0
+        if here is None or not prompt.ids or not view.prefix.strip():
+            return ""
+        started = time.perf_counter()
+        written, finished = "", False
+        pieces = self._system.stream(prompt.ids, SETTINGS.max_tokens, whole=False)
+        try:
+            async for piece in pieces:
+                if isinstance(piece, dict):
+                    finished = piece["generated"] < SETTINGS.max_tokens
+                    for name, value in zip(
+                        COUNTED, (piece["prefilled"], piece["reused"], piece["generated"]), strict=False
+                    ):
+                        self._totals[name] += int(value)
+                    continue
+                written += piece.text
+                if not (written.startswith(prompt.pending) or prompt.pending.startswith(written)):
+                    return ""
+                if (end := end_of(written[len(prompt.pending) :], here)) is not None:
+                    written, finished = written[: len(prompt.pending) + end], True
+                    break
+        finally:
+            self.seconds = time.perf_counter() - started
+            await pieces.aclose()  # type: ignore[attr-defined]
+        return tidy(written[len(prompt.pending) :], here, finished=finished)[0]
+
+    async def counts(self) -> dict[str, int]:
+        return dict(self._totals)
+
+
+class LlamaVim(Server):
+    """llama.cpp with llama.vim's memory: its suggestions by the text before the cursor, looked up to 128 characters
+    back, and the suggestion after the shown one asked for while that is looked at."""
+
+    NAME = "llama.cpp Q8_0, with llama.vim's memory"
+    LOOK_BACK = 128
+
+    def __init__(self, system: systems.System, tokenizer: CodeLlamaTokenizer) -> None:
+        super().__init__(system, tokenizer, self.NAME)
+        self._known: dict[tuple[str, str], str] = {}
+        self._ahead: asyncio.Task[None] | None = None
+
+    async def open(self, trace: Trace) -> None:
+        await self._stop()
+        await super().open(trace)
+
+    async def press(self, key: Key, text: str) -> str:
+        await self._stop()
+        before, after = text[: key.cursor], text[key.cursor :]
+        shown = self._remembered(before, after)
+        if shown:
+            self.seconds = 0.0
+        else:
+            shown = self._known[before, after] = await self.suggestion(text, key.cursor)
+        if shown and (before + shown, after) not in self._known:
+            self._ahead = asyncio.ensure_future(self._ask_ahead(before + shown, after))
+        return shown
+
+    def _remembered(self, before: str, after: str) -> str:
+        for back in range(min(self.LOOK_BACK, len(before)) + 1):
+            cut = len(before) - back
+            shown, typed = self._known.get((before[:cut], after), ""), before[cut:]
+            if shown.startswith(typed) and shown[back:]:
+                return shown[back:]
+        return ""
+
+    async def _ask_ahead(self, before: str, after: str) -> None:
+        self._known[before, after] = await self.suggestion(before + after, len(before))
+
+    async def _stop(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ahead
+            self._ahead = None
+
+
+async def play(typist: Typist, trace: Trace, *, patient: bool) -> list[Event]:
+    """Type a trace. `patient`: no key before the last one's answer."""
+    await typist.open(trace)
+    text, events = trace.text, []
+    shown: dict[tuple[str, str], str] = {}
+    running: asyncio.Task[None] | None = None
+    await asyncio.sleep(1)
+    due = time.perf_counter()
+    for key in trace.keys:
+        due = max(due + key.pause, time.perf_counter() + (key.pause if patient else 0))
+        await asyncio.sleep(due - time.perf_counter())
+        if running is not None and not running.done():
+            running.cancel()
+            await asyncio.wait([running])
+        text = key.apply(text)
+        event = Event(key.kind, None)
+        events.append(event)
+        running = asyncio.ensure_future(_press(typist, key, text, event, shown, count=patient))
+        if patient:
+            await running
+    if running is not None:
+        await running
+    return events
+
+
+async def _press(
+    typist: Typist, key: Key, text: str, event: Event, shown: dict[tuple[str, str], str], *, count: bool
+) -> None:
+    before, after = text[: key.cursor], text[key.cursor :]
+    event.known = any(
+        earlier.startswith(before[cut:]) and len(earlier) > len(before) - cut
+        for cut in range(max(0, len(before) - LOOK_BACK), len(before) + 1)
+        if (earlier := shown.get((before[:cut], after)))
+    )
+    passes = (await typist.counts()).get("forward_passes") if count else None
+    started = time.perf_counter()
+    event.suggestion = await typist.press(key, text)
+    seconds = time.perf_counter() - started
+    event.milliseconds = 1000 * (typist.seconds if isinstance(typist, Server) else seconds)
+    if passes is not None:
+        event.passes = (await typist.counts())["forward_passes"] - passes
+    shown[before, after] = event.suggestion
+
+
+def _figures(played: dict[str, list[Event]], timed: dict[str, list[Event]], counts: dict[str, Any]) -> list[Any]:
+    """One row for each system: patiently played, and at the keys' own time."""
+    rows = []
+    for name, events in played.items():
+        times = [event.milliseconds for event in events if event.milliseconds is not None]
+        in_time = [event.milliseconds for event in timed[name] if event.milliseconds is not None]
+        rows.append(
+            {
+                "system": name,
+                "keys": len(events),
+                "median_ms": round(median(times), 2),
+                "p95_ms": round(p95(times), 2),
+                "with_suggestion": sum(bool(event.suggestion) for event in events),
+                "in_time": len(in_time),
+                "in_time_median_ms": round(median(in_time), 2) if in_time else None,
+                "in_time_p95_ms": round(p95(in_time), 2) if in_time else None,
+                "superseded": len(timed[name]) - len(in_time),
+                **counts[name],
+            }
+        )
+    return rows
+
+
+def _targets(played: dict[str, list[Event]]) -> list[dict[str, Any]]:
+    times = {name: [event.milliseconds or 0.0 for event in events] for name, events in played.items()}
+    ours = times[systems.Engine.name]
+    rows = []
+    for name, most, tail in (
+        (systems.TransformersServe.name, 10.0, 5.0),
+        (systems.LlamaCpp.name, 2.0, 1.2),
+        (LlamaVim.NAME, 2.0, 1.2),
+    ):
+        if name not in times:
+            continue
+        for what, of, least in (("median", median, most), ("95th percentile", p95, tail)):
+            ratio = of(times[name]) / of(ours)
+            note = f"{of(ours):.0f} ms against {of(times[name]):.0f} ms over {len(ours)} keys"
+            wanted = f"at least {least:g}"
+            full = f"keystroke to suggestion, {what}: times faster than {name}"
+            rows.append(target(full, wanted, ratio, ratio >= least, note))
+    known = [event for event in played[systems.Engine.name] if event.known]
+    if known:
+        worst = p95([event.milliseconds or 0.0 for event in known])
+        passes = sum(bool(event.passes) for event in known)
+        note = f"{len(known)} of {len(ours)} keys, {passes} of them with a forward pass"
+        what = "suggestion that is already known, ms, 95th percentile, and no forward pass"
+        rows.append(target(what, "under 20", worst, worst < 20 and not passes, note))
+    return rows
+
+
+def _position(text: str, at: int) -> types.Position:
+    """Line and character, in characters, of a place in a text whose lines end in `\\n`."""
+    row = text.count("\n", 0, at)
+    return types.Position(row, at - (text.rfind("\n", 0, at) + 1))
+
+
+async def main(argv: list[str] | None = None) -> None:
+    """Play, print, and write the results."""
+    options = _parse(argv)
+    folder = checkpoint_folder("starter", lambda progress: None)
+    tokenizer = CodeLlamaTokenizer.from_pretrained(folder)
+    files = texts.sources()[:: 3 if options.quick else 1]
+    traces = [keystrokes.trace(file.name, file.language, file.text, KEYS, seed=SEED) for file in files]
+    played: dict[str, list[Event]] = {}
+    timed: dict[str, list[Event]] = {}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(systems.runtime())
+        typists = [typist async for typist in _typists(stack, folder, tokenizer, options.without)]
+        for number, trace in enumerate(traces):
+            for typist in typists[number % len(typists) :] + typists[: number % len(typists)]:
+                before = await typist.counts()
+                played.setdefault(typist.name, []).extend(await play(typist, trace, patient=True))
+                after = await typist.counts()
+                counts[typist.name].update({name: after[name] - before[name] for name in COUNTED if name in after})
+                timed.setdefault(typist.name, []).extend(await play(typist, trace, patient=False))
+            print(f"typing: file {number + 1} of {len(traces)}, {len(trace.keys)} keys", flush=True)
+    events = {name: [dataclasses.asdict(event) for event in events] for name, events in played.items()}
+    for rows in events.values():
+        for row in rows:
+            row["suggestion"] = len(row["suggestion"])
+    trace_note = {trace.name: len(trace.keys) for trace in traces}
+    keep("typing", _targets(played), figures=_figures(played, timed, counts), trace=trace_note, events=events)
+
+
+async def _typists(
+    stack: contextlib.AsyncExitStack, folder: Path, tokenizer: CodeLlamaTokenizer, without: list[str]
+) -> AsyncIterator[Typist]:
+    engine = await stack.enter_async_context(systems.engine())
+    options = {"debounceMs": 0, "idleMinutes": 0}
+    window = await stack.enter_async_context(editors.editor(options, encoding="utf-32"))
+    server = LanguageServer(window, engine)
+    await server.open(Trace("", "python", "", ()))
+    await window.ready()
+    yield server
+    if "llama.cpp" not in without:
+        llama = await stack.enter_async_context(systems.llama_server(folder))
+        yield Server(llama, tokenizer)
+        yield LlamaVim(llama, tokenizer)
+    if "transformers serve" not in without:
+        yield Server(await stack.enter_async_context(systems.transformers_serve(folder, tokenizer)), tokenizer)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a third of the files")
+    parser.add_argument("--without", action="append", default=[], choices=("llama.cpp", "transformers serve"))
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
