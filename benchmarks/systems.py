@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -219,6 +220,7 @@ async def _events(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> A
 def runtime() -> Iterator[Path]:
     """A runtime folder of this benchmark's own, so that its engines are nobody else's; they end with it."""
     before = os.environ.get("CODELLAMA_LS_RUNTIME")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that being ended ends what was started, too
     with tempfile.TemporaryDirectory(prefix="cl-") as name:  # short, as a socket's path must be
         os.environ["CODELLAMA_LS_RUNTIME"] = name
         try:
