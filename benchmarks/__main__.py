@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [--only engine,typing]
 
-Writes results/*.json, RESULTS.md and results/speed.svg. Takes most of an hour on two cores, and is worth little on a
-machine that has other work to do.
+Writes results/*.json, and from all that is there RESULTS.md and results/speed.svg. Takes most of an hour on two cores,
+and is worth little on a machine that has other work to do.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import argparse
 import subprocess
 import sys
 
-PARTS = ("start", "menu", "neovim", "engine", "typing")
-WITH_QUICK = ("engine", "typing")
+from benchmarks import report
+
+PARTS = ("start", "menu", "neovim", "engine", "typing", "scale", "quality")
+WITH_QUICK = ("engine", "typing", "scale", "quality")
 
 
 def main() -> int:
@@ -28,6 +30,7 @@ def main() -> int:
         print(f"== {part}", flush=True)
         if subprocess.run([sys.executable, "-m", f"benchmarks.{part}", *quick], check=False).returncode:
             failed.append(part)
+    report.write()
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -52,7 +52,7 @@ async def main(argv: list[str] | None = None) -> None:
         plain = stock.Stock(folder)
         for server in servers:
             await systems.run(server, ids.take(64), 4)
-        plain.greedy(ids.take(64), 4)
+        list(plain.greedy(ids.take(64), 4))
         measured = [*(Served(server, samples, counts) for server in servers), Plain(plain, samples)]
         for number in range(rounds):
             for context in contexts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +50,12 @@ class Stock:
         following = int(self.forward(ids, cache).argmax())
         return 1000 * (time.perf_counter() - started), following
 
-    def greedy(self, ids: Sequence[int], tokens: int, stop_ids: frozenset[int] = frozenset()) -> list[int]:
-        """The most likely continuation, with the id of `stop_ids` that ends it, if one does."""
-        cache = DynamicCache()
-        made: list[int] = []
-        following: Sequence[int] = ids
-        while len(made) < tokens and not (made and made[-1] in stop_ids):
-            made.append(int(self.forward(following, cache).argmax()))
-            following = made[-1:]
-        return made
+    def greedy(self, ids: Sequence[int], tokens: int) -> Iterator[int]:
+        """The most likely continuation, token by token: stop reading where it is enough."""
+        cache, following = new_cache(), list(ids)
+        for _ in range(tokens):
+            following = [int(self.forward(following, cache).argmax())]
+            yield following[0]
 
 
 def new_cache() -> Any:

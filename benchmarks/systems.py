@@ -128,6 +128,13 @@ class Engine:
                         "passes": timings["forward_passes"],
                     }
 
+    async def most_likely(self, ids: Sequence[int], number: int) -> dict[int, float]:
+        """The `number` most likely next ids after `ids`, and their log-probabilities."""
+        body = {"model": self._model, "prompt": list(ids), "max_tokens": 1, "temperature": 0, "logprobs": number}
+        answer = (await self._http.post("/v1/completions", json=body)).json()
+        top = answer["choices"][0]["logprobs"]["top_logprobs"][0]
+        return {int(name.removeprefix("token_id:")): value for name, value in top.items()}
+
     async def loaded(self) -> bool:
         """Whether the model is there. Raises RuntimeError where it will never be."""
         state = (await self._http.get("/health")).json()
@@ -159,6 +166,7 @@ class LlamaCpp:
             "cache_prompt": True,
             "stream": True,
             "return_tokens": True,
+            "timings_per_token": True,  # the counts with each piece, also where the answer is not read to its end
             "ignore_eos": whole,
         }
         async with contextlib.aclosing(_events(self._http, "/completion", body)) as events:

@@ -24,7 +24,7 @@ import dataclasses
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,11 +38,12 @@ from benchmarks.figures import median, p95
 from benchmarks.keystrokes import Key, Trace
 from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.completion import prompt as prompts
-from lsp_server.completion.filters import tidy
-from lsp_server.completion.stopping import end_of, place
+from lsp_server.completion.suggest import Suggestion, generate, prepare
 from lsp_server.context.buffer import Buffer
 from lsp_server.engine.naming import checkpoint_folder
+from lsp_server.model import client
+from lsp_server.model.access import Reached
+from lsp_server.model.client import ModelClient
 from lsp_server.settings import Settings
 
 SEED = 5
@@ -50,28 +51,35 @@ KEYS = 24  # at least so many in each file
 SETTINGS = Settings()
 CONTEXT = 8192
 LOOK_BACK = 256  # characters typed along a suggestion, at most, for it to count as known
-COUNTED = ("prefilled_tokens", "cached_tokens", "generated_tokens", "forward_passes")
+# What the engine counts, and the names of the same in other systems' answers.
+COUNTED = {
+    "prefilled_tokens": "prefilled",
+    "cached_tokens": "reused",
+    "generated_tokens": "generated",
+    "forward_passes": "passes",
+}
 
 
 @dataclasses.dataclass
 class Event:
     """One key: what it did, and how long until the suggestion, or None where a later key came first.
 
-    `known`: the suggestion was to be seen before, as the rest of one shown at this place. `passes`: forward passes
-    of the model that ended between key and answer, where the system counts them.
+    `known`: the suggestion was to be seen before, as the rest of one shown at this place. `asked`: whether the model
+    was asked.
     """
 
     kind: str
     milliseconds: float | None
     suggestion: str = ""
     known: bool = False
-    passes: int | None = None
+    asked: bool = True
 
 
 class Typist(Protocol):
-    """A system into which one types."""
+    """A system into which one types. `asked`: whether the model was asked for the last key's suggestion."""
 
     name: str
+    asked: bool
 
     async def open(self, trace: Trace) -> None:
         """Show the text of a trace, as yet without its keys."""
@@ -91,6 +99,7 @@ class LanguageServer:
     def __init__(self, window: editors.Editor, engine: systems.Engine) -> None:
         self.name = engine.name
         self._window, self._engine = window, engine
+        self.asked = True
         self._uri, self._number = "", 0
         self._before = ""
 
@@ -110,26 +119,56 @@ class LanguageServer:
         change = types.TextDocumentContentChangePartial(types.Range(start, end), key.inserted)
         self._window.change(self._uri, change)
         at = _position(text, key.cursor)
+        told = len(self._window.statuses)
         request = self._window.suggest(self._uri, at.line, at.character, typed=True)
         # Not cancelled with this: the next change ends it, in the server, which then answers that there is nothing.
         items = await asyncio.shield(asyncio.ensure_future(request))
+        self.asked = any(status["kind"] == "thinking" for status in self._window.statuses[told:])
         if not items:
             return ""
         replaced = at.character - items[0].range.start.character  # the word before the cursor, maybe
         return str(items[0].insert_text)[replaced:]
 
     async def counts(self) -> dict[str, int]:
-        return await self._engine.totals()
+        totals = await self._engine.totals()
+        return {name: totals[name] for name in COUNTED}
+
+
+class Client(ModelClient):
+    """A server as the project's code reaches its engine. Raises what the server's `stream` raises."""
+
+    def __init__(self, system: systems.System) -> None:
+        self._system = system
+        self.counts: Counter[str] = Counter()
+
+    async def complete(
+        self, prompt: Sequence[int], *, max_tokens: int, **unused: Any
+    ) -> AsyncGenerator[client.Piece, None]:
+        # What is counted if the system does not say: a whole prompt, and a token for each piece.
+        counts: dict[str, float] = {"prefilled": len(prompt), "generated": 0}
+        said = False
+        try:
+            async with contextlib.aclosing(self._system.stream(prompt, max_tokens, whole=False)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, systems.Piece):
+                        counts["generated"] += not said
+                        yield client.Piece(text=piece.text)
+                    else:
+                        counts, said = piece, True
+        finally:
+            self.counts.update({name: int(counts[key]) for name, key in COUNTED.items() if key in counts})
+        yield client.Piece(finish_reason="length" if counts["generated"] >= max_tokens else "stop")
 
 
 class Server:
-    """A server that continues prompts, asked for the prompts that the project would ask for."""
+    """A server that continues prompts: asked, cut and tidied by the project's own code, as its engine is."""
 
     def __init__(self, system: systems.System, tokenizer: CodeLlamaTokenizer, name: str = "") -> None:
         self.name = name or system.name
-        self._system, self._tokenizer = system, tokenizer
-        self._totals: dict[str, int] = dict.fromkeys(COUNTED[:3], 0)
-        self.seconds = 0.0  # that the last key's suggestion took, if it was not the time of `press`
+        self.seconds = 0.0  # that the last key's suggestion took
+        self.asked = True
+        self._client = Client(system)
+        self._model = Reached(self._client, tokenizer, CONTEXT, system.name, "")
         self._language = ""
 
     async def open(self, trace: Trace) -> None:
@@ -139,40 +178,21 @@ class Server:
         return await self.suggestion(text, key.cursor)
 
     async def suggestion(self, text: str, cursor: int) -> str:
-        """The suggestion at a cursor, found as `lsp_server.completion.suggest` does."""
+        """The suggestion at a cursor."""
+        self.seconds = 0.0
         buffer = Buffer("untitled:one", text, language_id=self._language, encoding="utf-32")
         at = _position(text, cursor)
-        prompt = prompts.build(buffer, at.line, at.character, SETTINGS, self._tokenizer, CONTEXT)
-        view = prompt.window
-        here = place(view.prefix, view.suffix, SETTINGS.multiline, cut_after=view.cut_after)
-        self.seconds = 0.0
-        if here is None or not prompt.ids or not view.prefix.strip():
+        asked = prepare(self._model, buffer, at.line, at.character, SETTINGS)
+        if isinstance(asked, Suggestion):
             return ""
         started = time.perf_counter()
-        written, finished = "", False
-        pieces = self._system.stream(prompt.ids, SETTINGS.max_tokens, whole=False)
         try:
-            async for piece in pieces:
-                if isinstance(piece, dict):
-                    finished = piece["generated"] < SETTINGS.max_tokens
-                    for name, value in zip(
-                        COUNTED, (piece["prefilled"], piece["reused"], piece["generated"]), strict=False
-                    ):
-                        self._totals[name] += int(value)
-                    continue
-                written += piece.text
-                if not (written.startswith(prompt.pending) or prompt.pending.startswith(written)):
-                    return ""
-                if (end := end_of(written[len(prompt.pending) :], here)) is not None:
-                    written, finished = written[: len(prompt.pending) + end], True
-                    break
+            return (await generate(self._model, asked, SETTINGS)).text
         finally:
             self.seconds = time.perf_counter() - started
-            await pieces.aclose()  # type: ignore[attr-defined]
-        return tidy(written[len(prompt.pending) :], here, finished=finished)[0]
 
     async def counts(self) -> dict[str, int]:
-        return dict(self._totals)
+        return dict(self._client.counts)
 
 
 class LlamaVim(Server):
@@ -195,6 +215,7 @@ class LlamaVim(Server):
         await self._stop()
         before, after = text[: key.cursor], text[key.cursor :]
         shown = self._remembered(before, after)
+        self.asked = not shown
         if shown:
             self.seconds = 0.0
         else:
@@ -239,7 +260,7 @@ async def play(typist: Typist, trace: Trace, *, patient: bool) -> list[Event]:
         text = key.apply(text)
         event = Event(key.kind, None)
         events.append(event)
-        running = asyncio.ensure_future(_press(typist, key, text, event, shown, count=patient))
+        running = asyncio.ensure_future(_press(typist, key, text, event, shown))
         if patient:
             await running
     if running is not None:
@@ -247,22 +268,18 @@ async def play(typist: Typist, trace: Trace, *, patient: bool) -> list[Event]:
     return events
 
 
-async def _press(
-    typist: Typist, key: Key, text: str, event: Event, shown: dict[tuple[str, str], str], *, count: bool
-) -> None:
+async def _press(typist: Typist, key: Key, text: str, event: Event, shown: dict[tuple[str, str], str]) -> None:
     before, after = text[: key.cursor], text[key.cursor :]
     event.known = any(
         earlier.startswith(before[cut:]) and len(earlier) > len(before) - cut
         for cut in range(max(0, len(before) - LOOK_BACK), len(before) + 1)
         if (earlier := shown.get((before[:cut], after)))
     )
-    passes = (await typist.counts()).get("forward_passes") if count else None
     started = time.perf_counter()
     event.suggestion = await typist.press(key, text)
     seconds = time.perf_counter() - started
     event.milliseconds = 1000 * (typist.seconds if isinstance(typist, Server) else seconds)
-    if passes is not None:
-        event.passes = (await typist.counts())["forward_passes"] - passes
+    event.asked = typist.asked
     shown[before, after] = event.suggestion
 
 
@@ -278,6 +295,7 @@ def _figures(played: dict[str, list[Event]], timed: dict[str, list[Event]], coun
                 "keys": len(events),
                 "median_ms": round(median(times), 2),
                 "p95_ms": round(p95(times), 2),
+                "without_the_model": sum(not event.asked for event in events),
                 "with_suggestion": sum(bool(event.suggestion) for event in events),
                 "in_time": len(in_time),
                 "in_time_median_ms": round(median(in_time), 2) if in_time else None,
@@ -309,10 +327,10 @@ def _targets(played: dict[str, list[Event]]) -> list[dict[str, Any]]:
     known = [event for event in played[systems.Engine.name] if event.known]
     if known:
         worst = p95([event.milliseconds or 0.0 for event in known])
-        passes = sum(bool(event.passes) for event in known)
-        note = f"{len(known)} of {len(ours)} keys, {passes} of them with a forward pass"
+        asked = sum(bool(event.asked) for event in known)
+        note = f"{len(known)} of {len(ours)} keys; the model was asked at {asked} of them"
         what = "suggestion that is already known, ms, 95th percentile, and no forward pass"
-        rows.append(target(what, "under 20", worst, worst < 20 and not passes, note))
+        rows.append(target(what, "under 20", worst, worst < 20 and not asked, note))
     return rows
 
 
@@ -340,7 +358,7 @@ async def main(argv: list[str] | None = None) -> None:
                 before = await typist.counts()
                 played.setdefault(typist.name, []).extend(await play(typist, trace, patient=True))
                 after = await typist.counts()
-                counts[typist.name].update({name: after[name] - before[name] for name in COUNTED if name in after})
+                counts[typist.name].update({name: after[name] - before.get(name, 0) for name in after})
                 timed.setdefault(typist.name, []).extend(await play(typist, trace, patient=False))
             print(f"typing: file {number + 1} of {len(traces)}, {len(trace.keys)} keys", flush=True)
     events = {name: [dataclasses.asdict(event) for event in events] for name, events in played.items()}

@@ -1,0 +1,110 @@
+"""What speed costs in quality: the engine's answers beside those of transformers with bitsandbytes 8-bit.
+
+    python -m benchmarks.quality [--quick]
+
+At 500 places in real files: whether the greedy first line is the same, and how far the log-probabilities of the most
+likely next tokens are from those of the unrounded model (float32), for both. Where first lines differ, so do some of
+bitsandbytes' own from one batch size to the next: its products on a CPU round the activations too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks import stock, systems, texts
+from benchmarks.figures import median, p95
+from benchmarks.results import keep, target
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine.naming import checkpoint_folder
+
+PROMPTS, PROMPT_TOKENS, LINE_TOKENS = 500, 160, 32
+TOP = 20
+SEED = 7
+
+
+async def main(argv: list[str] | None = None) -> None:
+    """Compare, print, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="20 prompts")
+    options = parser.parse_args(argv)
+    folder = checkpoint_folder("starter", lambda progress: None)
+    tokenizer = CodeLlamaTokenizer.from_pretrained(folder)
+    asked = prompts(tokenizer, 20 if options.quick else PROMPTS)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(systems.runtime())
+        engine = await stack.enter_async_context(systems.engine())
+        ours = [await _line(engine, ids) for ids in asked]
+        tops = [await engine.most_likely(ids, TOP) for ids in asked]
+    plain, exact = stock.Stock(folder), stock.Stock(folder, bits=32)
+    same, errors, stock_errors = 0, [], []
+    for ids, line, top in zip(asked, ours, tops, strict=True):
+        same += line == _first_line(plain, tokenizer, ids)
+        truth = torch.log_softmax(exact.forward(ids, stock.new_cache()), dim=-1)
+        theirs = torch.log_softmax(plain.forward(ids, stock.new_cache()), dim=-1)
+        errors.append(median([abs(value - float(truth[token])) for token, value in top.items()]))
+        likely = theirs.topk(TOP).indices.tolist()
+        stock_errors.append(median([abs(float(theirs[token] - truth[token])) for token in likely]))
+    share = same / len(asked)
+    rows = [
+        target(
+            "greedy first lines equal to those of transformers with bitsandbytes 8-bit",
+            "at least 0.95",
+            share,
+            share >= 0.95,
+            f"{same} of {len(asked)}",
+        ),
+        target(
+            "error of log-probabilities against float32, median",
+            f"at most that of bitsandbytes 8-bit itself, {median(stock_errors):.4f}",
+            median(errors),
+            median(errors) <= median(stock_errors),
+            f"95th percentile {p95(errors):.3f} against {p95(stock_errors):.3f}",
+        ),
+    ]
+    keep("quality", rows)
+
+
+def prompts(tokenizer: CodeLlamaTokenizer, number: int) -> list[list[int]]:
+    """`number` prompts that end inside lines of real code, after a word or a sign: the same each time."""
+    rng = random.Random(SEED)
+    sources = [source.text for source in texts.sources()] + [texts.standard_library(*texts.LONG_MODULES)]
+    found: list[list[int]] = []
+    while len(found) < number:
+        text = rng.choice(sources)
+        at = rng.randrange(min(2000, len(text) // 2), len(text))
+        if text[at - 1] in "(=.,:" and text[at : at + 1].strip():
+            found.append(tokenizer.completion_ids(text[max(0, at - 3000) : at])[-PROMPT_TOKENS:])
+    return found
+
+
+async def _line(engine: systems.Engine, ids: Sequence[int]) -> str:
+    """The engine's greedy continuation of `ids` up to the end of the line."""
+    text = ""
+    async with contextlib.aclosing(engine.stream(ids, LINE_TOKENS, whole=False)) as pieces:
+        async for piece in pieces:
+            text += piece.text if isinstance(piece, systems.Piece) else ""
+            if "\n" in text:
+                break
+    return text.partition("\n")[0]
+
+
+def _first_line(plain: stock.Stock, tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> str:
+    """The greedy continuation of `ids` up to the end of the line."""
+    made: list[int] = []
+    for token in plain.greedy(ids, LINE_TOKENS):
+        if token in tokenizer.completion_stop_ids:
+            break
+        made.append(token)
+        if "\n" in tokenizer.decode(made):
+            break
+    return tokenizer.decode(made).partition("\n")[0]
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
