@@ -208,10 +208,23 @@ def test_next_and_previous_of_several(start, engine, version, method):
     wait(lambda: nvim.lines[1] == "    return a - b", what="all of the second")
 
 
+KINDS = """
+    _G.kinds = {}
+    local rpc = vim.lsp.get_clients()[1].rpc
+    local request = rpc.request
+    rpc.request = function(method, params, ...)
+        if method:find('inline') then table.insert(_G.kinds, params.context.triggerKind) end
+        return request(method, params, ...)
+    end
+"""
+"""Keeps why each suggestion was asked for: 1 is by hand, for which the server does not wait whether one types on."""
+
+
 @two_ways
 def test_asked_for_by_hand(start, engine, version, method):
     """Where suggestions are off, nothing comes of itself, and one that is asked for comes at once."""
-    nvim = start(version, setup=f"inline = {{ method = '{method}', enabled = false }}", settings={"debounceMs": 5000})
+    nvim = start(version, setup=f"inline = {{ method = '{method}', enabled = false }}")
+    nvim.lua(KINDS)
     nvim.input("jA")
     for _ in range(2):
         nvim.input("<M-Bslash>")
@@ -227,6 +240,11 @@ def test_asked_for_by_hand(start, engine, version, method):
     nvim.wait_ghost("return a + b")
     nvim.input("<Tab>")
     wait(lambda: nvim.lines[1] == "    return a + b", what="acceptance")
+    assert nvim.lua("return _G.kinds") == [1, 1, 1]
+    nvim.input("<Esc>")
+    nvim.command("CodeLlama toggle")
+    nvim.input("o")
+    wait(lambda: nvim.lua("return _G.kinds")[3:] == [2], what="one that comes of itself")
 
 
 @two_ways
