@@ -85,6 +85,31 @@ def test_the_file_is_closed_while_its_action_runs(start, engine, version):
     assert "sum" not in "".join("".join(buffer[:]) for buffer in nvim.nvim.buffers if buffer.name.endswith("main.py"))
 
 
+HELD = """
+    local rpc = vim.lsp.get_clients()[1].rpc
+    local request = rpc.request
+    rpc.request = function(method, params, callback, ...)
+        return request(method, params, method == 'codeAction/resolve' and function(...)
+            local reply = { ... }
+            _G.release = function() callback(unpack(reply, 1, 2)) end
+        end or callback, ...)
+    end
+"""
+
+
+def test_the_file_is_closed_while_its_edit_is_on_the_way(start, engine, version):
+    """The server had answered before it heard of the closing."""
+    nvim = start(version, text=CODE)
+    engine.answers = [DOCUMENTED]
+    nvim.lua(HELD)
+    nvim.command("CodeLlama doc")
+    wait(lambda: nvim.lua("return _G.release ~= nil"), what="the edit")
+    nvim.command("bwipeout")
+    nvim.lua("_G.release()")
+    nvim.wait_said("closed meanwhile, so nothing was changed")
+    assert "sum" not in "".join("".join(buffer[:]) for buffer in nvim.nvim.buffers)
+
+
 def test_stopped(start, engine, version):
     nvim = start(version, text=CODE)
     engine.answers = [DOCUMENTED]

@@ -225,7 +225,7 @@ def test_health_and_help(start, version):
     nvim.command("checkhealth codellama")
     page = wait(lambda: (lambda text: text if "Code Llama: this machine" in text else None)("\n".join(nvim.lines)))
     assert "found: " in page
-    assert "for 1 buffers" in page
+    assert "for one file" in page
     assert "Error executing" not in page
     nvim.command("bwipeout!")
     doc = neovim.PLUGIN / "doc"

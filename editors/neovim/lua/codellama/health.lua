@@ -56,7 +56,8 @@ function M.check()
       health.warn(problem)
     end
     local buffers = vim.tbl_count(client.attached_buffers)
-    health.ok(('running in %s for %d buffers'):format(client.root_dir or 'no folder', buffers))
+    local files = buffers == 1 and 'one file' or ('%d files'):format(buffers)
+    health.ok(('running in %s for %s'):format(client.root_dir or 'no folder', files))
   end
   if #clients > 0 then
     health.info(require('codellama.status').sentence())

@@ -183,10 +183,15 @@ function M.why_not_writable(edit)
 end
 
 ---@param handler lsp.Handler
+---@param bufnr integer the buffer of the action
 ---@return lsp.Handler
-local function resolving(handler)
+local function resolving(handler, bufnr)
   return function(err, action, ctx)
-    local reason = type(action) == 'table' and M.why_not_writable(action.edit)
+    local edit = type(action) == 'table' and type(action.edit) == 'table' and action.edit or nil
+    local reason = M.why_not_writable(edit)
+    if edit and not vim.api.nvim_buf_is_loaded(bufnr) then
+      reason = 'the file was closed meanwhile, so nothing was changed.' -- the answer and the closing have crossed
+    end
     if reason then
       notify.warn(reason)
       action.edit = nil
@@ -225,7 +230,8 @@ function M.install(client)
     elseif method == ACTION then
       add_diagnostics(client, params, vim.uri_to_bufnr(params.textDocument.uri))
     elseif method == RESOLVE and handler then
-      handler = resolving(handler)
+      local asked_in = bufnr and bufnr ~= 0 and bufnr or vim.api.nvim_get_current_buf()
+      handler = resolving(handler, asked_in)
     end
     return request(client, method, params, handler, bufnr)
   end
