@@ -76,7 +76,7 @@ class Settings:
         maximum=2000,
     )
     time_budget_ms: int = _setting(
-        800,
+        500,
         "After this many milliseconds a suggestion of several lines is shown with the lines it has. 0: no limit.",
         minimum=0,
         maximum=60000,
