@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from lsp_server import __version__
@@ -57,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
                 "--model", default="starter", help="a hub id, a checkpoint folder, or `starter` (default)"
             )
             made.add_argument("--engine-url", default="", help="a server that has the model, e.g. http://gpu-box:8000")
-            made.add_argument("--engine-token", default="", help="its bearer token")
+            token = os.environ.get("CODELLAMA_LS_ENGINE_TOKEN", "")  # other users can read a command line
+            text = "its bearer token; without this option $CODELLAMA_LS_ENGINE_TOKEN"
+            made.add_argument("--engine-token", default=token, help=text)
             made.add_argument(
                 "--tokenizer", default="", help="with --engine-url: where the tokenizer is, if not --model"
             )

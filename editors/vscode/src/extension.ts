@@ -8,6 +8,7 @@ import { showMenu } from './menu';
 import { middleware } from './middleware';
 import { doctor, switchModel } from './models';
 import { Proposals } from './proposals';
+import { Report } from './report';
 import { Server } from './server';
 import { Settings } from './settings';
 import { showInstallCommand, tellMissing } from './setup';
@@ -30,12 +31,13 @@ export function activate(context: vscode.ExtensionContext): Api {
   const settings = new Settings(context);
   const switches = new Switches(context.workspaceState);
   const proposals = new Proposals();
+  const report = new Report();
   const version = (context.extension.packageJSON as { readonly version: string }).version;
   const explain = (uri: vscode.Uri, range: vscode.Range): Promise<void> => view.explain(uri, range);
   const running: Server = (server = new Server(settings, log, version, () => middleware(settings, switches, actions, explain)));
   const actions: Actions = new Actions(running, proposals, explain);
   const view: ChatView = new ChatView(context, running, proposals);
-  context.subscriptions.push(log, switches, proposals, running, view, new StatusBar(running, switches), tellMissing(running));
+  context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running));
   context.subscriptions.push(vscode.workspace.onDidChangeConfiguration((event) => onSettings(event, running)));
   context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void running.start()));
 
@@ -61,7 +63,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.toggleLanguage', () => withEditor(({ document }) => switches.toggleLanguage(document.languageId)));
   command('codellama.toggleFile', () => withEditor(({ document }) => switches.toggleFile(document.uri)));
   command('codellama.switchModel', () => switchModel(running));
-  command('codellama.doctor', () => showDoctor(running));
+  command('codellama.doctor', () => showDoctor(running, settings, report));
   command('codellama.showLog', () => log.show());
   command('codellama.openSettings', () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`));
   command('codellama.setToken', () => askToken(settings, running));
@@ -96,10 +98,9 @@ async function askToken(settings: Settings, running: Server): Promise<void> {
   }
 }
 
-async function showDoctor(running: Server): Promise<void> {
+async function showDoctor(running: Server, settings: Settings, report: Report): Promise<void> {
   const progress = { location: vscode.ProgressLocation.Window, title: 'Code Llama: looking at what works here' };
-  const content = await vscode.window.withProgress(progress, () => doctor(running));
-  await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content, language: 'plaintext' }));
+  await report.show(await vscode.window.withProgress(progress, () => doctor(running, settings.engineToken)));
 }
 
 function withEditor<T>(work: (editor: vscode.TextEditor) => T): T {

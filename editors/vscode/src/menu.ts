@@ -1,8 +1,8 @@
 /** The menu of the status bar item. */
 import * as vscode from 'vscode';
-import { shown } from './status';
 import type { Server } from './server';
 import { setting } from './settings';
+import { shownOf } from './statusBar';
 import type { Switches } from './switches';
 
 interface Entry extends vscode.QuickPickItem {
@@ -11,7 +11,7 @@ interface Entry extends vscode.QuickPickItem {
 
 export async function showMenu(server: Server, switches: Switches): Promise<void> {
   const document = vscode.window.activeTextEditor?.document;
-  const { tooltip } = shown(server.phase, server.status, document ? switches.why(document) : '');
+  const { tooltip } = shownOf(server, switches);
   const chosen = await vscode.window.showQuickPick(entries(server, switches, document), {
     title: 'Code Llama',
     placeHolder: tooltip.replaceAll('\n\n', ' '),

@@ -59,18 +59,20 @@ async function models(server: Server): Promise<Model[]> {
 }
 
 /** What works here, as text. */
-export async function doctor(server: Server): Promise<string> {
+export async function doctor(server: Server, engineToken: string): Promise<string> {
   const { model, engineUrl, tokenizer } = { model: setting('model', ''), engineUrl: setting('engineUrl', ''), tokenizer: setting('tokenizer', '') };
   const options = [model && ['--model', model], engineUrl && ['--engine-url', engineUrl], tokenizer && ['--tokenizer', tokenizer]];
-  return output(server, ['doctor', ...options.filter((each) => Array.isArray(each)).flat()]);
+  // By way of the environment: other users of the machine can read a command line.
+  const env = { CODELLAMA_LS_ENGINE_TOKEN: engineToken };
+  return output(server, ['doctor', ...options.filter((each) => Array.isArray(each)).flat()], env);
 }
 
-async function output(server: Server, words: string[]): Promise<string> {
+async function output(server: Server, words: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   if (!server.found) {
     throw new Error('The language server is not installed.');
   }
   try {
-    const { stdout, stderr } = await run(server.found.path, words, { timeout: 60_000, env: { ...process.env, COLUMNS: '120', NO_COLOR: '1' } });
+    const { stdout, stderr } = await run(server.found.path, words, { timeout: 60_000, env: { ...process.env, COLUMNS: '120', NO_COLOR: '1', ...env } });
     return stdout || stderr;
   } catch (error) {
     // Exit status 1 says that something does not work, and what it says is wanted all the same.

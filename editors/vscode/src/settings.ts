@@ -23,6 +23,11 @@ export class Settings {
     this.token = (await this.context.secrets.get(TOKEN)) ?? '';
   }
 
+  /** The token of the remote engine, or "". */
+  get engineToken(): string {
+    return this.token;
+  }
+
   async setToken(token: string): Promise<void> {
     await (token ? this.context.secrets.store(TOKEN, token) : this.context.secrets.delete(TOKEN));
     this.token = token;

@@ -69,6 +69,14 @@ function ofModel(status: ModelStatus | undefined, off: string): Shown {
   }
 }
 
+/** What a status says of one document: what became of a suggestion elsewhere is left out. */
+export function ofDocument(status: ModelStatus, uri: string | undefined): ModelStatus {
+  if (!status.suggestion || status.suggestion.uri === uri) {
+    return status;
+  }
+  return status.kind === 'off' ? { ...status, kind: 'ready', message: '', suggestion: null } : { ...status, suggestion: null };
+}
+
 /** "CodeLlama-7b-hf, cuda:0"; of a remote engine its host. */
 export function named(status: ModelStatus): string {
   const model = (status.model ?? '').split(/[\\/]/).filter(Boolean).at(-1) ?? '';

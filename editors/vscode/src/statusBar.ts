@@ -1,6 +1,6 @@
 /** The status bar item: what `status.shown` says of the server, the model and the document at hand. */
 import * as vscode from 'vscode';
-import { shown } from './status';
+import { ofDocument, shown, type Shown } from './status';
 import type { Server } from './server';
 import type { Switches } from './switches';
 
@@ -32,21 +32,18 @@ export class StatusBar implements vscode.Disposable {
   }
 
   private update(): void {
-    const { text, tooltip, level, label } = shown(this.server.phase, this.server.status, this.whyOff());
+    const { text, tooltip, level, label } = shownOf(this.server, this.switches);
     this.item.text = text;
     this.item.tooltip = tooltip;
     this.item.accessibilityInformation = { label, role: 'button' };
     this.item.backgroundColor = level === 'none' ? undefined : new vscode.ThemeColor(`statusBarItem.${level}Background`);
   }
+}
 
-  private whyOff(): string {
-    const document = vscode.window.activeTextEditor?.document;
-    if (!document) {
-      return '';
-    }
-    const status = this.server.status;
-    const uri = document.uri.toString();
-    const told = status?.kind === 'off' && status.suggestion?.uri === uri ? status.suggestion.reason : '';
-    return this.switches.why(document) || told;
-  }
+/** What there is to say of the server, the model and the active document. */
+export function shownOf({ phase, status }: Server, switches: Switches): Shown {
+  const document = vscode.window.activeTextEditor?.document;
+  const here = status && ofDocument(status, document?.uri.toString());
+  const told = here?.kind === 'off' ? here.message : '';
+  return shown(phase, here, (document && switches.why(document)) || told);
 }

@@ -16,8 +16,6 @@ export class Answer {
   private plainUpTo = 0;
   private frame = 0;
   private timer = 0;
-  /** The longest that drawing took, in ms. */
-  slowest = 0;
 
   constructor(
     readonly element: HTMLElement,
@@ -62,7 +60,6 @@ export class Answer {
     }
     this.onDrawn();
     const took = performance.now() - begun;
-    this.slowest = Math.max(this.slowest, took);
     // Slow drawing leaves time for everything else.
     if (took > 8) {
       this.timer = window.setTimeout(() => {

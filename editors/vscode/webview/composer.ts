@@ -127,7 +127,7 @@ export class Composer {
 
   names(query: string, names: readonly string[]): void {
     if (this.word() === `@${query}`) {
-      this.popup.show(names.map((name) => ({ text: /\s/.test(name) ? `@"${name}"` : `@${name}`, detail: '' })));
+      this.offer(names.map((name) => ({ text: /\s/.test(name) ? `@"${name}"` : `@${name}`, detail: '' })));
     }
   }
 
@@ -175,12 +175,18 @@ export class Composer {
     this.wishes.changed(this.draft);
     const word = this.word();
     if (word.startsWith('/') && this.field.value.trimStart() === word) {
-      this.popup.show(this.commands.filter(({ name }) => slash(name).startsWith(word)).map(({ name, instruction }) => ({ text: slash(name), detail: instruction.split('\n', 1)[0] ?? '' })));
+      this.offer(this.commands.filter(({ name }) => slash(name).startsWith(word)).map(({ name, instruction }) => ({ text: slash(name), detail: instruction.split('\n', 1)[0] ?? '' })));
     } else if (word.startsWith('@')) {
       this.wishes.names(word.slice(1));
     } else {
       this.popup.hide();
     }
+  }
+
+  /** Offer completions; what is written in full already is none, so that Enter sends it. */
+  private offer(choices: readonly Choice[]): void {
+    const word = this.word();
+    this.popup.show(choices.some(({ text }) => text === word) ? [] : choices);
   }
 
   /** What stands before the cursor since the last space. */

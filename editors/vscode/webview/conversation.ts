@@ -108,7 +108,6 @@ export class Messages {
       answer.element.replaceWith(view.element);
       this.views[this.views.length - 1] = view;
     }
-    this.element.dataset['slowest'] = String(Math.round(this.answer?.slowest ?? 0));
     this.answer = undefined;
     this.finishAll(false, leftOut);
     this.follow();

@@ -74,16 +74,16 @@ function end(said: string): void {
 }
 
 function update(): void {
-  welcome.hidden = !messages.isEmpty;
+  welcome.hidden = history.isOpen || !messages.isEmpty;
 }
 
 function showHistory(open: boolean): void {
   history.show(open);
   messages.element.hidden = composer.element.hidden = open;
+  update();
   if (open) {
-    welcome.hidden = seen.hidden = true;
+    seen.hidden = true;
   } else {
-    update();
     composer.focus();
   }
 }
@@ -107,14 +107,11 @@ function showPreview({ messages: sent, promptTokens, roomTokens, leftOut }: Prev
 window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
   switch (data.type) {
     case 'conversation':
-      if (history.isOpen) {
-        showHistory(false);
-      }
       failure.hidden = true;
       composer.leaveEditing();
       messages.show(data.conversation, data.running);
       composer.setBusy(data.running);
-      document.body.dataset['drawn'] = String(Math.round(performance.now()));
+      performance.mark('conversation drawn');
       return update();
     case 'begun':
       unsent = undefined;
@@ -150,10 +147,11 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       return composer.names(data.query, data.names);
     case 'attached':
       composer.attach(data.attached);
-      return composer.focus();
+      return showHistory(false);
     case 'preview':
       return showPreview(data.preview);
     case 'ask':
+      showHistory(false);
       return composer.ask(data.message, data.attached);
     case 'say':
       live.textContent = data.message;
@@ -161,7 +159,7 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
     case 'showHistory':
       return showHistory(!history.isOpen);
     case 'focus':
-      return composer.focus();
+      return showHistory(false);
   }
 });
 

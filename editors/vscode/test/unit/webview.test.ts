@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { shown } from '../../src/status';
+import { ofDocument, shown } from '../../src/status';
 import { html, lastBlock } from '../../webview/markdown';
 
 const EVIL = [
@@ -70,5 +70,8 @@ test('the status bar', () => {
   assert.equal(shown(running, { kind: 'ready', message: '', model: 'm', device: 'http://gpu:8000/v1' }, '').text, '$(sparkle) Code Llama: m, gpu:8000');
   assert.equal(shown(running, { kind: 'ready', message: '' }, 'You turned it off.').text, '$(circle-slash) Code Llama: off here');
   assert.equal(shown(running, { kind: 'failed', message: 'No memory.' }, 'off').level, 'error');
+  const off = { kind: 'off', message: 'A secret.', model: 'm', suggestion: { uri: 'file:///a', shown: false, reason: 'A secret.' } } as const;
+  assert.equal(ofDocument(off, 'file:///a'), off);
+  assert.doesNotMatch(shown(running, ofDocument(off, 'file:///b'), '').label, /secret/);
   assert.match(shown({ kind: 'missing', message: 'Not there.' }, undefined, '').tooltip, /Not there\. Click/);
 });
