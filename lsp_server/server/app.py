@@ -130,6 +130,7 @@ def create() -> CodeLlamaServer:
         server.suggester.end(params.text_document.uri)
         server.supersede(params.text_document.uri)
         server.actions.closed(params.text_document.uri)
+        log.debug("The editor closed %s.", params.text_document.uri)
 
     @server.feature(types.SHUTDOWN)
     def shutdown(params: None) -> None:

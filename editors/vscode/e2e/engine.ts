@@ -13,10 +13,16 @@ export class Engine {
   hold: Promise<void> = Promise.resolve();
   /** Nobody is told of a model before this is resolved. */
   loaded: Promise<void> = Promise.resolve();
+  /** The bearer token that it asks for; "" for none. */
+  token = '';
   asked = 0;
   brokenOff = 0;
   url = '';
   private readonly server = http.createServer((request, response) => {
+    if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
+      response.writeHead(401).end('{}');
+      return;
+    }
     if (request.method === 'GET') {
       response.setHeader('Content-Type', 'application/json');
       void this.loaded.then(() => response.end(JSON.stringify({ data: [{ id: 'stand-in', max_model_len: 16384 }] })));

@@ -1,5 +1,5 @@
 /** Real VS Code, as a server of its own for one test: fresh folders, its own runtime folder for the language server. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -54,7 +54,6 @@ export class Host {
   readonly workspace = path.join(this.run, 'work');
   url = '';
   port = 0;
-  private process: ChildProcess | undefined;
 
   async start(wishes: Wishes = {}): Promise<void> {
     const { run, workspace } = this;
@@ -101,7 +100,7 @@ export class Host {
     const options = ['--bind-addr', `127.0.0.1:${this.port}`, '--auth', 'none', '--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'];
     const trust = wishes.trust === undefined ? ['--disable-workspace-trust'] : [];
     const log = fs.openSync(path.join(run, 'server.log'), 'w');
-    this.process = spawn(program, [...common, ...options, ...trust, ...(wishes.options ?? [])], { env, stdio: ['ignore', log, log] });
+    spawn(program, [...common, ...options, ...trust, ...(wishes.options ?? [])], { env, stdio: ['ignore', log, log] });
     this.url = `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(workspace)}`;
     for (let tries = 0; tries < 300; tries++) {
       if (await fetch(`http://127.0.0.1:${this.port}/healthz`).then((answer) => answer.ok, () => false)) {
@@ -144,13 +143,12 @@ export class Host {
     return this.processes().filter((pid) => /-m\0lsp_server\0/.test(command(pid)));
   }
 
+  /** End VS Code and what outlives it: the engine that this test's language server started. */
   async stop(): Promise<void> {
-    const ended = new Promise((resolve) => this.process?.once('exit', resolve));
-    this.process?.kill('SIGTERM');
-    await Promise.race([ended, sleep(5000)]);
-    await sleep(300);
-    // The engine that this test's language server started, and what outlived its editor.
-    this.processes().forEach((pid) => process.kill(pid, 'SIGKILL'));
+    for (let left = this.processes(); left.length; left = this.processes()) {
+      left.forEach(end);
+      await sleep(50);
+    }
     if (process.env['KEEP']) {
       console.log(`kept: ${this.run}`);
       return;
@@ -182,6 +180,14 @@ export function tokenizer(): string {
 
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it ended by itself
+  }
 }
 
 function command(pid: number): string {

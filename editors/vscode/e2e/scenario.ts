@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { Engine } from './engine.ts';
-import { E2E, EXTENSION, Host, tokenizer, type Wishes } from './host.ts';
+import { E2E, Host, tokenizer, type Wishes } from './host.ts';
 import { Window } from './window.ts';
 
 export interface Scene {
@@ -14,7 +14,8 @@ export interface Scene {
   readonly picture: (name: string) => Promise<void>;
 }
 
-const PICTURES = process.env['PICTURES'] ?? path.join(EXTENSION, 'screenshots');
+/** Where pictures go; PICTURES=screenshots takes those of the documentation anew. */
+const PICTURES = process.env['PICTURES'] ?? path.join(E2E, 'run/pictures');
 
 /** Settings for a language server whose engine is the stand-in. */
 export function standIn(engine: Engine): Record<string, unknown> {
@@ -52,7 +53,7 @@ export async function scene(name: string, wishes: (engine: Engine) => Wishes, pl
     console.log(`ok  ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
   } catch (error) {
     process.exitCode = 1;
-    console.error(`FAILED  ${name}`, error);
+    console.error(`FAILED  ${name}`, error, await window?.status.getAttribute('aria-label', { timeout: 1000 }).catch(() => undefined));
     fs.mkdirSync(path.join(E2E, 'run'), { recursive: true });
     await window?.command('Notifications: Show Notifications').catch(() => undefined);
     await window?.page.screenshot({ path: path.join(E2E, 'run', `${name.replaceAll(/\W+/g, '-')}.png`) }).catch(() => undefined);

@@ -1,13 +1,15 @@
 /** The real thing: the packaged extension, the real language server, the engine, and the starter model. */
 import assert from 'node:assert/strict';
+import type { Locator } from 'playwright-core';
 import { scene } from './scenario.ts';
 
+const READY = /Code Llama: (?!starting|loading|failed|off)\S+, \S+/;
 const FILE = 'def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    \n';
 
 await scene('the starter model', () => ({ files: { 'main.py': FILE }, settings: { 'codellama.maxTokens': 24 } }), async ({ host, window, step, picture }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
-  await step('loaded', () => window.says(/Code Llama: (?!starting|loading)\S+, \S+/, 180_000));
+  await step('loaded', () => window.says(READY, 180_000));
   await step('ghost text, accepted', async () => {
     await window.goTo(6, 5);
     await page.keyboard.type('ret');
@@ -25,5 +27,15 @@ await scene('the starter model', () => ({ files: { 'main.py': FILE }, settings: 
     await panel.locator('textarea').press('Escape');
     await window.answered(120_000);
     assert.match(await window.answer.innerText(), /\w/);
+  });
+  await step('another model, and back', async () => {
+    await window.menu('Switch model');
+    const row = (model: string): Locator => page.locator('.quick-input-list .monaco-list-row', { hasText: model });
+    await row('fits here').first().waitFor();
+    await row('codellama/CodeLlama-7b-hf').click();
+    await window.says('Code Llama: failed');
+    await window.menu('Switch model');
+    await row('A small model that runs on a laptop.').click();
+    await window.says(READY, 180_000);
   });
 });

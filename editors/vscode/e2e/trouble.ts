@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { PYTHON, sleep } from './host.ts';
+import { PYTHON } from './host.ts';
 import { scene, standIn } from './scenario.ts';
 import { until, Window } from './window.ts';
 
@@ -82,7 +82,7 @@ await scene('the engine takes its time', (engine) => {
     await window.ask('Are you there?');
     await window.panel.locator('.status.busy', { hasText: /engine/i }).waitFor();
     await window.panel.locator('button.go[aria-label="Stop"]').waitFor();
-    await sleep(1500);
+    assert.equal(engine.asked, 0);
     load();
     await window.panel.locator('.turn.assistant .body', { hasText: 'Now I am here.' }).waitFor();
     await window.answered();
@@ -123,7 +123,7 @@ await scene('an untrusted workspace', (engine) => ({
 
 await scene('a bad day', (engine) => ({
   files: { 'main.py': MAIN, 'locked.py': MAIN, 'other.py': MAIN },
-  settings: { ...standIn(engine), 'files.readonlyInclude': { '**/locked.py': true } },
+  settings: { ...standIn(engine), 'codellama.logLevel': 'debug', 'files.readonlyInclude': { '**/locked.py': true } },
 }), async ({ host, window, engine, step }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
@@ -205,7 +205,8 @@ await scene('a bad day', (engine) => ({
     await window.focusEditor();
     await window.command('View: Close Editor');
     await until(async () => !(await window.tabs()).includes('other.py'), 'it is closed');
-    await sleep(1500); // VS Code lets go of the text a little later
+    // VS Code lets go of the text a little later.
+    await until(() => /closed \S+other\.py/.test(host.serverLog()), 'the server is told');
     go();
     await window.toast('The file was closed meanwhile, so nothing was changed.');
     engine.hold = Promise.resolve();
@@ -243,7 +244,6 @@ await scene('a bad day', (engine) => ({
     await panel.locator('figure.code button', { hasText: 'Insert' }).last().click();
     await window.toast('locked.py cannot be changed; it may be read-only.');
     assert.equal(await page.locator('.tab.dirty').count(), 0);
-    await sleep(100);
     assert.equal(host.read('locked.py'), MAIN);
   });
 });

@@ -1,7 +1,6 @@
 /** The main work, from the packaged extension against the real language server with a stand-in engine. */
 import assert from 'node:assert/strict';
 import { scene, standIn } from './scenario.ts';
-import { sleep } from './host.ts';
 import { until } from './window.ts';
 
 const MAIN = `def greet(name):
@@ -27,7 +26,7 @@ def total(numbers):
 2. It is faster.
 `;
 
-await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
+await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN, '.env': 'KEY=1\n' }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
   await step('ready, with the model', () => window.says('Code Llama: stand-in'));
@@ -36,7 +35,7 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
   await step('ghost text', async () => {
     await window.goTo(11);
     await page.keyboard.type('x =');
-    assert.equal(await window.ghostText(), ' greet("Ada") + "!"');
+    await window.suggests(' greet("Ada") + "!"');
     await picture('ghost-text-dark');
   });
   await step('accepted by word, then whole', async () => {
@@ -46,12 +45,32 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
     await window.save();
     assert.match(host.read('main.py'), /x = greet\("Ada"\) \+ "!"/);
   });
+  await step('accepted by line', async () => {
+    engine.suggestion = 'twice = 2 * number\n    return twice';
+    await page.keyboard.type('\n\ndef double(number):');
+    await page.keyboard.press('Enter');
+    await window.suggests('twice = 2 * number', '    return twice');
+    await page.keyboard.press('Control+Alt+ArrowRight');
+    await window.suggests('    return twice');
+    await page.keyboard.press('Escape');
+    await window.save();
+    assert.match(host.read('main.py'), /def double\(number\):\n    twice = 2 \* number\n/);
+    assert.doesNotMatch(host.read('main.py'), /return twice/);
+  });
 
-  await step('off in this file, and on again, from the menu', async () => {
-    await window.status.click();
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'in this file' }).click();
+  await step('off and on from the menu, and why', async () => {
+    for (const [where, why] of [['in this file', 'You turned suggestions off in this file.'], ['in python', 'You turned suggestions off in python.'], ['everywhere', 'You turned suggestions off everywhere.']]) {
+      await window.menu(`Turn suggestions off ${where}`);
+      await window.says('Code Llama: off here');
+      assert.match((await window.status.getAttribute('aria-label')) ?? '', new RegExp(why ?? ''));
+      await window.menu(`Turn suggestions on ${where}`);
+      await window.says('Code Llama: stand-in');
+    }
+    await window.openFile('.env');
+    await page.keyboard.press('Alt+Backslash');
     await window.says('Code Llama: off here');
-    await window.command('Code Llama: Turn Suggestions On or Off in This File');
+    assert.match((await window.status.getAttribute('aria-label')) ?? '', /\.env/);
+    await window.openFile('main.py');
     await window.says('Code Llama: stand-in');
   });
 
@@ -63,21 +82,19 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
     const entry = page.locator('.action-widget .monaco-list-row', { hasText: 'Document `greet`' }).first();
     await entry.waitFor();
     await entry.hover();
-    await sleep(400);
-    assert.equal(engine.asked, before, 'looking at the menu asks no model');
     await picture('actions-dark');
     await entry.click();
     await page.locator('.tab.active', { hasText: 'Document greet' }).waitFor();
     await page.locator('.diff-editor, .monaco-diff-editor').first().waitFor();
     await page.locator('.view-line', { hasText: 'Greet somebody' }).first().waitFor();
-    await sleep(300);
+    await page.locator('.monaco-diff-editor .char-insert, .monaco-diff-editor .line-insert').first().waitFor();
     await picture('preview-dark');
     assert.doesNotMatch(host.read('main.py'), /Greet somebody/);
     await page.locator('.editor-actions .action-label[aria-label^="Accept"]').first().click();
     await window.back('main.py');
     await window.save();
     assert.match(host.read('main.py'), /^def greet\(name\):\n    """Greet somebody by name."""\n    return "Hello, " \+ name\n/);
-    assert.equal(engine.asked, before + 1);
+    assert.equal(engine.asked, before + 1, 'looking at the menu asks no model');
   });
   await step('an action is discarded', async () => {
     engine.answer = '```python\ndef greet(name):\n    """Nothing of this stays."""\n    return "Hello, " + name\n```';
@@ -133,7 +150,7 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
     await panel.locator('figure.code button', { hasText: 'Apply' }).first().click();
     await page.locator('.tab.active', { hasText: 'code of the answer' }).waitFor();
     await page.locator('.view-line', { hasText: 'The sum of the numbers' }).first().waitFor();
-    await sleep(300);
+    await page.locator('.monaco-diff-editor .char-insert, .monaco-diff-editor .line-insert').first().waitFor();
     await picture('apply-dark');
     await page.locator('.editor-actions .action-label[aria-label^="Accept"]').first().click();
     await window.back('main.py');
@@ -150,9 +167,7 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
     await panel.locator('figure.code button', { hasText: 'New file' }).first().click();
     await page.locator('.tab.active', { hasText: /Untitled/ }).waitFor();
     await page.locator('.editor-status-mode, [id="status.editor.mode"]', { hasText: 'Python' }).first().waitFor();
-    await page.keyboard.press('Control+a');
-    await page.keyboard.press('Delete');
-    await window.command('View: Close Editor');
+    await window.closeUnsaved();
   });
   await step('slash commands and names are completed', async () => {
     await panel.locator('textarea').fill('');
@@ -193,6 +208,29 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN 
     await panel.locator('.history .none', { hasText: 'No chat has this.' }).waitFor();
     await panel.locator('.history input').press('Escape');
     await panel.locator('textarea').waitFor();
+  });
+  await step('a chat is renamed, exported and deleted', async () => {
+    await window.command('Code Llama: Chat History');
+    const entry = panel.locator('.history li');
+    await entry.hover();
+    await entry.locator('button[aria-label^="Rename"]').click();
+    const input = page.locator('.quick-input-widget input');
+    await until(async () => (await input.isVisible()) && (await input.inputValue()).startsWith('What does'), 'the title is asked for');
+    await input.fill('Adding up');
+    await input.press('Enter');
+    await panel.locator('.history .entry', { hasText: 'Adding up' }).waitFor();
+    await entry.locator('button[aria-label^="Export"]').click();
+    await page.locator('.tab.active', { hasText: /Untitled/ }).waitFor();
+    await page.locator('.editor-instance .view-line', { hasText: '# Adding up' }).waitFor();
+    await page.locator('.editor-instance .view-line', { hasText: 'What does @main.py do?' }).first().waitFor();
+    await window.closeUnsaved();
+    await entry.locator('button[aria-label^="Delete"]').click();
+    const dialog = page.locator('.monaco-dialog-box', { hasText: 'Delete this chat?' });
+    await dialog.locator('.monaco-button', { hasText: 'Delete' }).click();
+    await panel.locator('.history .none', { hasText: 'There are no chats yet.' }).waitFor();
+    assert.equal(await panel.locator('.turn').count(), 0);
+    await panel.locator('.history input').press('Escape');
+    await panel.locator('.welcome').waitFor();
   });
   await step('explain asks in the chat, with the function', async () => {
     engine.answer = 'It greets.';

@@ -18,7 +18,7 @@ export class Window {
     const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
     const page = await (await browser.newContext({ viewport: size, permissions: ['clipboard-read', 'clipboard-write'] })).newPage();
     const window = new Window(browser, page);
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(60_000);
     page.on('request', (request) => {
       const { protocol, hostname } = new URL(request.url());
       // The pages of webviews have a host name of their own, which a service worker answers for.
@@ -26,14 +26,18 @@ export class Window {
         window.outside.add(request.url().slice(0, 120));
       }
     });
-    await window.load(url);
+    try {
+      await window.load(url);
+    } catch (error) {
+      await browser.close();
+      throw error;
+    }
     return window;
   }
 
   async load(url: string): Promise<void> {
-    await this.page.goto(url);
-    await this.page.waitForSelector('.monaco-workbench', { timeout: 60_000 });
-    await this.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
+    await this.page.goto(url, { waitUntil: 'commit' });
+    await this.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 120_000 });
   }
 
   async close(): Promise<void> {
@@ -44,15 +48,19 @@ export class Window {
     return this.page.locator('.statusbar-item', { hasText: 'Code Llama' });
   }
 
+  /** Choose in the menu of the status bar item. */
+  async menu(entry: string): Promise<void> {
+    await this.status.click();
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: entry }).click();
+  }
+
   /** Wait until the status bar says this. */
-  async says(text: string | RegExp, timeout = 40_000): Promise<void> {
+  async says(text: string | RegExp, timeout = 60_000): Promise<void> {
     await this.page.locator('.statusbar-item', { hasText: text }).first().waitFor({ timeout });
   }
 
   async openFile(name: string): Promise<void> {
-    await (await this.quickInput()).fill(name);
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
-    await this.page.keyboard.press('Enter');
+    await this.pick(name, name);
     await this.page.locator('.tab.active', { hasText: name }).waitFor();
     await this.page.locator('.editor-instance .view-line').first().waitFor();
   }
@@ -60,9 +68,10 @@ export class Window {
   /** Put the cursor at a place (lines from 1). */
   async goTo(line: number, column = 1): Promise<void> {
     await this.page.keyboard.press('Control+g');
-    await this.page.locator('.quick-input-widget input').first().waitFor();
-    await this.page.keyboard.type(`:${line}:${column}`.slice(1));
-    await this.page.keyboard.press('Enter');
+    const input = this.page.locator('.quick-input-widget input').first();
+    await until(async () => (await input.isVisible()) && (await input.inputValue()).startsWith(':'), 'a line is asked for');
+    await input.fill(`:${line}:${column}`);
+    await input.press('Enter');
     await this.page.locator('.quick-input-widget').first().waitFor({ state: 'hidden' });
   }
 
@@ -70,43 +79,68 @@ export class Window {
     await this.page.locator('.editor-instance .view-lines').last().click();
   }
 
-  /** The command palette; asked for again where the focus is in a web page that is still coming up, and swallows keys. */
-  private async quickInput(): Promise<Locator> {
-    const input = this.page.locator('.quick-input-widget input').first();
-    for (let tries = 0; ; tries++) {
-      await this.page.keyboard.press('F1');
-      try {
-        await input.waitFor({ timeout: 2000 });
-        return input;
-      } catch (error) {
-        if (tries === 4) {
-          throw error;
-        }
-        await this.page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
-      }
-    }
-  }
-
   async command(title: string): Promise<void> {
-    const input = await this.quickInput();
-    await input.fill(`>${title}`);
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
-    await this.page.keyboard.press('Enter');
+    await this.pick(`>${title}`, title);
   }
 
+  /**
+   * Type into the palette, and take the entry of this very name: what comes first may be another that is alike. VS Code
+   * closes the palette when a page of its own that comes up late takes the focus; it is then asked for again.
+   */
+  private async pick(typed: string, name: string): Promise<void> {
+    const { page } = this;
+    const input = page.locator('.quick-input-widget input').first();
+    let asked = 0;
+    const isChosen = async (): Promise<boolean> => {
+      const { isOpen, text, chosen, names } = await page.evaluate(() => {
+        const labels = (rows: string): string[] => [...document.querySelectorAll(`.quick-input-list ${rows} .label-name`)].map((label) => (label.textContent ?? '').replaceAll('\u00a0', ' '));
+        const input = document.querySelector<HTMLInputElement>('.quick-input-widget input');
+        return { isOpen: input?.checkVisibility() ?? false, text: input?.value, chosen: labels('.monaco-list-row.focused')[0], names: labels('.monaco-list-row') };
+      });
+      if (!isOpen) {
+        if (Date.now() - asked > 5000) {
+          asked = Date.now();
+          // Keys go to the page itself: a web view that has the focus while it comes up swallows them.
+          await page.evaluate(() => document.activeElement instanceof HTMLIFrameElement && document.activeElement.blur());
+          await page.keyboard.press('F1');
+        }
+      } else if (text !== typed) {
+        await input.fill(typed, { timeout: 1000 }).catch(() => undefined);
+      } else if (chosen !== name && names.includes(name)) {
+        await page.keyboard.press('ArrowDown');
+      }
+      return isOpen && text === typed && chosen === name;
+    };
+    await until(isChosen, `${name} is chosen in the palette`);
+    await page.keyboard.press('Enter');
+  }
+
+  /** Save what was changed. */
   async save(): Promise<void> {
+    await this.page.locator('.tab.active.dirty').waitFor();
     await this.page.keyboard.press('Control+s');
     await this.page.waitForFunction(() => !document.querySelector('.tab.active.dirty'));
-    await sleep(200);
   }
 
   get ghost(): Locator {
     return this.page.locator('.ghost-text-decoration, .ghost-text, .ghost-text-decoration-preview');
   }
 
+  /** The suggestion that is shown; waits for one. */
   async ghostText(): Promise<string> {
     await this.ghost.first().waitFor();
-    return (await this.ghost.allInnerTexts()).join('').replaceAll('\u00a0', ' ');
+    return plain((await this.ghost.allTextContents()).join(''));
+  }
+
+  /** Wait until these lines are the suggestion: while one types there are others. */
+  async suggests(...lines: string[]): Promise<void> {
+    let seen = '';
+    const isSeen = async (): Promise<boolean> => {
+      seen = plain((await this.ghost.allTextContents()).join(''));
+      // The page has the lines in an order of its own.
+      return seen.length === lines.join('').length && lines.every((line) => seen.includes(line));
+    };
+    await until(isSeen, () => `${JSON.stringify(lines)} is suggested, not ${JSON.stringify(seen)}`);
   }
 
   async toast(text: string | RegExp): Promise<Locator> {
@@ -117,7 +151,7 @@ export class Window {
 
   async clearToasts(): Promise<void> {
     await this.command('Notifications: Clear All Notifications');
-    await sleep(150);
+    await until(async () => !(await this.page.locator('.notification-toast').count()), 'no notification is shown');
   }
 
   get panel(): FrameLocator {
@@ -126,22 +160,34 @@ export class Window {
 
   async openChat(): Promise<void> {
     await this.command('Code Llama: Open Chat');
-    await this.panel.locator('textarea').waitFor();
+    await this.chatIsReady();
+  }
+
+  /** Wait until the panel has taken the focus: before, it would take it from whatever comes next. */
+  async chatIsReady(): Promise<void> {
+    await this.panel.locator('textarea:focus').waitFor();
   }
 
   async ask(text: string): Promise<void> {
-    await this.panel.locator('textarea').fill(text);
+    // The space closes the list of names that an @ opens: Enter is to send.
+    await this.panel.locator('textarea').fill(`${text} `);
     await this.panel.locator('textarea').press('Enter');
   }
 
   /** Wait until the answer is complete. */
-  async answered(timeout = 30_000): Promise<void> {
+  async answered(timeout = 60_000): Promise<void> {
     await this.panel.locator('.turn.assistant:not(.writing) footer button').last().waitFor({ timeout });
     await this.panel.locator('button.go[aria-label="Send"]').waitFor({ timeout });
   }
 
   get answer(): Locator {
     return this.panel.locator('.turn.assistant .body').last();
+  }
+
+  /** Close the new file that is shown. */
+  async closeUnsaved(): Promise<void> {
+    await this.command('View: Revert and Close Editor');
+    await until(async () => !(await this.tabs()).some((tab) => /Untitled/.test(tab)), 'it is closed');
   }
 
   /** Wait until a preview is closed and its file is shown. */
@@ -158,14 +204,19 @@ export class Window {
 }
 
 /** Wait until something holds. */
-export async function until<T>(work: () => T | Promise<T>, what: string, seconds = 20): Promise<NonNullable<T>> {
+export async function until<T>(work: () => T | Promise<T>, what: string | (() => string), seconds = 60): Promise<NonNullable<T>> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await work();
     if (value) {
       return value;
     }
-    assert.ok(Date.now() < end, `waited in vain until ${what}`);
+    assert.ok(Date.now() < end, `waited in vain until ${typeof what === 'string' ? what : what()}`);
     await sleep(50);
   }
+}
+
+/** Text as it is meant: VS Code draws spaces that do not break. */
+function plain(text: string): string {
+  return text.replaceAll('\u00a0', ' ');
 }
