@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-test: lint test-python test-neovim check-vscode
+test: lint test-python test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -31,7 +31,8 @@ check-vscode: $(VENV)/dev.stamp
 	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --quick
 
 # The same, and the package in a real VS Code with the starter model.
-test-vscode: check-vscode
+test-vscode: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest tests/editors/vscode
 	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --starter
 
 # Beside llama.cpp, which is compiled the first time, and `transformers serve`; QUICK=--quick for a short run.

@@ -14,7 +14,7 @@ import sys
 
 from benchmarks import report
 
-PARTS = ("start", "menu", "neovim", "engine", "typing", "scale", "quality")
+PARTS = ("start", "menu", "neovim", "vscode", "engine", "typing", "scale", "quality")
 WITH_QUICK = ("engine", "typing", "scale", "quality")
 
 
