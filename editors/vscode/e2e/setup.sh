@@ -1,13 +1,14 @@
 #!/bin/bash
-# Installs what the tests in real VS Code need: a browser, VS Code's server and a Node for it. Runs no install script.
+# Installs what the tests in real VS Code need: a browser, git, VS Code's server and a Node for it. Runs no install script.
 set -eu
 cd "$(dirname "$0")"
 export HOME="${HOME:-/root}" npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
 
-if ! command -v "${CHROMIUM:-chromium}" > /dev/null; then
-  apt-get install -y --no-install-recommends chromium fonts-dejavu-core || {
-    apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core
-  }
+missing=()
+command -v "${CHROMIUM:-chromium}" > /dev/null || missing+=(chromium fonts-dejavu-core)
+command -v git > /dev/null || missing+=(git)
+if [ ${#missing[@]} -gt 0 ]; then
+  apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"
 fi
 
 stamp=node_modules/.complete

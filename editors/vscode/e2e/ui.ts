@@ -70,7 +70,7 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await page.keyboard.press('Alt+Backslash');
     await window.says('Code Llama: off here');
     assert.match((await window.status.getAttribute('aria-label')) ?? '', /\.env/);
-    await window.openFile('main.py');
+    await window.command('View: Close Editor');
     await window.says('Code Llama: stand-in');
   });
 
