@@ -30,7 +30,6 @@ await scene('an engine that asks for a token', (engine) => {
     await window.menu('What works here');
     await page.locator('.editor-instance .view-line', { hasText: 'serves stand-in' }).waitFor();
     assert.equal(await page.locator('.tab.dirty').count(), 0, 'nothing is to be saved');
-    await picture('doctor-light');
   });
   await step('the walkthrough', async () => {
     await window.command('View: Toggle Primary Side Bar Visibility');
