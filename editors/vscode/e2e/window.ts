@@ -45,7 +45,8 @@ export class Window {
   }
 
   get status(): Locator {
-    return this.page.locator('.statusbar-item', { hasText: 'Code Llama' });
+    // By its id: the progress of loading is an item with the same name.
+    return this.page.locator('[id="codellama-ls.codellama.codellama.status"]');
   }
 
   /** Choose in the menu of the status bar item. */
@@ -56,7 +57,7 @@ export class Window {
 
   /** Wait until the status bar says this. */
   async says(text: string | RegExp, timeout = 60_000): Promise<void> {
-    await this.page.locator('.statusbar-item', { hasText: text }).first().waitFor({ timeout });
+    await this.status.filter({ hasText: text }).waitFor({ timeout });
   }
 
   async openFile(name: string): Promise<void> {
