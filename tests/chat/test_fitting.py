@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -98,14 +97,12 @@ def test_a_question_that_cannot_fit_is_refused_with_both_numbers(load: Load) -> 
 
 
 @pytest.mark.parametrize("chat_format", ["inst", "source-step"])
-def test_the_start_of_200_turns_moves_seldom_and_costs_little(load: Load, chat_format: str) -> None:
+def test_the_start_of_200_turns_moves_seldom_so_that_little_is_computed_anew(load: Load, chat_format: str) -> None:
     counter, budget = Counter(load(chat_format)), 2000
     past: list[Exchange] = []
-    first, moved, before, slowest, recomputed = 0, 0, [], 0.0, []
+    first, moved, before, recomputed = 0, 0, [], []
     for exchange in talked(200):
-        started = time.perf_counter()
         fitted = fit(counter, SYSTEM, past, exchange.asked, [], budget=budget, first=first)
-        slowest = max(slowest, time.perf_counter() - started)
         assert len(fitted.ids) <= budget
         if fitted.first != first:
             moved += 1
@@ -118,4 +115,3 @@ def test_the_start_of_200_turns_moves_seldom_and_costs_little(load: Load, chat_f
     # Otherwise a new prompt is the last one, the answer, and the new question.
     own = counter.exchange(past[-1])
     assert max(recomputed) <= 1.5 * own
-    assert slowest < 0.2

@@ -69,10 +69,10 @@ async def test_twenty_megabytes_of_one_line(window: Editor, engine: StandIn) -> 
 
 async def test_secrets_and_ignored_files(window: Editor, engine: StandIn, tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("ignored.py\n")
-    await window.until(lambda: True)
     for name, why in ((".env", "secrets"), ("ignored.py", ".gitignore")):
         (tmp_path / name).write_text("TOKEN = \n")
         uri = window.open(tmp_path / name)
+        await window.ready()
         assert await window.suggest(uri, 0, 8) == []
         assert why in window.reason
         assert window.statuses[-1]["kind"] == "off"
