@@ -55,7 +55,8 @@ class Trace:
 
 
 def trace(name: str, language: str, text: str, keys: int, *, seed: int, places: int = 2) -> Trace:
-    """About `keys` keys that type `places` parts of `text`. Raises ValueError where it has no such parts."""
+    """At least `keys` keys that type `places` parts of `text`, and seldom more than twice as many, unless much of it is
+    accepted at once. Raises ValueError where `text` has no such parts."""
     rng = random.Random(f"{seed} {name}")
     parts = _parts(text, keys // places, places, rng)
     missing = text
@@ -72,8 +73,8 @@ def trace(name: str, language: str, text: str, keys: int, *, seed: int, places: 
 
 
 def _parts(text: str, length: int, places: int, rng: random.Random) -> list[tuple[int, int]]:
-    """`places` parts (start, end) of at least `length` characters to be typed, in order: whole lines of code, each
-    beginning with the end of the line above it."""
+    """`places` parts (start, end) of `length` to twice as many characters to be typed, in order: whole lines of code,
+    each beginning with the end of the line above it."""
     ends = [index for index, char in enumerate(text) if char == "\n"]
     fit = []
     for first in range(len(ends) - 1):
@@ -81,8 +82,10 @@ def _parts(text: str, length: int, places: int, rng: random.Random) -> list[tupl
             line = text[ends[last - 1] + 1 : ends[last]]
             if not line.strip() or len(line) > LONGEST_LINE or not line.isascii():
                 break
-            if sum(len(part.strip()) for part in text[ends[first] : ends[last]].split("\n")) >= length:
-                fit.append((ends[first], ends[last]))
+            typed = sum(len(part.strip()) for part in text[ends[first] : ends[last]].split("\n"))
+            if typed >= length:
+                if typed <= 2 * length:
+                    fit.append((ends[first], ends[last]))
                 break
     chosen: list[tuple[int, int]] = []
     while len(chosen) < places:

@@ -47,7 +47,7 @@ from lsp_server.model.client import ModelClient
 from lsp_server.settings import Settings
 
 SEED = 5
-KEYS = 24  # at least so many in each file
+KEYS = 26  # at least so many in each file
 SETTINGS = Settings()
 CONTEXT = 8192
 LOOK_BACK = 256  # characters typed along a suggestion, at most, for it to count as known
@@ -208,11 +208,12 @@ class LlamaVim(Server):
         self._ahead: asyncio.Task[None] | None = None
 
     async def open(self, trace: Trace) -> None:
-        await self._stop()
+        await self.close()
+        self._known.clear()
         await super().open(trace)
 
     async def press(self, key: Key, text: str) -> str:
-        await self._stop()
+        await self.close()
         before, after = text[: key.cursor], text[key.cursor :]
         shown = self._remembered(before, after)
         self.asked = not shown
@@ -235,7 +236,8 @@ class LlamaVim(Server):
     async def _ask_ahead(self, before: str, after: str) -> None:
         self._known[before, after] = await self.suggestion(before + after, len(before))
 
-    async def _stop(self) -> None:
+    async def close(self) -> None:
+        """End what is asked for ahead."""
         if self._ahead is not None:
             self._ahead.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -382,7 +384,9 @@ async def _typists(
     if "llama.cpp" not in without:
         llama = await stack.enter_async_context(systems.llama_server(folder))
         yield Server(llama, tokenizer)
-        yield LlamaVim(llama, tokenizer)
+        remembering = LlamaVim(llama, tokenizer)
+        stack.push_async_callback(remembering.close)
+        yield remembering
     if "transformers serve" not in without:
         yield Server(await stack.enter_async_context(systems.transformers_serve(folder, tokenizer)), tokenizer)
 
