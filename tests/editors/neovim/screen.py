@@ -13,7 +13,7 @@ import select
 import struct
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
@@ -45,10 +45,11 @@ class Terminal:
                 with contextlib.suppress(OSError):
                     self._stream.feed(os.read(self._fd, 65536))
 
-    def until(self, text: str, seconds: float = 15.0) -> None:
+    def until(self, wanted: str | Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait until a text is on the screen, or something is so."""
         end = time.monotonic() + seconds
-        while not any(text in line for line in self.screen.display):
-            assert time.monotonic() < end, f"no {text!r} on the screen:\n" + "\n".join(self.screen.display)
+        while not (wanted() if callable(wanted) else any(wanted in line for line in self.screen.display)):
+            assert time.monotonic() < end, f"no {wanted!r} on the screen:\n" + "\n".join(self.screen.display)
             self.pump(0.05)
 
     def type(self, keys: str) -> None:

@@ -71,15 +71,13 @@ def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder
         assert ghost != {"default"}
         terminal.picture(Path(pictures) / f"ghost-{shade}.svg", title=f"Neovim {version}", dark=dark)
         terminal.type("\t")
-        terminal.until("Code Llama: ready")
-        assert terminal.colours("sum(values)") != ghost
+        terminal.until(lambda: terminal.colours("sum(values)") != ghost)
         terminal.type("\x1b:5,6CodeLlama chat\r")
-        terminal.pump(0.3)
+        terminal.until("sends   g? keys")
+        terminal.until("-- INSERT --")
         terminal.type("What does this do?\x13")
-        terminal.until("return a + b\n".strip())
-        terminal.until("## Code Llama")
-        terminal.pump(0.6)
-        assert any("float) -> float" in line for line in terminal.screen.display)
+        terminal.until("float) -> float")
+        terminal.pump(0.6)  # what else is drawn, for the picture
         terminal.picture(Path(pictures) / f"chat-{shade}.svg", title=f"Neovim {version}", dark=dark)
     finally:
         terminal.close()
