@@ -14,8 +14,16 @@ from typing import Any
 
 import torch
 
-# Above this many rows the plain product is faster, on weights brought back to bfloat16 for the moment.
-MOST_ROWS = 16
+
+def _multiplies_bfloat16() -> bool:
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+# The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
+# longer in it than in float32, conversions included.
+PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
+# Above this many rows the plain product is faster, on weights brought back to that type for the moment.
+MOST_ROWS = 16 if PRODUCT is torch.bfloat16 else 64
 # The largest magnitude in a row is stored as 127 (bitsandbytes: row-wise absmax).
 FULL_SCALE = 127
 
@@ -50,7 +58,7 @@ class Int8Linear(torch.nn.Module):
         if len(rows) <= MOST_ROWS:
             y = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
         else:
-            y = torch.nn.functional.linear(rows, self.weight.to(x.dtype)).mul_(self.scale)
+            y = torch.nn.functional.linear(rows.to(PRODUCT), self.weight.to(PRODUCT)).mul_(self.scale).to(x.dtype)
         if self.bias is not None:
             y = y + self.bias
         return y.view(*x.shape[:-1], -1)

@@ -15,7 +15,8 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine.int8 import Int8Linear, replaced
+from lsp_server.engine import int8
+from lsp_server.engine.int8 import Int8Linear
 
 # Positions are computed in groups of this size, the last one masked where it is not full: oneDNN prepares each new
 # shape of a product for 0.6 ms.
@@ -163,18 +164,19 @@ class LlamaOnCpu:
         rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
         keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
         values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
-        queries = rotated[:, :heads].to(torch.bfloat16).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
+        queries = rotated[:, :heads].to(int8.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
+        seen_keys, seen_values = keys[:, :, :seen].to(int8.PRODUCT), values[:, :seen].to(int8.PRODUCT)
         rows = max(1, _SCORES_BYTES // (heads * seen * 2))
         parts = []
         for first in range(0, tokens, rows):
             part = queries[:, first : first + rows]
             count = part.shape[1]
-            scores = torch.bmm(part.reshape(kv_heads, count * group, size), keys[:, :, :seen])
+            scores = torch.bmm(part.reshape(kv_heads, count * group, size), seen_keys)
             if tokens == 1:
                 scores[:, :, end:] = -torch.inf
             else:
                 scores.view(kv_heads, count, group, seen).add_(_mask(start + first, count, seen)[:, None])
-            taken = torch.bmm(torch.softmax(scores, dim=-1), values[:, :seen])
+            taken = torch.bmm(torch.softmax(scores, dim=-1), seen_values).to(torch.bfloat16)
             parts.append(taken.view(kv_heads, count, group, size).transpose(0, 1).reshape(count, heads * size))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -201,5 +203,5 @@ def can_take(model: Any) -> bool:
         and not config.mlp_bias
         and config.rope_parameters.get("rope_type", "default") == "default"
         and model.lm_head.weight.device.type == "cpu"
-        and replaced(model) == 7 * config.num_hidden_layers
+        and int8.replaced(model) == 7 * config.num_hidden_layers
     )

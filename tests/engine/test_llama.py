@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lsp_server.engine import llama
+from lsp_server.engine import int8, llama
 from lsp_server.engine.decoding import Model
 from lsp_server.engine.int8 import Int8Linear
 from lsp_server.engine.kv_cache import KeysValues
@@ -52,8 +52,13 @@ def run(model: Model, ids: Sequence[int], chunk: int, keys_values: KeysValues) -
     return torch.cat([model.forward(part, keys_values, last=len(part)) for part in parts])
 
 
+@pytest.mark.parametrize("product", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(("heads", "kv_heads", "tied"), [(4, 4, False), (4, 2, True), (8, 1, True)])
-def test_logits_are_those_of_transformers(heads: int, kv_heads: int, tied: bool) -> None:
+def test_logits_are_those_of_transformers(
+    heads: int, kv_heads: int, tied: bool, product: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`product`: on processors with and without bfloat16."""
+    monkeypatch.setattr(int8, "PRODUCT", product)
     small, reference = rounded(random_llama(heads, kv_heads, tied=tied))
     with torch.inference_mode():
         wanted = reference(torch.tensor([IDS])).logits[0]
