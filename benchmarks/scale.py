@@ -61,7 +61,7 @@ async def main(argv: list[str] | None = None) -> None:
                 number: median(await _keys(number, 200, {})) for number in EDITORS[::step]
             }
             taken_in = await _changes_during_generation()
-            further = await _passes_after_cancel(engine, tokenizer)
+            further = await _after_cancel(engine, tokenizer)
         prefilled = {suffix: await _prefilled(suffix) for suffix in (0, 100, 1000)}
     figures["tokens prefilled for a key, by lines after the cursor"] = {n: median(p) for n, p in prefilled.items()}
     worst = max(median(values) for values in prefilled.values())
@@ -74,10 +74,18 @@ async def main(argv: list[str] | None = None) -> None:
             ", ".join(f"{lines:,} lines: {value:.1f}" for lines, value in prompt_p95.items()),
         ),
         target(
-            "a change taken in while the model works, ms, 95th percentile", "under 5", p95(taken_in), p95(taken_in) < 5
+            "a change taken in while the model works, ms, 95th percentile",
+            "under 5",
+            p95(taken_in),
+            p95(taken_in) < 5,
+            f"median {median(taken_in):.1f}, {len(taken_in)} times; with the answer to a request behind it",
         ),
         target(
-            "forward passes after a cancel, most", "at most 1", max(further), max(further) <= 1, f"{len(further)} times"
+            "tokens generated after a cancel, most",
+            "at most 1 forward pass",
+            max(further),
+            max(further) <= 1,
+            f"{', '.join(map(str, further))}; those on their way to the client count",
         ),
         target(
             "tokens prefilled for a key at the end of a buffer, infilling, median",
@@ -97,7 +105,7 @@ def prompt_milliseconds(tokenizer: CodeLlamaTokenizer, lines: int) -> float:
     for row in range(0, lines, max(1, lines // 20)):
         rest = buffer.lines[row]
         for column in range(len(TYPED)):
-            buffer.lines[row] = TYPED[: column + 1] + rest[rest.rstrip("\n") and len(rest) - 1 :]
+            buffer.lines[row] = TYPED[: column + 1] + "\n"
             started = time.perf_counter()
             prompts.build(buffer, row, column + 1, Settings(), tokenizer, 8192, healing=True)
             times.append(1000 * (time.perf_counter() - started))
@@ -156,7 +164,7 @@ async def _changes_during_generation() -> list[float]:
         for number in range(50):
             window.insert(uri, 501 + 5 * number, 0, "y")
             running = asyncio.ensure_future(window.suggest(uri, 501 + 5 * number, 1))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             started = time.perf_counter()
             window.insert(aside, 0, 0, "z")
             await window.suggest("untitled:not-open.py", 0, 0)
@@ -167,20 +175,20 @@ async def _changes_during_generation() -> list[float]:
     return times
 
 
-async def _passes_after_cancel(engine: systems.Engine, tokenizer: CodeLlamaTokenizer) -> list[int]:
-    """Tokens generated after a request's connection was closed, for requests closed after a few tokens."""
+async def _after_cancel(engine: systems.Engine, tokenizer: CodeLlamaTokenizer) -> list[int]:
+    """Tokens that the engine generated and the client no longer read, for requests closed after a few tokens."""
     ids, further = texts.Ids(tokenizer), []
     for number in range(10):
-        before = (await engine.totals())["forward_passes"]
-        passes_seen = 0
+        before = (await engine.totals())["generated_tokens"]
+        read = 0
         async with contextlib.aclosing(engine.stream(ids.take(100), 200, whole=True)) as pieces:
-            async for _ in pieces:
-                passes_seen += 1
-                if passes_seen == 5 + number:
+            async for piece in pieces:
+                read += piece.tokens
+                if read >= 5 + number:
                     break
-        while (await engine.totals())["forward_passes"] == before:  # noqa: ASYNC110
+        while (after := (await engine.totals())["generated_tokens"]) == before:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        further.append((await engine.totals())["forward_passes"] - before - passes_seen)
+        further.append(after - before - read)
     return further
 
 
