@@ -135,11 +135,12 @@ def test_an_earlier_question_is_changed_and_asked_again(start, engine, version):
     done(nvim)
     before = nvim.chat_text()
     nvim.command("CodeLlama chat")
+    written = "return table.concat(require('codellama.chat.view').written(), '\\n')"
     nvim.input("a draft<Esc>")
+    wait(lambda: nvim.lua(written) == "a draft" and nvim.mode == "n", what="the draft")
     to_log(nvim)
     nvim.input("ggge")
-    written = "return table.concat(require('codellama.chat.view').written(), '\\n')"
-    wait(lambda: nvim.lua(written) == "One?", what="the question to be there to change")
+    wait(lambda: nvim.lua(written) == "One?" and nvim.mode == "i", what="the question to be there to change")
     nvim.input("<Esc>")
     wait(lambda: nvim.mode == "n")
     nvim.input("<C-c>")
@@ -147,7 +148,7 @@ def test_an_earlier_question_is_changed_and_asked_again(start, engine, version):
     assert nvim.chat_text() == before
     to_log(nvim)
     nvim.input("ggge")
-    wait(lambda: nvim.lua(written) == "One?")
+    wait(lambda: nvim.lua(written) == "One?" and nvim.mode == "i")
     nvim.input("<BS>, in one word?<C-s>")
     wait(lambda: "The third." in done(nvim), what="the new answer")
     assert nvim.chat_text().startswith(
@@ -158,6 +159,9 @@ def test_an_earlier_question_is_changed_and_asked_again(start, engine, version):
     asked = engine.asked[-1]["prompt"]
     # The lines that were attached are sent along again, and the server has dropped what followed too.
     nvim.lua("vim.ui.select = function(items, _, done) _G.found = #items done(items[1]) end")
+    to_log(nvim)
+    nvim.input("gn")
+    wait(lambda: nvim.chat_text() == "" and nvim.mode == "i", what="a new conversation")
     nvim.command("CodeLlama history")
     wait(lambda: nvim.lua("return _G.found") == 1, what="one conversation")
     wait(lambda: "One, in one word?" in nvim.chat_text() and "Two?" not in nvim.chat_text(), what="it, as it is kept")
