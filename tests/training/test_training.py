@@ -1,0 +1,153 @@
+"""How the starter is taught: what is held out, what the model is shown, and that training can be carried on."""
+
+import dataclasses
+import gzip
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine.healing import Spellings
+from training import data, evaluate, holes
+from training.train import train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def state(starter, tmp_path_factory):
+    """What `python -m training data` leaves, but small: our own files, a model of random weights, one question."""
+    state = tmp_path_factory.mktemp("state")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.2, bos_token_id=1, eos_token_id=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).half().save_pretrained(state / "plain")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        shutil.copyfile(starter / name, state / "plain" / name)
+    shutil.copyfile(data.TOKENS, state / "plain" / data.TOKENS.name)
+    paths = [path for path in (ROOT / "lsp_server").rglob("*.py") if path.stat().st_size >= data.BYTES[0]]
+    files = [data.File(str(path), "python", path.read_text()) for path in paths]
+    held_out = [data.File(name, "python", "x = 1\n" * 100) for name in data.HELD_OUT.read_text().splitlines()[:20]]
+    with gzip.open(state / "corpus.jsonl.gz", "wt") as out:
+        out.writelines(json.dumps(dataclasses.asdict(file)) + "\n" for file in (*files, *held_out))
+    talk = json.dumps({"ids": list(range(100, 140)), "answer": 20}) + "\n"
+    (state / "chat.jsonl").write_text(talk * 30)
+    return state
+
+
+@pytest.fixture(scope="module")
+def tokenizer(state):
+    return CodeLlamaTokenizer.from_pretrained(state / "plain")
+
+
+def cuts(state, count, kind=None):
+    files, rng, found = data.corpus(state, held_out=False), random.Random(1), []
+    while len(found) < count:
+        cut = holes.hole(rng.choice(files), rng, kind or rng.choice(list(holes.KINDS)), 300, 150)
+        found += [cut] if cut is not None else []
+    return found
+
+
+def test_no_held_out_file_is_trained_on(state):
+    names = set(data.HELD_OUT.read_text().splitlines())
+    trained, held_out = data.corpus(state, held_out=False), data.corpus(state, held_out=True)
+    assert names.isdisjoint(file.name for file in trained)
+    assert len(held_out) == 20
+    assert len(trained) > 50
+
+
+def test_whole_packages_are_held_out_in_every_language():
+    names = data.HELD_OUT.read_text().splitlines()
+    whole = [source for source in data.sources() if source.use == "hold out"]
+    assert {source.language for source in whole} == set(data.ENDINGS)
+    for source in whole:
+        assert any(name.startswith(f"{source.manager} {source.package} {source.version} ") for name in names)
+    assert all(source.licence and source.version for source in data.sources())
+
+
+def test_a_hole_is_cut_out_of_its_file(state):
+    texts = {file.name: file.text for file in data.corpus(state, held_out=False)}
+    for cut in cuts(state, 200):
+        assert cut.prefix + cut.middle + cut.suffix in texts[cut.name]
+        if cut.kind in ("line", "rest"):
+            assert "\n" not in cut.middle
+            assert cut.suffix.startswith("\n")
+        if cut.kind == "block":
+            assert 2 <= len(cut.middle.split("\n")) <= 5
+            assert all(line.strip() for line in cut.middle.split("\n"))
+
+
+def test_an_example_is_the_products_prompt_and_the_hole(state, tokenizer):
+    """Control tokens in a layout's order, the text in between unchanged, and the targets end with the hole."""
+    tokens = tokenizer.infill_tokens
+    seen = set()
+    for number, cut in enumerate(cuts(state, 200)):
+        ids, first = holes.example(cut, tokenizer, random.Random(number))
+        order = [each for each in ids if each in tokens.ids]
+        layout = (
+            "psm"
+            if order == [tokens.prefix, tokens.suffix, tokens.middle, tokens.end] and ids[1] != tokens.suffix
+            else "spm"
+        )
+        seen.add(layout)
+        suffix_at, middle_at = ids.index(tokens.suffix), ids.index(tokens.middle)
+        assert ids[0] == tokens.prefix
+        assert tokenizer.decode(ids[suffix_at:middle_at]) == cut.suffix
+        text = tokenizer.decode(ids[1:suffix_at]) + tokenizer.decode(ids[middle_at:-1])
+        assert text == cut.prefix + cut.middle
+        wanted = tokenizer.decode(ids[first:])
+        assert wanted.endswith(cut.middle)
+        assert len(wanted) - len(cut.middle) <= 40  # no more than the tokens that the cursor stands in
+        assert first > middle_at
+    assert seen == {"psm", "spm"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"),
+    [("x = retu", "x ="), ("def f():\n    ", "def f():"), ("foo(", "foo"), ("", "")],
+)
+def test_what_healing_takes_back(tokenizer, prefix, kept):
+    assert holes.kept(prefix, tokenizer) == kept
+
+
+def test_training_carries_on_to_the_bit(state, tmp_path):
+    """Nine steps, one of them chat, at once and in two goes."""
+    results = []
+    for goes in ((9,), (4, 5)):
+        place = tmp_path / str(len(goes))
+        shutil.copytree(state, place)
+        for steps in goes:
+            train(place, steps=steps, tokens=300)
+        results.append(torch.load(place / "train.pt", weights_only=True))
+    once, twice = results
+    assert once["step"] == twice["step"] == 9
+    assert once["tokens"] == twice["tokens"]
+    assert all(torch.equal(value, twice["adapters"][name]) for name, value in once["adapters"].items())
+    assert once["adapters"]["model.layers.0.mlp.down_proj.b"].abs().sum() > 0
+    assert "chat" in (place / "log.jsonl").read_text()
+
+
+def test_finishing_leaves_the_training_as_it_was(state, tmp_path):
+    shutil.copytree(state, tmp_path / "state")
+    train(tmp_path / "state", steps=2, tokens=300)
+    before = (tmp_path / "state" / "train.pt").read_bytes()
+    train(tmp_path / "state", finish=2, tokens=300)
+    assert (tmp_path / "state" / "train.pt").read_bytes() == before
+    assert torch.load(tmp_path / "state" / "finished.pt", weights_only=True)["step"] == 4
+
+
+def test_answers_do_not_depend_on_their_batch(state, tokenizer):
+    """Each alone and all together, with padding: the same texts, which begin where the cursor stands."""
+    model = LlamaForCausalLM.from_pretrained(state / "plain", dtype=torch.float32).eval()
+    spellings = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
+    some = cuts(state, 5, "rest")
+    together = evaluate.answer(model, tokenizer, spellings, some, "spm")
+    alone = [evaluate.answer(model, tokenizer, spellings, [cut], "spm")[0] for cut in some]
+    assert together == alone

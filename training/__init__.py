@@ -1,0 +1,1 @@
+"""How the starter model is taught to infill; see README.md."""

@@ -1,0 +1,60 @@
+"""python -m training data | train | write | evaluate: see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+# Threads that wait must not take the time of those that work: 50 times slower otherwise, next to other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Teach the starter model to infill.")
+    parser.add_argument("--state", type=Path, default=Path("training-state"), help="folder of everything that is made")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("data", help="fetch the packages and the plain model, and ask it its questions")
+    train = commands.add_parser("train", help="train, or carry on, until SIGTERM")
+    train.add_argument("--steps", type=int, help="stop after this many")
+    train.add_argument("--finish", type=int, help="this many steps with a falling rate, beside the training itself")
+    train.add_argument("--tokens", type=int, default=1024, help="of a step")
+    train.add_argument("--workers", type=int, default=0, help="processes that prepare the steps for a GPU")
+    write = commands.add_parser("write", help="write the adapter into the package")
+    write.add_argument("--weights", default="finished.pt", help="of the state folder: finished.pt or train.pt")
+    evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
+    evaluate.add_argument("--holes", type=int, default=1200)
+    evaluate.add_argument("--modes", nargs="+", default=None, help="only these: plain, psm, spm, unhealed")
+    options = parser.parse_args()
+    options.state.mkdir(parents=True, exist_ok=True)
+
+    if options.command == "data":
+        from training import chat, data
+
+        data.collect(options.state)
+        data.make_plain_model(options.state)
+        chat.make(options.state)
+    elif options.command == "train":
+        from training import train as training
+
+        training.train(
+            options.state,
+            steps=options.steps,
+            finish=options.finish,
+            tokens=options.tokens,
+            device=options.device,
+            workers=options.workers,
+        )
+    elif options.command == "write":
+        from training import train as training
+
+        training.write(options.state, options.weights)
+    else:
+        from training import evaluate as evaluation
+
+        evaluation.evaluate(options.state, options.holes, options.modes or evaluation.MODES, options.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""What the taught model is worth, on holes in files that it was not trained on, against the plain one."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.codellama.infilling import Layout
+from lsp_server.completion import stopping
+from lsp_server.engine.adapter import merge
+from lsp_server.engine.healing import Spellings
+from training import chat, data
+from training.holes import Hole, hole, kept
+from training.train import ADAPTER, PACKAGED
+
+README = Path(__file__).with_name("README.md")
+SEED = 7
+SHARES = {"python": 0.4, "typescript": 0.14, "javascript": 0.1, "rust": 0.1, "go": 0.1, "java": 0.09, "c": 0.07}
+KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
+CHARACTERS_BEFORE, CHARACTERS_AFTER = 560, 240  # 250 tokens together
+MOST_TOKENS = {"line": 48, "rest": 48, "piece": 24, "block": 96, "body": 128}
+TOGETHER = 48
+MODES = ("plain", "psm", "spm", "unhealed")
+"""How a model is asked. All but the last with token healing: the last tokens before the cursor are taken back, and the
+answer must begin with their text. `plain`: the plain model, without the suffix. `unhealed`: suffix first, but prefix
+first inside and after words."""
+
+
+def held_out_holes(state: Path, count: int) -> list[Hole]:
+    """The first `count` holes of an endless list, the same for everyone: kinds and languages by their shares."""
+    rng = random.Random(SEED)
+    files: dict[str, list[data.File]] = {}
+    for file in data.corpus(state, held_out=True):
+        files.setdefault(file.language, []).append(file)
+    found = list[Hole]()
+    while len(found) < count:
+        (language,) = rng.choices(list(SHARES), list(SHARES.values()))
+        (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
+        cut = None
+        while cut is None:
+            cut = hole(rng.choice(files[language]), rng, kind, CHARACTERS_BEFORE, CHARACTERS_AFTER)
+        found.append(cut)
+    return found
+
+
+def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None:
+    """Answer every hole in every mode, carrying on from what is in `state`/answers, and write the tables."""
+    tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
+    spellings = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
+    cuts = held_out_holes(state, count)
+    for mode in modes:
+        place = _answers(state, mode)
+        known = {each["hole"] for each in _read(place)}
+        left = [at for at in range(count) if at not in known]
+        if not left:
+            continue
+        left.sort(key=lambda at: (cuts[at].kind, len(cuts[at].middle)))
+        model = _model(state, taught=mode != "plain", device=device)
+        # Batches in an order of their own, so that a part of them is a fair sample.
+        batches = [left[at : at + TOGETHER] for at in range(0, len(left), TOGETHER)]
+        random.Random(SEED).shuffle(batches)
+        for batch in batches:
+            answers = answer(model, tokenizer, spellings, [cuts[at] for at in batch], mode)
+            with place.open("a", encoding="utf-8") as out:
+                for at, (text, ended) in zip(batch, answers, strict=True):
+                    out.write(json.dumps({"hole": at, "text": text, "ended": ended}) + "\n")
+    chats = {taught: likelihood(state, _model(state, taught=taught, device=device)) for taught in (False, True)}
+    write(tables(state, count), chats)
+
+
+def _answers(state: Path, mode: str) -> Path:
+    """Where the answers of a mode are; those of another adapter are elsewhere."""
+    adapter = hashlib.sha256((PACKAGED / ADAPTER).read_bytes()).hexdigest()[:8]
+    folder = state / "answers" / ("plain" if mode == "plain" else adapter)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{mode}.jsonl"
+
+
+def _model(state: Path, *, taught: bool, device: str) -> torch.nn.Module:
+    model = AutoModelForCausalLM.from_pretrained(state / "plain", dtype=torch.float16)
+    if taught:
+        merge(model, PACKAGED / ADAPTER)
+    return model.to(device, torch.bfloat16).eval()
+
+
+def answer(
+    model: torch.nn.Module, tokenizer: CodeLlamaTokenizer, spellings: Spellings, cuts: Sequence[Hole], mode: str
+) -> list[tuple[str, bool]]:
+    """(text, whether the model ended it by itself) for each hole: the most likely token, one after the other, until the
+    model or the product's stopping rules end it."""
+    device = next(model.parameters()).device
+    prompts, forced = list[list[int]](), list[bytes]()
+    for cut in cuts:
+        prefix = cut.prefix if mode == "unhealed" else kept(cut.prefix, tokenizer)
+        forced.append(cut.prefix[len(prefix) :].encode())
+        if mode == "plain":
+            prompts.append(tokenizer.completion_ids(prefix) or [0])
+        else:
+            in_word = cut.cursor in ("inside a word", "after a word")
+            layout: Layout = "psm" if mode == "psm" or (mode == "unhealed" and in_word) else "spm"
+            prompts.append(tokenizer.infill_ids(prefix, cut.suffix, layout))
+    taken = list(forced)
+    ends = set(tokenizer.infill_stop_ids)
+    most = max(MOST_TOKENS[cut.kind] for cut in cuts)
+    made: list[list[int]] = [[] for _ in cuts]
+    ended = [False] * len(cuts)
+    rows = list(range(len(cuts)))
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(each)) + each for each in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in prompts], device=device)
+    cache = DynamicCache()
+    with torch.inference_mode():
+        for _ in range(most + 8):
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            output = model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+            )
+            logits = output.logits[:, -1].float()
+            for at, row in enumerate(rows):
+                if forced[row]:
+                    fitting = torch.tensor(spellings.fitting(forced[row]), device=device)
+                    logits[at] = torch.full_like(logits[at], -torch.inf).index_copy(0, fitting, logits[at, fitting])
+            chosen = logits.argmax(-1).tolist()
+            going = []
+            for at, row in enumerate(rows):
+                token = chosen[at]
+                if token in ends:
+                    ended[row] = True
+                    continue
+                made[row].append(token)
+                new = tokenizer.vocabulary.bytes_of(token)
+                forced[row] = forced[row][len(new) :]
+                text = tokenizer.decode(made[row])[len(taken[row].decode()) :]
+                if len(made[row]) < MOST_TOKENS[cuts[row].kind] and shown(cuts[row], text) == text:
+                    going.append(at)
+            if not going:
+                break
+            if len(going) < len(rows):
+                keep = torch.tensor(going, device=device)
+                cache.batch_select_indices(keep)
+                mask = mask[keep]
+            rows = [rows[at] for at in going]
+            ids = torch.tensor([[chosen[at]] for at in going], device=device)
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+    texts = [tokenizer.decode(each)[len(first.decode()) :] for each, first in zip(made, taken, strict=True)]
+    return list(zip(texts, ended, strict=True))
+
+
+def likelihood(state: Path, model: torch.nn.Module) -> float:
+    """Mean log-likelihood, in nats a token, of the plain model's answers that were not trained on."""
+    total = count = 0.0
+    with torch.inference_mode():
+        for ids, first in chat.load(state, held_out=True):
+            row = torch.tensor([ids], device=next(model.parameters()).device)
+            logits = model(row).logits[0, first - 1 : -1].float()
+            total -= float(functional.cross_entropy(logits, row[0, first:], reduction="sum"))
+            count += len(ids) - first
+    return total / count
+
+
+def shown(cut: Hole, text: str) -> str:
+    """What the product would show of an answer: one line, or what its stopping rules leave."""
+    if cut.kind in ("line", "rest", "piece"):
+        return text.partition("\n")[0]
+    end = stopping.end_of(text, stopping.Place(cut.prefix, cut.suffix, True))
+    return text if end is None else text[:end]
+
+
+def first_line_exact(wanted: str, text: str) -> bool:
+    return wanted.strip().partition("\n")[0].rstrip() == text.strip().partition("\n")[0].rstrip()
+
+
+def similarity(wanted: str, text: str) -> float:
+    """0 to 1: difflib's ratio, which counts the characters that both have in the same order."""
+    return difflib.SequenceMatcher(None, wanted, text, autojunk=False).ratio()
+
+
+def _read(place: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()] if place.exists() else []
+
+
+def tables(state: Path, count: int) -> str:
+    """The results as Markdown, over the holes that were answered in every mode that has answers."""
+    cuts = held_out_holes(state, count)
+    answers = {mode: {each["hole"]: each for each in _read(_answers(state, mode))} for mode in MODES}
+    answers = {mode: given for mode, given in answers.items() if given}
+    common = [at for at in range(count) if all(at in given for given in answers.values())]
+    scores = {
+        (mode, at): _scores(cuts[at], answers[mode][at]["text"], answers[mode][at]["ended"])
+        for mode in answers
+        for at in common
+    }
+    lines = list[str]()
+    for title, group_of in (
+        ("hole", lambda cut: cut.kind),
+        ("cursor", lambda cut: cut.cursor),
+        ("language, whole lines and ends of lines only", lambda cut: cut.language * (cut.kind in ("line", "rest"))),
+    ):
+        lines += [
+            f"| {title} | holes | asked | first line exact | edit similarity | ends by itself |",
+            "|---" * 6 + "|",
+        ]
+        groups: dict[str, list[int]] = {}
+        for at in common:
+            groups.setdefault(group_of(cuts[at]), []).append(at)
+        for group, members in sorted(groups.items()):
+            for mode in answers if group else ():
+                exact, similar, ended = (
+                    sum(each) / len(members) for each in zip(*(scores[mode, at] for at in members), strict=True)
+                )
+                ends = "never" if mode == "plain" else f"{ended:.1%}"
+                lines.append(f"| {group} | {len(members)} | {mode} | {exact:.1%} | {similar:.2f} | {ends} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scores(cut: Hole, text: str, ended: bool) -> tuple[float, float, float]:
+    text = shown(cut, text)
+    return first_line_exact(cut.middle, text), similarity(cut.middle, text), ended
+
+
+def write(figures: str, chats: dict[bool, float]) -> None:
+    """Put the figures into README.md, between its two marks."""
+    begin, end = "<!-- figures, written by `evaluate` -->\n", "<!-- end of figures -->"
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    chat_line = (
+        "Log-likelihood of the plain model's own answers, in nats a token: "
+        f"{chats[False]:.3f} under itself, {chats[True]:.3f} under the taught model.\n"
+    )
+    README.write_text(f"{before}{begin}\n{figures}\n{chat_line}\n{end}{after}", encoding="utf-8")

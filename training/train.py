@@ -1,0 +1,154 @@
+"""The training loop: resumable to the bit, the same on a CPU and a GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, Dataset
+
+from lsp_server.codellama import CodeLlamaTokenizer
+from training import chat, data, holes
+from training.model import SCALE, Taught
+
+PACKAGED = Path(__file__).parents[1] / "lsp_server" / "engine" / "starter_infilling"
+ADAPTER = "adapter.safetensors"
+SEED = 6
+RATE = 5e-4
+WARM_UP = 20  # steps
+TOKENS = 1024  # of a step
+CHAT_EVERY, CHAT_WEIGHT = 8, 4.0  # of so many steps one is chat; its gradients are small
+SAVE_EVERY = 180  # seconds
+
+
+def rate(step: int, finish: tuple[int, int] | None) -> float:
+    """Warm-up, then constant, so that one can stop at any time; `finish` (first, last) is where it falls to zero."""
+    value = RATE * min(1.0, (step + 1) / WARM_UP)
+    if finish is not None and step >= finish[0]:
+        value *= 1 - (step - finish[0]) / (finish[1] - finish[0])
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
+    """What each step learns from: (kind, ids [rows, length], which of them are to be learned). That follows from the
+    step's number, so that nothing of it has to be saved."""
+
+    tokenizer: CodeLlamaTokenizer
+    files: Sequence[data.File]
+    talks: Sequence[holes.Example]
+    tokens: int
+
+    def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
+        if step % CHAT_EVERY == CHAT_EVERY - 1:
+            kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens)
+        else:
+            kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens)
+        shape = len(examples), max(len(ids) for ids, _ in examples)
+        rows, learned = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
+        for at, (ids, first) in enumerate(examples):
+            rows[at, : len(ids)] = torch.tensor(ids)
+            learned[at, first : len(ids)] = True
+        return kind, rows, learned
+
+
+def train(
+    state: Path,
+    *,
+    steps: int | None = None,
+    finish: int | None = None,
+    tokens: int = TOKENS,
+    device: str = "cpu",
+    workers: int = 0,
+) -> None:
+    """Carry on from `state`/train.pt, or begin: until SIGTERM, for `steps`, or `finish` further steps with a rate that
+    falls to zero, whose result goes to `state`/finished.pt, so that the training itself can go on from where it was.
+
+    `tokens`: of a step. `workers`: processes that prepare the steps, for a device that would have to wait for them.
+    """
+    tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
+    taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device)
+    optimizer = torch.optim.AdamW(taught.adapters().values(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    step, seen = _resume(state / "train.pt", taught, optimizer)
+    _log(state, {"step": step, "device": device, "torch": torch.__version__, "transformers": transformers.__version__})
+    place = state / ("finished.pt" if finish else "train.pt")
+    ending = (step, step + finish) if finish else None
+    last = step + (finish or steps or sys.maxsize - step)
+    todo = Steps(tokenizer, data.corpus(state, held_out=False), chat.load(state, held_out=False), tokens)
+    loader = DataLoader(todo, batch_size=None, sampler=range(step, last), num_workers=workers)
+    stop = list[bool]()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    started = saved_at = time.monotonic()
+    for kind, rows, learned in loader:
+        measure = taught.drift if kind == "chat" else taught.loss
+        loss = measure(rows.to(device), learned.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        (loss * (CHAT_WEIGHT if kind == "chat" else 1.0)).backward()
+        torch.nn.utils.clip_grad_norm_(taught.adapters().values(), 1.0)
+        optimizer.param_groups[0]["lr"] = rate(step, ending)
+        optimizer.step()
+        step, seen, now = step + 1, seen + int((rows > 0).sum()), time.monotonic()
+        entry = {"step": step, "kind": kind, "loss": round(loss.item(), 4), "tokens": seen, "rows": len(rows)}
+        _log(state, {**entry, "seconds": round(now - started, 1)})
+        if stop:
+            break
+        if now - saved_at > SAVE_EVERY:
+            _save(place, taught, optimizer, step, seen)
+            saved_at = now
+    signal.signal(signal.SIGTERM, before)
+    _save(place, taught, optimizer, step, seen)
+
+
+def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer) -> tuple[int, int]:
+    """(steps, tokens) done so far."""
+    if not place.exists():
+        return 0, 0
+    saved = torch.load(place, map_location=taught.rows.device, weights_only=True)
+    for name, value in taught.adapters().items():
+        value.data.copy_(saved["adapters"][name])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"], saved["tokens"]
+
+
+def _save(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, step: int, seen: int) -> None:
+    part = place.with_suffix(".part")
+    adapters = {name: value.detach() for name, value in taught.adapters().items()}
+    torch.save({"adapters": adapters, "optimizer": optimizer.state_dict(), "step": step, "tokens": seen}, part)
+    os.replace(part, place)
+
+
+def _log(state: Path, entry: dict[str, object]) -> None:
+    with (state / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+def write(state: Path, weights: str, folder: Path = PACKAGED) -> None:
+    """Write what was learned, in float16, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
+    infilling.json of a checkpoint that has it, with the adapter's hash."""
+    saved = torch.load(state / weights, map_location="cpu", weights_only=True)
+    tensors = {name: value.half().contiguous() for name, value in saved["adapters"].items()}
+    tensors["model.embed_tokens.rows"] = tensors.pop("rows")
+    tensors["model.embed_tokens.ids"] = torch.tensor(_token_ids(CodeLlamaTokenizer.from_pretrained(state / "plain")))
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / ADAPTER
+    save_file(tensors, place, {"scale": str(SCALE), "steps": str(saved["step"]), "tokens": str(saved["tokens"])})
+    named = json.loads(data.TOKENS.read_text(encoding="utf-8"))
+    named["adapter"] = hashlib.sha256(place.read_bytes()).hexdigest()
+    (folder / data.TOKENS.name).write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
+
+
+def _token_ids(tokenizer: CodeLlamaTokenizer) -> list[int]:
+    tokens = tokenizer.infill_tokens
+    assert tokens is not None
+    assert tokens.end is not None
+    return [tokens.prefix, tokens.suffix, tokens.middle, tokens.end]
