@@ -22,7 +22,9 @@ from lsp_server.model import local
 from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
 from lsp_server.settings import Settings
 
-ENGINE_PACKAGES = ("torch", "transformers", "accelerate", "bitsandbytes", "starlette", "uvicorn")
+ENGINE_PACKAGES = ["torch", "transformers", "accelerate", "starlette", "uvicorn"]
+if sys.platform != "darwin":  # there it is not made, and not needed
+    ENGINE_PACKAGES.append("bitsandbytes")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ and a token takes 24 ms where it took 60.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,14 +45,14 @@ class Int8Linear(torch.nn.Module):
         return cls(torch.cat(weights), torch.cat(scales), None)
 
     @classmethod
-    def rounded(cls, weight: torch.Tensor) -> Int8Linear:
+    def rounded(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int8Linear:
         """From a weight [out, in] in any float type, rounded as bitsandbytes rounds: row by row, to the largest."""
         scale = (weight.abs().amax(dim=1).float() / FULL_SCALE).clamp_min(torch.finfo(torch.float32).tiny)
         rounded = torch.empty(weight.shape, dtype=torch.int8)
         for part in range(0, len(weight), 4096):  # in parts: a head for 32,000 tokens has half a gigabyte in float32
             rows = slice(part, part + 4096)
             rounded[rows] = (weight[rows].float() / scale[rows, None]).round_().to(torch.int8)
-        return cls(rounded, scale.to(torch.bfloat16), None)
+        return cls(rounded, scale.to(torch.bfloat16), bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, x.shape[-1])
@@ -64,11 +65,18 @@ class Int8Linear(torch.nn.Module):
         return y.view(*x.shape[:-1], -1)
 
 
+def has_bitsandbytes() -> bool:
+    """Whether bitsandbytes is there; it is not made for macOS."""
+    return importlib.util.find_spec("bitsandbytes") is not None
+
+
 def replace_linears(model: Any) -> int:
     """Put `Int8Linear` in the place of every 8-bit layer of bitsandbytes that lies on the CPU; how many there were.
 
     The weights are shared, not copied. Layers that accelerate moves about (offloaded ones) are left as they are.
     """
+    if not has_bitsandbytes():
+        return 0
     import bitsandbytes
 
     found = [
@@ -87,6 +95,16 @@ def replace_linears(model: Any) -> int:
         setattr(parent, name, Int8Linear(weight.contiguous(), scale, None if child.bias is None else child.bias.data))
         replaced += 1
     return replaced
+
+
+def round_linears(model: Any) -> None:
+    """Round every linear layer of a 16-bit `model` but its head, as bitsandbytes would, where that does not run."""
+    head = model.get_output_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is torch.nn.Linear and child is not head:
+                bias = None if child.bias is None else child.bias.data
+                setattr(parent, name, Int8Linear.rounded(child.weight.data, bias))
 
 
 def replaced(model: Any) -> int:

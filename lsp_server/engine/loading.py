@@ -1,8 +1,8 @@
 """Load a checkpoint into memory in 8 bits, after a plan, shard by shard.
 
-Linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), everything else is 16 bit:
-bfloat16 where the CPU computes any of it (its fast int8 kernel takes nothing else) and on GPUs that have it, float16
-on older GPUs.
+Linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), or where that does not run are
+rounded the same way here (`int8.round_linears`); everything else is 16 bit: bfloat16 where the CPU computes any of it
+(its fast int8 kernel takes nothing else) and on GPUs that have it, float16 on older GPUs.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
     try:
         import torch
         from transformers import AutoModelForCausalLM
+
+        from lsp_server.engine import int8
     except ImportError as error:
         raise LoadFailed(f"{error.name} is not installed; run `pip install 'codellama-ls[engine]'`.") from None
     watch = _Watch(checkpoint, report, stop)
@@ -77,6 +79,8 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
                 local_files_only=True,
                 output_loading_info=True,
             )
+            if not int8.has_bitsandbytes():
+                int8.round_linears(model)
     except (LoadStopped, LoadFailed):
         raise
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
@@ -201,7 +205,17 @@ def _placement(plan: Plan) -> tuple[dict[str, Any], list[str]]:
 
 
 def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
-    """How to quantize for `from_pretrained`, with or without modules that stay on disk."""
+    """How to quantize for `from_pretrained`, with or without modules that stay on disk; None where bitsandbytes does
+    not run, and the layers are rounded when they have been read."""
+    from lsp_server.engine import int8
+
+    if not int8.has_bitsandbytes():
+        if disk:
+            raise LoadFailed(
+                "The model is larger than the memory, and keeping layers on disk needs bitsandbytes, which is not "
+                "installed; run `pip install bitsandbytes`, or take a smaller model."
+            )
+        return None
     if not disk:
         from transformers import BitsAndBytesConfig
 

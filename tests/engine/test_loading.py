@@ -11,7 +11,7 @@ import checkpoints
 import pytest
 import torch
 
-from lsp_server.engine import loading, plan
+from lsp_server.engine import int8, loading, plan
 from lsp_server.engine.checkpoint import validate
 from lsp_server.engine.devices import Device
 
@@ -66,6 +66,27 @@ def test_every_linear_layer_is_in_8_bits(speaking):
     assert shards == [f"shard {k} of {len(speaking.shards)}" for k in range(1, len(speaking.shards) + 1)]
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].done == 1.0
+
+
+def test_without_bitsandbytes_the_same_weights(speaking, monkeypatch):
+    """As on macOS: rounded by torch alone, to what bitsandbytes makes of the same layers."""
+    theirs = load(speaking).model
+    assert int8.replace_linears(theirs) == 4 * 7
+    monkeypatch.setattr(int8, "has_bitsandbytes", lambda: False)
+    seen = []
+    ours = load(speaking, report=seen.append).model
+    assert set(kinds(ours).values()) == {"Int8Linear"}
+    assert int8.replace_linears(ours) == 0
+    for name in kinds(ours):
+        mine, other = ours.get_submodule(name), theirs.get_submodule(name)
+        # bitsandbytes rounds from float16: a weight on the edge between two steps may fall to the other side.
+        assert (mine.weight.int() - other.weight.int()).abs().max() <= 1
+        assert (mine.weight == other.weight).float().mean() > 0.99
+        assert torch.allclose(mine.scale, other.scale, rtol=0.01)
+    assert says(ours) == SAYS
+    assert seen[-1].done == 1.0
+    with pytest.raises(loading.LoadFailed, match="pip install bitsandbytes"):
+        load(speaking, split_plan(speaking))
 
 
 def test_the_plan_knows_the_bytes(speaking):
