@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -228,6 +229,9 @@ def _attachment(values: dict[str, Any]) -> Attachment:
 
 
 def _excerpt(text: str, word: str) -> str:
-    """The words around the place where `word` stands."""
-    at = max(0, text.casefold().find(word) - EXCERPT_CHARACTERS // 2)
+    """The words around the place where `word` stands, from the beginning of one."""
+    found = max(0, text.casefold().find(word))
+    at = max(0, found - EXCERPT_CHARACTERS // 2)
+    if at and not text[at - 1].isspace() and (space := re.search(r"\s", text[at:found])):
+        at += space.end()
     return " ".join(text[at : at + EXCERPT_CHARACTERS].split())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lsp_server.chat.export import markdown
-from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
+from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError, _excerpt
 from lsp_server.chat.turns import Attachment, Turn
 
 FILE = Attachment("file", "a.py", "file:///a.py", "python", "x = 1\ny = 2\n", 1, 2, (1, 1), (1, 1))
@@ -46,6 +46,10 @@ def test_listed_searched_renamed_deleted(store: Store) -> None:
     assert [one.title for one in store.summaries()] == ["About Lists", "Other"]
     assert [one.title for one in store.summaries("sort_by(key) ärger")] == ["About Lists"]
     assert "sort_by(key)" in store.summaries("SORT_BY(")[0].excerpt
+    text = "an opening, " * 20 + "then needle and what follows"
+    excerpt = _excerpt(text, "needle")
+    assert "then needle and what follows" in excerpt
+    assert excerpt.split()[0] in ("an", "opening,"), "it begins with a whole word"
     assert store.summaries("sort_by nowhere") == []
     store.rename(second.id, "Renamed")
     assert [one.title for one in store.summaries()] == ["Renamed", "About Lists"]
