@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for `initialize`, not for HTTP
     import httpx
 
-# A loaded engine answers at once, or it is gone; the first token of a long prompt on a slow machine may take minutes.
+# An engine that is there takes a connection at once. It may be slow to say what it is while it loads, or while the
+# machine is busy; and the first token of a long prompt on a slow machine may take minutes.
 CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
 READ_SECONDS = 600.0
 # vLLM's convention: the lower number goes first.
 PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 20
@@ -154,8 +156,10 @@ class ModelClient:
         yield Piece(finish_reason=finish_reason, usage=usage)
 
     async def _get(self, path: str) -> httpx.Response:
+        import httpx
+
         with _as_engine_lost(self.url):
-            return await self._http.get(path, timeout=CONNECT_SECONDS)
+            return await self._http.get(path, timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS))
 
 
 @contextlib.contextmanager

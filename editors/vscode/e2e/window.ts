@@ -74,6 +74,8 @@ export class Window {
     await input.fill(`:${line}:${column}`);
     await input.press('Enter');
     await this.page.locator('.quick-input-widget').first().waitFor({ state: 'hidden' });
+    // The next key is for the editor, which has the keyboard again a moment later.
+    await this.page.locator('.editor-instance .monaco-editor.focused').last().waitFor();
   }
 
   async focusEditor(): Promise<void> {
