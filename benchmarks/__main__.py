@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [--only engine,typing]
 
 Writes results/*.json, and from all that is there RESULTS.md and results/speed.svg. Takes most of an hour on two cores,
-and is worth little on a machine that has other work to do.
+and is worth little on a machine that has other work to do. With a CUDA card `gpu` is a part too.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import argparse
 import subprocess
 import sys
 
+import torch
+
 from benchmarks import report
 
 PARTS = ("start", "menu", "neovim", "vscode", "engine", "typing", "scale", "quality")
-WITH_QUICK = ("engine", "typing", "scale", "quality")
+if torch.cuda.is_available():
+    PARTS = (*PARTS, "gpu")
+WITH_QUICK = ("engine", "typing", "scale", "quality", "gpu")
 
 
 def main() -> int:

@@ -57,13 +57,13 @@ async def main(argv: list[str] | None = None) -> None:
         for number in range(rounds):
             for context in contexts:
                 prompt, more = ids.take(context), ids.take(1)[0]
-                for one in _turned(measured, number):
+                for one in turned(measured, number):
                     await one.begin(prompt, more)
                 for burst in range(BURSTS):
                     end, chunk = ids.take(END), ids.take(CHUNK)
-                    for one in _turned(measured, number + burst):
+                    for one in turned(measured, number + burst):
                         await one.decode(end)
-                    for one in _turned(measured, number + burst):
+                    for one in turned(measured, number + burst):
                         await one.prefill(chunk)
             print(f"engine: round {number + 1} of {rounds}", flush=True)
         del plain, measured
@@ -71,10 +71,10 @@ async def main(argv: list[str] | None = None) -> None:
             servers.append(await stack.enter_async_context(systems.transformers_serve(folder, tokenizer)))
             await systems.run(servers[-1], ids.take(64), 4)
         for number in range(rounds):
-            for server in _turned(servers, number):
+            for server in turned(servers, number):
                 await _together(server, ids, samples, eight=8)
             print(f"engine: several requests, round {number + 1} of {rounds}", flush=True)
-    keep("engine", _targets(samples), figures=_figures(samples), counts=counts, model=options.model)
+    keep("engine", _targets(samples), figures=table(samples), counts=counts, model=options.model)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -99,7 +99,8 @@ class Served:
         """A prompt that it has never seen, then the same and one token more."""
         self._prompt = prompt
         if len(prompt) > 1:
-            self._note("first token of a new prompt", (await systems.run(self._server, prompt, 1)).first_ms)
+            new = await systems.run(self._server, prompt, 1)
+            self._note("first token of a new prompt", new.first_ms, new)
             again = await systems.run(self._server, [*prompt, more], 1)
             self._note("first token after one more token", again.first_ms)
 
@@ -115,6 +116,11 @@ class Served:
     async def prefill(self, chunk: list[int]) -> None:
         answer = await systems.run(self._server, [*self._prompt[:-1], *chunk], 1)
         self._note("prefill of a token", answer.first_ms / len(chunk), answer)
+
+    async def suggest(self, typed: list[int], tokens: int) -> None:
+        """A suggestion of `tokens` tokens after the prompt and what was typed since."""
+        answer = await systems.run(self._server, [*self._prompt, *typed], tokens)
+        self._note(f"suggestion of {tokens} tokens after a key", answer.total_ms, answer)
 
     def _note(self, what: str, milliseconds: float, answer: systems.Run | None = None) -> None:
         what = f"{what} at {len(self._prompt)}"
@@ -162,7 +168,7 @@ class Plain:
         self._samples[f"{what} at {len(self._prompt)}"][self.name].append(milliseconds)
 
 
-def _turned(items: Sequence[T], by: int) -> list[T]:
+def turned(items: Sequence[T], by: int) -> list[T]:
     """The items in another order each round: none always comes first."""
     by %= len(items)
     return [*items[by:], *items[:by]]
@@ -189,7 +195,7 @@ async def _together(server: systems.System, ids: texts.Ids, samples: Samples, ei
     samples["eight at once, the last answer"][server.name].append(max(answer.total_ms for answer in answers))
 
 
-def _figures(samples: Samples) -> list[dict[str, Any]]:
+def table(samples: Samples) -> list[dict[str, Any]]:
     """One row for each thing measured and system: median and 95th percentile in ms, and how many times ours it is."""
     rows = []
     for what, by_system in samples.items():

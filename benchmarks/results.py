@@ -23,15 +23,15 @@ def target(name: str, wanted: str, measured: float, met: bool, note: str = "") -
     return {"name": name, "target": wanted, "measured": round(measured, 3), "met": met, "note": note}
 
 
-def keep(name: str, targets: list[dict[str, Any]], **measured: Any) -> None:
-    """Print the rows and write them to results/`name`.json, with whatever else was `measured` beside them."""
+def keep(name: str, targets: list[dict[str, Any]], folder: Path = FOLDER, **measured: Any) -> None:
+    """Print the rows and write them to `folder`/`name`.json, with whatever else was `measured` beside them."""
     for row in targets:
         print(
             f"{'met   ' if row['met'] else 'missed'} {row['name']}: {row['measured']} ({row['target']}) {row['note']}"
         )
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "targets": targets, **measured}
-    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:
@@ -60,8 +60,10 @@ def _processor() -> str:
 
 
 def _gpu() -> str | None:
-    """The GPU's name, asked of its driver's own program: what only measures the language server needs no torch."""
+    """The GPU's name and its driver's version, asked of the driver's own program: what only measures the language
+    server needs no torch."""
     if not (program := shutil.which("nvidia-smi")):
         return None
-    asked = [program, "--query-gpu=name", "--format=csv,noheader"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or None
+    asked = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    lines = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
+    return "; ".join(", driver ".join(line.rsplit(", ", 1)) for line in lines) or None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
+from transformers.generation.streamers import BaseStreamer
 
+from benchmarks import systems
 from lsp_server.engine import loading
 
 
@@ -60,3 +63,42 @@ class Stock:
 
 def new_cache() -> Any:
     return DynamicCache()
+
+
+class Generate(BaseStreamer):
+    """A `systems.System`: transformers' own `generate`, greedy, in a thread of this process."""
+
+    def __init__(self, stock: Stock) -> None:
+        self.name, self.pid = f"{stock.name}, generate", os.getpid()
+        self._stock = stock
+        stock.model.generation_config.eos_token_id = None  # as many tokens as are asked for
+        self._arrived: asyncio.Queue[torch.Tensor | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+        tensor = torch.tensor([list(ids)], device=self._stock.device)
+        work = asyncio.create_task(
+            asyncio.to_thread(
+                self._stock.model.generate,
+                tensor,
+                attention_mask=torch.ones_like(tensor),
+                max_new_tokens=tokens,
+                do_sample=False,
+                streamer=self,
+            )
+        )
+        work.add_done_callback(lambda _: self._arrived.put_nowait(None))  # also where it fails
+        prompt, generated = 0, 0
+        while (part := await self._arrived.get()) is not None:
+            if prompt:
+                generated += part.numel()
+                yield systems.Piece("", part.numel())
+            prompt = prompt or part.numel()  # which `generate` hands over first
+        await work
+        yield {"prefilled": prompt, "reused": 0, "generated": generated, "passes": generated}
+
+    def put(self, value: torch.Tensor) -> None:
+        self._loop.call_soon_threadsafe(self._arrived.put_nowait, value)
+
+    def end(self) -> None:
+        """Nothing: the thread ends then too."""

@@ -29,7 +29,7 @@ from lsp_server.engine import address
 from lsp_server.model import local
 from lsp_server.settings import Settings
 
-START_SECONDS = 300.0
+START_SECONDS = 1200.0  # 70 GB of weights are read from a disk in this time
 
 
 @dataclasses.dataclass(frozen=True)
