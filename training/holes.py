@@ -27,7 +27,7 @@ class Hole:
 
 
 # Share of each kind in training; lines and their ends are what an editor asks for most.
-KINDS = {"line": 0.35, "rest": 0.35, "piece": 0.08, "block": 0.15, "body": 0.07}
+KINDS = {"line": 0.3, "rest": 0.33, "piece": 0.07, "block": 0.2, "body": 0.1}
 LONGEST = {"line": 160, "rest": 160, "piece": 60, "block": 320, "body": 400}  # characters of a hole
 CLOSERS = ")]}>\"'`;:, \t"  # as lsp_server.completion.stopping: what may stand right of a cursor
 
