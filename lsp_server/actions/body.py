@@ -14,7 +14,7 @@ from lsp_server.actions.edits import apply, edits
 from lsp_server.actions.indent import newline_of
 from lsp_server.actions.place import Task, body_rows, is_comment
 from lsp_server.actions.rewrite import Rewrite, rewrite
-from lsp_server.context.buffer import split_lines
+from lsp_server.context.buffer import depth_of, split_lines
 from lsp_server.context.languages import language
 from lsp_server.context.syntax import errors, symbols
 
@@ -92,12 +92,12 @@ def _ends(task: Task, text: str) -> Iterator[int]:
     What may stand at the margin inside a body is none: comments, labels, lines for a preprocessor.
     """
     known = language(task.language_id)
-    depth = _depth(task.lines[task.block.header_line])
+    depth = depth_of(task.lines[task.block.header_line])
     at, begun = 0, False
     comments: int | None = None  # where those at the margin begin that nothing deeper follows yet
     for line in text.split("\n")[:-1]:
         stripped = line.strip()
-        if stripped and begun and _depth(line) <= depth and not (known.braces and _AT_MARGIN.match(stripped)):
+        if stripped and begun and depth_of(line) <= depth and not (known.braces and _AT_MARGIN.match(stripped)):
             if is_comment(stripped, known):
                 comments = at if comments is None else comments
             else:
@@ -114,8 +114,3 @@ def _file(task: Task, body: str) -> str:
     first, after = rows
     last_line = "" if after >= len(task.lines) and not task.lines[-1].endswith(("\n", "\r")) else "\n"
     return "".join(task.lines[:first]) + body.strip("\n").rstrip() + last_line + "".join(task.lines[after:])
-
-
-def _depth(line: str) -> int:
-    expanded = line.expandtabs(8)
-    return len(expanded) - len(expanded.lstrip())

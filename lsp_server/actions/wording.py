@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from lsp_server.actions.place import Task
 from lsp_server.context import window
+from lsp_server.context.buffer import depth_of
 from lsp_server.context.languages import Language, language
 
 # Lines of imports, and of what the code is defined in, that are shown with it.
@@ -175,14 +176,14 @@ def _imports(lines: Sequence[str]) -> str:
 def _headers(lines: Sequence[str], row: int) -> str:
     """The lines above `row` that it is indented below, such as `class Parser:`, the outermost first."""
     found: list[str] = []
-    depth = _depth(lines[row]) if row < len(lines) else 0
+    depth = depth_of(lines[row]) if row < len(lines) else 0
     for above in range(row - 1, -1, -1):
         line = lines[above]
         if depth == 0 or len(found) >= MOST_HEADERS:
             break
-        if line.strip() and _depth(line) < depth and line.strip()[0] not in ")]}#@/*":
+        if line.strip() and depth_of(line) < depth and line.strip()[0] not in ")]}#@/*":
             found.append(line.rstrip())
-            depth = _depth(line)
+            depth = depth_of(line)
     return "\n".join(reversed(found))
 
 
@@ -195,8 +196,3 @@ def _fenced(code: str, known: Language) -> str:
 
 def _dedented(code: str) -> str:
     return textwrap.dedent(window.normalized(code)).strip("\n")
-
-
-def _depth(line: str) -> int:
-    expanded = line.expandtabs(8)
-    return len(expanded) - len(expanded.lstrip())

@@ -46,9 +46,10 @@ class Spot:
         )
 
 
-def typed_since(spot: Spot, buffer: Buffer, row: int, column: int) -> tuple[str, str] | None:
+def typed_since(spot: Spot, buffer: Buffer, now: Spot) -> tuple[str, str] | None:
     """(what was typed since the cursor was at `spot`, the brackets that the editor closed by itself behind it), with
-    the cursor at (`row`, `column`) now; None where the text changed otherwise."""
+    the cursor at `now` of `buffer`; None where the text changed otherwise."""
+    row, column = now.row, now.column
     if spot.uri != buffer.uri or not 0 <= row - spot.row <= MOST_ROWS or (row == spot.row and column < spot.column):
         return None
     if row == spot.row:
@@ -56,7 +57,7 @@ def typed_since(spot: Spot, buffer: Buffer, row: int, column: int) -> tuple[str,
     else:
         typed = "".join([buffer.lines[spot.row][spot.column :], *buffer.lines[spot.row + 1 : row]])
         typed += buffer.lines[row][:column]
-    typed, now = normalized(typed), Spot.of(buffer, row, column)
+    typed = normalized(typed)
     if now.before != (spot.before + typed)[-CHARACTERS_BEFORE:]:
         return None
     for count in range(MOST_CLOSERS + 1 if typed else 1):
@@ -93,8 +94,9 @@ class Known:
     def find(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
         """The suggestion for (`row`, `column`) if it is known: what is left of one, or, where nothing has been typed
         since, that there is none and why."""
+        now = Spot.of(buffer, row, column)
         for spot, suggestion in self._made:
-            since = typed_since(spot, buffer, row, column)
+            since = typed_since(spot, buffer, now)
             if since is None:
                 continue
             rest = rest_of(suggestion.text, *since)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from lsp_server.completion.brackets import unmatched
+from lsp_server.context.buffer import depth_of
 
 # A blank line, or a return to a shallower indentation, ends a block; these many lines end any suggestion.
 MOST_LINES = 24
@@ -46,7 +47,7 @@ class Place:
     @property
     def depth(self) -> int:
         """The least indentation, in columns, that belongs to the suggestion."""
-        return width(self.line_before) + (1 if self.opens_block else 0)
+        return depth_of(self.line_before) + (1 if self.opens_block else 0)
 
 
 def fits_before(rest: str) -> bool:
@@ -61,12 +62,6 @@ def place(prefix: str, suffix: str, multiline: str, *, cut_after: bool = False) 
     here = Place(prefix, suffix, False)
     several = multiline == "always" or (multiline == "auto" and (not before.strip() or here.opens_block))
     return Place(prefix, suffix, several and not after.strip(), cut_after)
-
-
-def width(line: str) -> int:
-    """Columns of indentation of a line, a tab reaching to the next multiple of eight."""
-    expanded = line.expandtabs(8)
-    return len(expanded) - len(expanded.lstrip())
 
 
 def end_of(text: str, here: Place) -> int | None:
@@ -84,8 +79,8 @@ def end_of(text: str, here: Place) -> int | None:
         inside = bool(unmatched(text[:offset])[1])  # within brackets that the suggestion opened
         before = max(0, offset - 1)  # the end of the line above
         if index and line.strip() and not inside:
-            closes = line.strip()[0] in ")]}" and here.opens_block and width(line) >= here.depth - 1
-            if width(line) < here.depth and not closes:
+            closes = line.strip()[0] in ")]}" and here.opens_block and depth_of(line) >= here.depth - 1
+            if depth_of(line) < here.depth and not closes:
                 return before
             if closes and finished:
                 return offset + len(line)

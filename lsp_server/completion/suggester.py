@@ -30,9 +30,9 @@ class _Generation:
     news: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)  # more text, or the end
     in_doubt: bool = False  # the text changed: whether it goes on depends on the next request
 
-    def leads_to(self, buffer: Buffer, row: int, column: int) -> bool:
+    def leads_to(self, buffer: Buffer, now: Spot) -> bool:
         """Whether what was typed since is what the model writes, as far as both go."""
-        if self.task.done() or not (since := typed_since(self.spot, buffer, row, column)):
+        if self.task.done() or not (since := typed_since(self.spot, buffer, now)):
             return False
         return self.text.startswith(since[0]) or since[0].startswith(self.text)
 
@@ -56,12 +56,13 @@ class Suggester:
         Raises EngineLost, EngineRefused. Cancelling ends the work in the engine, unless the text has changed and the
         next request may go on with it.
         """
-        for generation in (self._asked.get(buffer.uri), self._ahead):
-            # One that works ahead waits for a chat: it is of use now only if it has begun.
-            waits = generation is self._ahead and generation is not None and not generation.text
-            if generation is not None and not waits and generation.leads_to(buffer, row, column):
+        now = Spot.of(buffer, row, column)
+        # One that works ahead waits for a chat: it is of use now only if it has begun.
+        begun = self._ahead if self._ahead is not None and self._ahead.text else None
+        for generation in (self._asked.get(buffer.uri), begun):
+            if generation is not None and generation.leads_to(buffer, now):
                 generation.in_doubt = False
-                if known := await self._followed(generation, buffer, row, column):
+                if known := await self._followed(generation, buffer, now):
                     return known
         self.end(buffer.uri)
         self._end_ahead()
@@ -70,7 +71,7 @@ class Suggester:
         asked = prepare(model, buffer, row, column, settings)
         if isinstance(asked, Suggestion):
             return asked
-        generation = self._begin(model, asked, Spot.of(buffer, row, column), settings, PRIORITY_COMPLETION)
+        generation = self._begin(model, asked, now, settings, PRIORITY_COMPLETION)
         self._asked[buffer.uri] = generation
         with _ended_with(generation):
             return await asyncio.shield(generation.task)
@@ -127,15 +128,15 @@ class Suggester:
         generation.task.add_done_callback(ended)
         return generation
 
-    async def _followed(self, generation: _Generation, buffer: Buffer, row: int, column: int) -> Suggestion | None:
-        """What a generation that began earlier gives for (`row`, `column`); None as soon as it goes another way."""
+    async def _followed(self, generation: _Generation, buffer: Buffer, now: Spot) -> Suggestion | None:
+        """What a generation that began earlier gives for the cursor at `now`; None as soon as it goes another way."""
         with _ended_with(generation):
-            while generation.leads_to(buffer, row, column):
+            while generation.leads_to(buffer, now):
                 generation.news.clear()
                 await generation.news.wait()
         if generation.task.done() and not generation.task.cancelled():
             generation.task.result()  # raises what it failed with
-        return self.known(buffer, row, column)
+        return self.known(buffer, now.row, now.column)
 
     def _end_in_doubt(self, uri: str, generation: _Generation) -> None:
         if generation.in_doubt and self._asked.get(uri) is generation:

@@ -23,6 +23,12 @@ def split_lines(text: str) -> list[str]:
     return [*lines, text[sum(map(len, lines)) :]]
 
 
+def depth_of(line: str) -> int:
+    """Columns of a line's indentation, a tab reaching the next multiple of eight."""
+    expanded = line.expandtabs(8)
+    return len(expanded) - len(expanded.lstrip())
+
+
 def column_of(line: str, units: int, encoding: Encoding) -> int:
     """Characters of `line` before a position of `units` code units; a position behind the line is its end.
 

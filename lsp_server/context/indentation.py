@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from lsp_server.context.buffer import depth_of
 from lsp_server.context.languages import Language
 
 # Headers of blocks that are part of a function, not one: the search goes on above them.
@@ -41,19 +42,19 @@ def block_at(lines: Sequence[str], row: int, language: Language) -> Span | None:
     if not 0 <= row < len(lines):
         return None
     row = _below_comments(lines, row, language)
-    limit = _depth(lines[row]) + 1 if _opens(lines, row) or not lines[row].strip() else _depth(lines[row])
+    limit = depth_of(lines[row]) + 1 if _opens(lines, row) or not lines[row].strip() else depth_of(lines[row])
     if not lines[row].strip():  # a blank line belongs to the deeper of its neighbours
-        limit = max(_depth(_next(lines, row, -1)), _depth(_next(lines, row, 1))) or 1
+        limit = max(depth_of(_next(lines, row, -1)), depth_of(_next(lines, row, 1))) or 1
     elif _CLOSER.match(lines[row].strip()):
-        limit = _depth(lines[row]) + 1
+        limit = depth_of(lines[row]) + 1
     for candidate in range(row, -1, -1):
         line = lines[candidate].strip()
-        if not line or _depth(lines[candidate]) >= limit or _is_comment(line, language):
+        if not line or depth_of(lines[candidate]) >= limit or _is_comment(line, language):
             continue
         if _CLOSER.match(line) or line == "{":  # the header this belongs to stands above, as deep
-            limit = _depth(lines[candidate]) + 1
+            limit = depth_of(lines[candidate]) + 1
             continue
-        limit = _depth(lines[candidate])
+        limit = depth_of(lines[candidate])
         if _opens(lines, candidate) and not _CONTROL.match(line):
             span = _span(lines, candidate, language)
             if span is not None and span.last >= row:
@@ -83,13 +84,13 @@ def _span(lines: Sequence[str], header: int, language: Language) -> Span | None:
         kind, name = "function", next(group for group in match.groups() if group)
     else:
         return None
-    depth, last, row = _depth(lines[header]), header, header + 1
+    depth, last, row = depth_of(lines[header]), header, header + 1
     while row < len(lines):
         stripped = lines[row].strip()
         if stripped:
-            if _depth(lines[row]) < depth:
+            if depth_of(lines[row]) < depth:
                 break
-            if _depth(lines[row]) == depth:
+            if depth_of(lines[row]) == depth:
                 if not _CLOSER.match(stripped) and stripped != "{":
                     break
                 last = row
@@ -98,7 +99,7 @@ def _span(lines: Sequence[str], header: int, language: Language) -> Span | None:
             last = row
         row += 1
     first, docs = header, None
-    while first and _depth(lines[first - 1]) >= depth:
+    while first and depth_of(lines[first - 1]) >= depth:
         above = lines[first - 1].strip()
         comment = _is_comment(above, language)
         if not above or not (comment or _ATTRIBUTE.match(above)):
@@ -112,8 +113,8 @@ def _span(lines: Sequence[str], header: int, language: Language) -> Span | None:
 def _opens(lines: Sequence[str], row: int) -> bool:
     """Whether deeper lines follow, or the bracket of the body on a line of its own."""
     following = _next(lines, row, 1)
-    return _depth(following) > _depth(lines[row]) or (
-        following.strip() == "{" and _depth(following) == _depth(lines[row]) and lines[row].strip() != "{"
+    return depth_of(following) > depth_of(lines[row]) or (
+        following.strip() == "{" and depth_of(following) == depth_of(lines[row]) and lines[row].strip() != "{"
     )
 
 
@@ -143,9 +144,3 @@ def _is_comment(stripped: str, language: Language) -> bool:
     if language.block_comment:
         marks += [language.block_comment[0], "* ", "*/"]
     return stripped.startswith(tuple(marks)) or (language.block_comment is not None and stripped == "*")
-
-
-def _depth(line: str) -> int:
-    """Columns of the indentation, a tab reaching the next multiple of 8."""
-    expanded = line.expandtabs(8)
-    return len(expanded) - len(expanded.lstrip())

@@ -84,7 +84,7 @@ class Generation:
         self.counts = Counts(prompt_tokens=len(request.ids))
         self._chunk_tokens, self._guesses_allowed = chunk_tokens, most_guesses
         self._sampler = Sampler(request.sampling)
-        self._guesses = Guesses(self.ids)
+        self._guesses = Guesses(())  # made in `begin`, which knows the other sequences
         # The tokens to heal are the first guess at what spells them best.
         self._guess = list(request.ids[kept:])
         self._spellings = spellings
