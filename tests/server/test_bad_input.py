@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actions.stand_in import StandIn, stand_in
+from actions.stand_in import StandIn
 from editor import Editor, editor
 from lsprotocol import types
 from pytest_lsp.client import LanguageClient
@@ -19,15 +19,7 @@ pytestmark = pytest.mark.usefixtures("engines")
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[StandIn]:
-    async with stand_in() as made:
-        made.answers = ["answer"]
-        yield made
-
-
-@pytest.fixture
-async def window(engine: StandIn, tokenizer_folder: Callable[..., Path], tmp_path: Path) -> AsyncIterator[Editor]:
-    options = {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b"))}
+async def window(options: dict[str, object], tmp_path: Path) -> AsyncIterator[Editor]:
     async with editor(options, folder=tmp_path) as made:
         yield made
         # Whatever came before, the server still serves.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from actions.stand_in import StandIn, stand_in
+from actions.stand_in import StandIn
 from editor import editor
 from lsprotocol import types
 
@@ -23,18 +23,6 @@ UNITS = {
     "utf-16": lambda text: len(text.encode("utf-16-le")) // 2,
     "utf-32": len,
 }
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[StandIn]:
-    async with stand_in() as made:
-        made.answers = ["answer"]
-        yield made
-
-
-@pytest.fixture
-def options(engine: StandIn, tokenizer_folder: Callable[..., Path]) -> dict[str, object]:
-    return {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b")), "debounceMs": 0}
 
 
 def usable(vector: dict[str, object]) -> bool:

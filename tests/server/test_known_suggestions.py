@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
-from actions.stand_in import StandIn, stand_in
+from actions.stand_in import StandIn
 from editor import editor
 from lsprotocol import types
 
 pytestmark = pytest.mark.usefixtures("engines")
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[StandIn]:
-    async with stand_in() as made:
-        made.answers = ["foo(1, 2)\n"]
-        yield made
-
-
-@pytest.fixture
-def options(engine: StandIn, tokenizer_folder: Callable[..., Path]) -> dict[str, object]:
-    return {"engineUrl": engine.url, "tokenizer": str(tokenizer_folder("7b"))}
+@pytest.fixture(autouse=True)
+def answers(engine: StandIn) -> None:
+    engine.answers = ["foo(1, 2)\n"]
 
 
 def deletion(column: int) -> types.TextDocumentContentChangePartial:
