@@ -95,7 +95,8 @@ class Suggester:
             return
         after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
         spot = Spot.of(after, row, column)
-        if self.known(after, row, column) or (self._ahead is not None and self._ahead.spot == spot):
+        ahead = self._ahead
+        if self.known(after, row, column) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
             return
         self._end_ahead()
         asked = prepare(model, after, row, column, settings)

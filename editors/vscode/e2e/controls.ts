@@ -39,6 +39,7 @@ await scene('an engine that asks for a token', (engine) => {
     for (const name of ['Install the language server', 'Choose a model', 'Type, and accept what fits', 'Ask']) {
       await walkthrough.locator('.getting-started-step', { hasText: name }).first().waitFor();
     }
+    await walkthrough.locator('[data-done-step-id$="#start#install"].complete').first().waitFor();
     await walkthrough.locator('.getting-started-step', { hasText: 'Type, and accept what fits' }).click();
     await window.clearToasts();
     await picture('walkthrough-light');

@@ -69,7 +69,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.setToken', () => askToken(settings, running));
   command('codellama.restartServer', () => running.restart());
   command('codellama.install', () => showInstallCommand(running));
-  command('codellama.walkthrough', () => vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#start`));
+  command('codellama.walkthrough', () => openWalkthrough(`${context.extension.id}#start`, running));
 
   void running.start();
   const activationMs = performance.now() - begun;
@@ -86,6 +86,14 @@ function onSettings(event: vscode.ConfigurationChangeEvent, running: Server): vo
     void running.restart();
   } else if (event.affectsConfiguration('codellama')) {
     running.settingsChanged();
+  }
+}
+
+async function openWalkthrough(id: string, running: Server): Promise<void> {
+  await vscode.commands.executeCommand('workbench.action.openWalkthrough', id);
+  // VS Code ticks a step when its context changes, and the server has mostly been running for long by now.
+  if (running.phase.kind === 'running') {
+    await vscode.commands.executeCommand('welcome.markStepComplete', `${id}#install`);
   }
 }
 

@@ -83,15 +83,15 @@ export class Messages {
     const element = lastView?.element;
     element?.classList.remove('writing');
     element?.removeAttribute('aria-busy');
+    const question = turns.findLast((turn) => turn.role === 'user');
     if (last?.role === 'assistant' && lastView?.turn.role === 'assistant') {
       this.answer?.finish(last.content);
-      lastView.keep(last);
+      lastView.keep(last, question?.attachments ?? []);
     } else if (lastView?.turn.role === 'assistant') {
       this.views.pop();
       element?.remove();
     }
     // The question as the server keeps it, with what was sent of its attachments.
-    const question = turns.findLast((turn) => turn.role === 'user');
     const at = this.views.findLastIndex((view) => view.turn.role === 'user');
     const old = this.views[at];
     if (question && old) {
@@ -99,14 +99,6 @@ export class Messages {
       view.draw();
       old.element.replaceWith(view.element);
       this.views[at] = view;
-    }
-    const answer = this.views.at(-1);
-    if (question && answer?.turn.role === 'assistant') {
-      const view = new TurnView(answer.turn, question.attachments, this.doing);
-      view.body.replaceWith(answer.body);
-      view.keep(answer.turn);
-      answer.element.replaceWith(view.element);
-      this.views[this.views.length - 1] = view;
     }
     this.answer = undefined;
     this.finishAll(false, leftOut);

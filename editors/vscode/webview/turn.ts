@@ -19,7 +19,7 @@ export class TurnView {
 
   constructor(
     public turn: Turn,
-    readonly sent: readonly Sent[],
+    public sent: readonly Sent[],
     private readonly doing: Doing,
   ) {
     const mine = turn.role === 'user';
@@ -44,9 +44,10 @@ export class TurnView {
     }
   }
 
-  /** The text is drawn already. */
-  keep(turn: Turn): void {
+  /** The text is drawn already, and stays: to draw or move a long one takes the page's time. */
+  keep(turn: Turn, sent: readonly Sent[]): void {
     this.turn = turn;
+    this.sent = sent;
     this.drawn = true;
   }
 
