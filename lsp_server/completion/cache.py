@@ -91,15 +91,15 @@ class Known:
     def clear(self) -> None:
         self._made.clear()
 
-    def find(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
-        """The suggestion for (`row`, `column`) if it is known: what is left of one, or, where nothing has been typed
-        since, that there is none and why."""
+    def find(self, buffer: Buffer, row: int, column: int) -> list[Suggestion]:
+        """The suggestions for (`row`, `column`) that are known, the one to show first: what is left of them, or, where
+        nothing has been typed since, the one that is empty and says why there is none."""
         now = Spot.of(buffer, row, column)
+        found: dict[str, Suggestion] = {}
         for spot, suggestion in self._made:
             since = typed_since(spot, buffer, now)
-            if since is None:
-                continue
-            rest = rest_of(suggestion.text, *since)
+            rest = None if since is None else rest_of(suggestion.text, *since)
             if rest or since == ("", ""):
-                return dataclasses.replace(suggestion, row=row, column=column, text=rest or "", timings={"known": True})
-        return None
+                left = dataclasses.replace(suggestion, row=row, column=column, text=rest or "", timings={"known": True})
+                found.setdefault(left.text, left)
+        return list(found.values())

@@ -16,6 +16,8 @@ from lsp_server.model.access import Reached
 from lsp_server.model.client import PRIORITY_COMPLETION
 from lsp_server.settings import Settings
 
+TEMPERATURE = 0.7  # of suggestions other than the most likely one
+
 
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
@@ -74,14 +76,16 @@ async def generate(
     settings: Settings,
     *,
     priority: int = PRIORITY_COMPLETION,
+    seed: int | None = None,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Suggestion:
-    """The model's answer as a suggestion. `on_text` is told what it has written so far, each time there is more.
+    """The model's answer as a suggestion: the most likely one, or, with a `seed`, another that it might write.
+    `on_text` is told what it has written so far, each time there is more.
 
     Raises EngineLost, EngineRefused. Cancelling ends the work in the engine as well.
     """
     started = time.perf_counter()
-    answer = await _answer(model, asked, settings, priority, on_text)
+    answer = await _answer(model, asked, settings, priority, seed, on_text)
     if answer.text is None:
         text, reason = "", "The model would go on with other text than there is before the cursor."
     else:
@@ -109,14 +113,25 @@ class _Answer:
 
 
 async def _answer(
-    model: Reached, asked: Asked, settings: Settings, priority: int, on_text: Callable[[str], None]
+    model: Reached,
+    asked: Asked,
+    settings: Settings,
+    priority: int,
+    seed: int | None,
+    on_text: Callable[[str], None],
 ) -> _Answer:
     answer, prompt = _Answer(), asked.prompt
     decoder = model.tokenizer.decoder()
     written, pending = "", prompt.pending
     until = time.perf_counter() + settings.time_budget_ms / 1000
     pieces = model.client.complete(
-        prompt.ids, max_tokens=settings.max_tokens, stop_ids=prompt.stop_ids, heal=prompt.heal, priority=priority
+        prompt.ids,
+        max_tokens=settings.max_tokens,
+        stop_ids=prompt.stop_ids,
+        heal=prompt.heal,
+        temperature=0.0 if seed is None else TEMPERATURE,
+        seed=seed,
+        priority=priority,
     )
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

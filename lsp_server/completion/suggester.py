@@ -18,6 +18,8 @@ from lsp_server.settings import Settings
 # How long a generation goes on after a change of the text until a request says where the cursor is now: some editors
 # wait a moment with it.
 GRACE_SECONDS = 0.15
+# How many other suggestions the model is asked for, when the user asks for them.
+OTHERS = 2
 
 
 @dataclasses.dataclass(eq=False)
@@ -47,7 +49,7 @@ class Suggester:
 
     def known(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
         """The suggestion at (`row`, `column`) if it is known, for which the model is not asked."""
-        return self._known.find(buffer, row, column)
+        return next(iter(self._known.find(buffer, row, column)), None)
 
     async def ask(self, model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Suggestion:
         """The suggestion at (`row`, `column`), after `settings.debounce_ms`. Ends a generation for another place of the
@@ -75,6 +77,21 @@ class Suggester:
         self._asked[buffer.uri] = generation
         with _ended_with(generation):
             return await asyncio.shield(generation.task)
+
+    async def others(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> list[Suggestion]:
+        """What else could be suggested where `shown` is: what is known, or else what the model writes by chance.
+
+        Raises EngineLost, EngineRefused. Cancelling ends the work in the engine.
+        """
+        place = buffer, shown.row, shown.column
+        spot = Spot.of(*place)
+        asked = prepare(model, *place, settings)
+        if len(self._known.find(*place)) < 2 and isinstance(asked, Asked):
+            made = await asyncio.gather(*(generate(model, asked, settings, seed=seed) for seed in range(OTHERS)))
+            for suggestion in (*reversed(made), shown):  # the one that is shown stays the first
+                if suggestion.text:
+                    self._known.add(spot, suggestion)
+        return [each for each in self._known.find(*place) if each.text != shown.text]
 
     def doubt(self, uri: str) -> None:
         """The text of a document or the cursor in it changed: the generation for it ends, unless a request soon says

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
 
@@ -19,17 +20,24 @@ from lsp_server.server.buffers import file_path
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
 
+T = TypeVar("T")
+
 
 def register(server: CodeLlamaServer) -> None:
     # Without options the library does not announce the feature.
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList:
-        typed = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-        suggestion = await suggestion_at(server, params.text_document.uri, params.position, at_once=not typed)
-        buffer = server.open_buffer(params.text_document.uri)
+        uri, typed = (
+            params.text_document.uri,
+            params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic,
+        )
+        suggestion = await suggestion_at(server, uri, params.position, at_once=not typed)
+        buffer = server.open_buffer(uri)
         if suggestion is None or not suggestion.text or buffer is None:
             return types.InlineCompletionList(items=[])
-        return types.InlineCompletionList(items=[_item(buffer, suggestion)])
+        # Who asks at a place where a suggestion is known, and so shown already, asks for others.
+        others = [] if typed or not suggestion.timings.get("known") else await _others(server, buffer, suggestion)
+        return types.InlineCompletionList(items=[_item(buffer, each) for each in (suggestion, *others)])
 
 
 async def suggestion_at(
@@ -67,11 +75,26 @@ async def suggestion_at(
 async def _asked(
     server: CodeLlamaServer, model: Reached, buffer: Buffer, row: int, column: int, *, at_once: bool
 ) -> Suggestion | None:
-    uri, settings = buffer.uri, server.settings
-    if at_once:
-        settings = dataclasses.replace(settings, debounce_ms=0)
+    settings = dataclasses.replace(server.settings, debounce_ms=0) if at_once else server.settings
+    work = server.suggester.ask(model, buffer, row, column, settings)
+    return await _while_wanted(server, model, buffer.uri, work)
+
+
+async def _others(server: CodeLlamaServer, buffer: Buffer, shown: Suggestion) -> list[Suggestion]:
+    model = server.model.reached
+    if model is None:
+        return []
+    work = server.suggester.others(model, buffer, shown, server.settings)
+    found = await _while_wanted(server, model, buffer.uri, work)
+    if found is not None:
+        server.status.suggestion(buffer.uri, shown=True, reason="")
+    return found or []
+
+
+async def _while_wanted(server: CodeLlamaServer, model: Reached, uri: str, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` asks the model for; None where the text changes meanwhile or it fails, which the status tells."""
     server.status.thinking(uri)
-    task = asyncio.ensure_future(server.suggester.ask(model, buffer, row, column, settings))
+    task = asyncio.ensure_future(work)
     server.supersede(uri, task)
     try:
         return await asyncio.shield(task)

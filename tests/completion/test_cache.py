@@ -23,8 +23,8 @@ def known(text: str, suggestion: str, reason: str = "") -> Known:
 
 
 def found(made: Known, text: str) -> str | None:
-    suggestion = made.find(*at(text))
-    return suggestion.text if suggestion else None
+    suggestions = made.find(*at(text))
+    return suggestions[0].text if suggestions else None
 
 
 BODY = "def f(a):\n    ¦\n\nprint(f(1))\n"
@@ -74,7 +74,7 @@ def test_not_where_the_text_around_it_changed(changed: str) -> None:
 
 def test_not_in_another_document() -> None:
     made = known("x = ¦\n", "foo(1)")
-    assert made.find(*at("x = ¦\n", "untitled:b")) is None
+    assert made.find(*at("x = ¦\n", "untitled:b")) == []
 
 
 def test_text_far_away_may_change() -> None:
@@ -102,8 +102,7 @@ def test_brackets_that_the_editor_closes(suggestion: str, now: str, rest: str | 
 
 def test_that_there_is_none_is_known_for_the_very_place_alone() -> None:
     made = known("x = ¦\n", "", "The model had nothing to add here.")
-    same = made.find(*at("x = ¦\n"))
-    assert same is not None
+    (same,) = made.find(*at("x = ¦\n"))
     assert (same.text, same.reason) == ("", "The model had nothing to add here.")
     assert found(made, "x = f¦\n") is None
 
@@ -120,3 +119,12 @@ def test_the_newest_counts_and_the_oldest_goes() -> None:
     assert found(made, "x = ¦\n") is None
     made.clear()
     assert found(made, f"y{KEPT - 1} = ¦\n") is None
+
+
+def test_several_are_known_once_each_and_the_newest_is_the_first() -> None:
+    made = known("x = ¦\n", "foo(1)")
+    buffer, row, column = at("x = ¦\n")
+    for text in ("bar", "foo(2)", "foo(1)"):
+        made.add(Spot.of(buffer, row, column), Suggestion(row, column, text))
+    assert [each.text for each in made.find(*at("x = ¦\n"))] == ["foo(1)", "foo(2)", "bar"]
+    assert [each.text for each in made.find(*at("x = foo(¦\n"))] == ["1)", "2)"]

@@ -115,3 +115,36 @@ async def test_a_cursor_elsewhere_ends_it_at_once(options: dict[str, object], en
         await window.until(lambda: engine.ended == 1)
         engine.hold.set()
         assert (await first, len(await second)) == ([], 1)
+
+
+async def test_who_asks_where_one_is_shown_gets_others(options: dict[str, object], engine: StandIn) -> None:
+    engine.answers = ["foo(1, 2)\n", "foo(1, 2)\n", "bar()\n", "never\n"]
+    async with editor(options) as window:
+        uri = window.open("untitled:a", "x = \n")
+        await window.ready()
+        (item,) = await window.suggest(uri, 0, 4, typed=True)
+        assert item.insert_text == "foo(1, 2)"
+        both = await window.suggest(uri, 0, 4)
+        assert [item.insert_text for item in both] == ["foo(1, 2)", "bar()"], "the same text only once"
+        assert [(asked["temperature"], asked.get("seed")) for asked in engine.asked] == [(0, None), (0.7, 0), (0.7, 1)]
+        assert window.statuses[-1]["suggestion"] == {"uri": uri, "shown": True, "reason": ""}
+        assert [item.insert_text for item in await window.suggest(uri, 0, 4)] == ["foo(1, 2)", "bar()"]
+        assert [item.insert_text for item in await window.suggest(uri, 0, 4, typed=True)] == ["foo(1, 2)"]
+        window.insert(uri, 0, 4, "b")
+        (item,) = await window.suggest(uri, 0, 5, typed=True)
+        assert item.insert_text == "bar()", "the other one, typed along"
+        assert len(engine.asked) == 3
+
+
+async def test_a_key_ends_the_search_for_others(options: dict[str, object], engine: StandIn) -> None:
+    async with editor(options) as window:
+        uri = window.open("untitled:a", "x = \n")
+        await window.ready()
+        await window.suggest(uri, 0, 4, typed=True)
+        engine.hold.clear()
+        search = asyncio.ensure_future(window.suggest(uri, 0, 4))
+        await window.until(lambda: len(engine.asked) == 3)
+        window.insert(uri, 0, 4, "f")
+        (item,) = await asyncio.wait_for(search, 5)
+        assert item.insert_text == "foo(1, 2)"
+        await window.until(lambda: engine.ended == 2)

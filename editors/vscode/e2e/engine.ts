@@ -2,9 +2,16 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+interface Asked {
+  readonly max_tokens: number;
+  readonly seed?: number;
+}
+
 export class Engine {
   /** What is completed in a buffer, and what is said in an answer. */
   suggestion = '';
+  /** What else is completed, when it is asked for. */
+  others: readonly string[] = [];
   answer = 'I have nothing to say.';
   /** Milliseconds between two pieces. */
   pause = 0;
@@ -30,7 +37,7 @@ export class Engine {
     }
     let body = '';
     request.on('data', (part: Buffer) => (body += part.toString()));
-    request.on('end', () => void this.complete(JSON.parse(body) as { max_tokens: number }, response));
+    request.on('end', () => void this.complete(JSON.parse(body) as Asked, response));
   });
 
   async start(): Promise<void> {
@@ -43,9 +50,9 @@ export class Engine {
     this.server.close();
   }
 
-  private async complete({ max_tokens }: { max_tokens: number }, response: http.ServerResponse): Promise<void> {
+  private async complete({ max_tokens, seed }: Asked, response: http.ServerResponse): Promise<void> {
     const chat = max_tokens > 64;
-    const text = chat ? this.answer : this.suggestion;
+    const text = chat ? this.answer : (this.others[seed ?? -1] ?? this.suggestion);
     this.asked += chat ? 1 : 0;
     let gone = false;
     response.on('close', () => {

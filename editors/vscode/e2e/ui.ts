@@ -38,6 +38,15 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await window.suggests(' greet("Ada") + "!"');
     await picture('ghost-text-dark');
   });
+  await step('others to choose from', async () => {
+    engine.others = [' greet("Bob")', ' greet(name)'];
+    await page.keyboard.press('Alt+BracketRight');
+    await window.suggests(' greet("Bob")');
+    await page.keyboard.press('Alt+BracketRight');
+    await window.suggests(' greet(name)');
+    await page.keyboard.press('Alt+BracketRight');
+    await window.suggests(' greet("Ada") + "!"');
+  });
   await step('accepted by word, then whole', async () => {
     await page.keyboard.press('Control+ArrowRight');
     await until(async () => (await page.locator('.view-line', { hasText: 'greet' }).count()) > 1, 'a word is taken');

@@ -13,7 +13,8 @@ SUGGESTION_TOKENS = 33
 
 
 class Engine:
-    """`suggestion` is the answer to a request for a suggestion; `answers` to the others, in turn, the last for ever.
+    """`suggestion` is the answer to a request for a suggestion, `others` are those for further ones; `answers` to all
+    else, in turn, the last for ever.
 
     `pause`: seconds between two pieces of an answer. `gate`: an answer waits until it is set. `ended`: how many answers
     were broken off by the client. `failing`: it answers with an error. `health`: what an
@@ -22,6 +23,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.suggestion = "return a + b"
+        self.others: list[str] = []
         self.answers = ["I have nothing to say."]
         self.pause = 0.0
         self.suggestion_pause = 0.0
@@ -48,7 +50,7 @@ class Engine:
                     return self._json({"error": {"message": "Out of memory."}}, 500)
                 typed = body["max_tokens"] == SUGGESTION_TOKENS
                 if typed:
-                    answer = engine.suggestion
+                    answer = engine.others[body["seed"]] if engine.others and "seed" in body else engine.suggestion
                     time.sleep(engine.suggestion_pause)
                 else:
                     answer = engine.answers.pop(0) if len(engine.answers) > 1 else engine.answers[0]

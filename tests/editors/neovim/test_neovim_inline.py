@@ -170,33 +170,17 @@ def test_no_keys_unasked(start, version):
     assert nvim.lua(mine + "vim.api.nvim_get_keymap('i'))") == 0
 
 
-SEVERAL = """
-    local rpc = vim.lsp.get_clients()[1].rpc
-    local request = rpc.request
-    rpc.request = function(method, params, callback, ...)
-        return request(method, params, method:find('inline') and function(err, result)
-            for _, text in ipairs({ 'return a - b', 'return a * b' }) do
-                local item = vim.deepcopy(result.items[1])
-                item.insertText = text
-                table.insert(result.items, item)
-            end
-            callback(err, result)
-        end or callback, ...)
-    end
-"""
-"""The server gives one suggestion at a time; this adds two to each of its replies, on their way to the client."""
-
-
 @two_ways
 def test_next_and_previous_of_several(start, engine, version, method):
+    engine.others = ["return a - b", "return a * b"]
     nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
-    nvim.lua(SEVERAL)
 
     def shown() -> str:
         return "".join(each[2] for each in nvim.ghost())
 
     nvim.input("jA")
-    wait(lambda: shown().startswith("return a + b"), what="the first")
+    wait(lambda: shown() == "return a + b", what="the first")
+    assert engine.suggestions_asked == 1, "others are asked for when they are wanted"
     others = ["- b (2/3)", "* b (3/3)", "+ b (1/3)", "* b (3/3)", "- b (2/3)"]
     for key, text in zip("nnnpp", others, strict=True):
         nvim.input(f"<M-{key}>")
@@ -206,6 +190,16 @@ def test_next_and_previous_of_several(start, engine, version, method):
     wait(lambda: shown() == " a - b", what="the rest of the second")
     nvim.input("<Tab>")
     wait(lambda: nvim.lines[1] == "    return a - b", what="all of the second")
+
+
+@two_ways
+def test_next_where_there_is_no_other(start, engine, version, method):
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
+    nvim.input("jA")
+    nvim.wait_ghost("return a + b")
+    nvim.input("<M-n>")
+    nvim.wait_said("there is no other suggestion here")
+    nvim.wait_ghost("return a + b")
 
 
 KINDS = """

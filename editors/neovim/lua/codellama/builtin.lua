@@ -113,6 +113,14 @@ function M.take(bufnr, pick)
   })
 end
 
+---How many suggestions there are to choose from.
+---@param bufnr integer
+---@return integer
+function M.count(bufnr)
+  local replied = shield.replied(bufnr)
+  return replied and #replied.items or 0
+end
+
 ---@param _ integer
 ---@param count integer
 function M.cycle(_, count)

@@ -125,7 +125,6 @@ end
 ---@param client vim.lsp.Client
 ---@param bufnr integer
 function M.suggest(client, bufnr)
-  clear()
   asked.key = nil
   request(client, bufnr)
 end
@@ -196,6 +195,13 @@ function M.take(bufnr, pick)
       assert(vim.lsp.get_client_by_id(now.client_id)):exec_cmd(suggestion.command, { bufnr = bufnr })
     end
   end)
+end
+
+---How many suggestions there are to choose from.
+---@param bufnr integer
+---@return integer
+function M.count(bufnr)
+  return ghost and ghost.bufnr == bufnr and #ghost.all or 0
 end
 
 ---Show another suggestion, where there are several.

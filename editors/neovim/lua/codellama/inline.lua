@@ -121,14 +121,48 @@ function M.accept_line()
   return take(accept.line)
 end
 
+---Ask the server for a suggestion at the cursor.
+---@param bufnr integer the current buffer
+---@param on_reply? fun() called when the answer is on the screen
+---@return boolean asked
+local function ask(bufnr, on_reply)
+  local client = clients[bufnr]
+  if not client or not suggests(client) then
+    return false
+  end
+  local now = engine()
+  if not M.is_on(bufnr) then
+    now.attach(client, bufnr) -- what comes of itself is still held back
+  end
+  -- Scheduled: an expression mapping may not do all of it.
+  vim.schedule(function()
+    if vim.api.nvim_get_current_buf() == bufnr then
+      require('codellama.shield').invoke(bufnr, on_reply)
+      now.suggest(client, bufnr)
+    end
+  end)
+  return true
+end
+
+---Show another suggestion. Where there is but one, the server is asked for others.
 ---@param count integer
 ---@return boolean done
 local function cycle(count)
   if not M.is_visible() then
     return false
   end
-  engine().cycle(vim.api.nvim_get_current_buf(), count)
-  return true
+  local bufnr, now = vim.api.nvim_get_current_buf(), engine()
+  if now.count(bufnr) > 1 then
+    now.cycle(bufnr, count)
+    return true
+  end
+  return ask(bufnr, function()
+    if now.count(bufnr) > 1 then
+      now.cycle(bufnr, count)
+    else
+      require('codellama.notify').say('there is no other suggestion here.')
+    end
+  end)
 end
 
 ---@return boolean done
@@ -144,23 +178,7 @@ end
 ---Ask for a suggestion at the cursor now, also where they are off.
 ---@return boolean asked false where there is no server to ask
 function M.suggest()
-  local bufnr = vim.api.nvim_get_current_buf()
-  local client = clients[bufnr]
-  if not client or not suggests(client) then
-    return false
-  end
-  local now = engine()
-  if not M.is_on(bufnr) then
-    now.attach(client, bufnr) -- what comes of itself is still held back
-  end
-  -- Scheduled: an expression mapping may not do all of it.
-  vim.schedule(function()
-    if vim.api.nvim_get_current_buf() == bufnr then
-      require('codellama.shield').invoke(bufnr)
-      now.suggest(client, bufnr)
-    end
-  end)
-  return true
+  return ask(vim.api.nvim_get_current_buf())
 end
 
 ---Take the ghost text off the screen, until one types on.

@@ -31,7 +31,7 @@ end
 local replied = {} ---@type table<integer, codellama.Replied>
 
 ---Where the user asked for a suggestion, for each buffer.
-local invoked = {} ---@type table<integer, codellama.Place>
+local invoked = {} ---@type table<integer, {place: codellama.Place, on_reply: fun()?}>
 
 ---What is left of a suggestion that was accepted in part, for each buffer.
 local rests = {} ---@type table<integer, {place: codellama.Place, text: string}>
@@ -52,8 +52,9 @@ end
 ---The next request at the cursor is one that the user asked for: it is sent also where suggestions are off, the server
 ---does not wait whether the user types on, and the user is told why nothing came of it.
 ---@param bufnr integer the current buffer
-function M.invoke(bufnr)
-  invoked[bufnr] = here(bufnr)
+---@param on_reply? fun() called when the answer has been dealt with
+function M.invoke(bufnr, on_reply)
+  invoked[bufnr] = { place = here(bufnr), on_reply = on_reply }
 end
 
 ---@param bufnr integer
@@ -90,7 +91,8 @@ local function inline(client, params, handler)
     return nil -- the cursor is in another buffer: the position would be of that one
   end
   local place = here(bufnr)
-  local by_hand = vim.deep_equal(invoked[bufnr], place)
+  local by_hand = vim.deep_equal((invoked[bufnr] or {}).place, place)
+  local on_reply = by_hand and invoked[bufnr].on_reply or nil
   invoked[bufnr] = nil
   if not by_hand and not require('codellama.inline').is_on(bufnr) then
     return nil
@@ -117,10 +119,12 @@ local function inline(client, params, handler)
       end
     end
     replied[bufnr] = { items = items, encoding = client.offset_encoding }
+    handler(nil, { items = items }, ctx)
     if by_hand and #items == 0 then
       say_why_none(bufnr)
+    elseif on_reply then
+      on_reply()
     end
-    return handler(nil, { items = items }, ctx)
   end,
     known
 end
