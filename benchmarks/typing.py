@@ -11,6 +11,8 @@ by the project's own code, and building it costs them nothing.
 `llama.cpp, as llama.vim asks` also has what llama.vim has: suggestions are remembered and served again while one types
 along, and the one after the suggestion shown is asked for ahead.
 
+Before the first key and before a jump the cursor rests where the key will be, as each system's editor tells it.
+
 Played twice: once patiently, the next key never before the answer, which measures every system at every key; and
 once at the keys' own time, where a key ends the request before it, which counts what is never shown.
 """
@@ -66,9 +68,12 @@ async def play(typist: Typist, trace: Trace, *, patient: bool) -> list[Event]:
     text, events = trace.text, []
     shown: dict[tuple[str, str], str] = {}
     running: asyncio.Task[None] | None = None
+    await typist.rest(text, trace.keys[0].at)
     await asyncio.sleep(1)
     due = time.perf_counter()
     for key in trace.keys:
+        if key.kind == "jump":
+            await typist.rest(text, key.at)
         due = max(due + key.pause, time.perf_counter() + (key.pause if patient else 0))
         await asyncio.sleep(due - time.perf_counter())
         if running is not None and not running.done():

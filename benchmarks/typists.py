@@ -45,6 +45,9 @@ class Typist(Protocol):
     async def open(self, trace: Trace) -> None:
         """Show the text of a trace, as yet without its keys."""
 
+    async def rest(self, text: str, cursor: int) -> None:
+        """The cursor has moved elsewhere in the text."""
+
     async def press(self, key: Key, text: str) -> str:
         """Take in a key, after which the text is `text`, and give the suggestion at the cursor, or "".
 
@@ -72,6 +75,13 @@ class LanguageServer:
         suffix = {"python": "py", "typescript": "ts", "rust": "rs"}[trace.language]
         self._uri = self._window.open(f"untitled:{self._number}.{suffix}", trace.text, trace.language)
         self._before = trace.text
+
+    async def rest(self, text: str, cursor: int) -> None:
+        """As VS Code does, which asks what can be done where the cursor is."""
+        at = _position(text, cursor)
+        context = types.CodeActionContext([], trigger_kind=types.CodeActionTriggerKind.Automatic)
+        params = types.CodeActionParams(types.TextDocumentIdentifier(self._uri), types.Range(at, at), context)
+        await self._window.client.text_document_code_action_async(params)
 
     async def press(self, key: Key, text: str) -> str:
         start = _position(self._before, key.at - key.deleted)
@@ -135,6 +145,9 @@ class Server:
     async def open(self, trace: Trace) -> None:
         self._language = trace.language
 
+    async def rest(self, text: str, cursor: int) -> None:
+        pass
+
     async def press(self, key: Key, text: str) -> str:
         return await self.suggestion(text, key.cursor)
 
@@ -158,7 +171,7 @@ class Server:
 
 class LlamaVim(Server):
     """llama.cpp with llama.vim's memory: its suggestions by the text before the cursor, looked up to 128 characters
-    back, and the suggestion after the shown one asked for while that is looked at."""
+    back, the suggestion after the shown one asked for while that is looked at, and the one where the cursor moves."""
 
     NAME = "llama.cpp Q8_0, with llama.vim's memory"
     LOOK_BACK = 128
@@ -172,6 +185,11 @@ class LlamaVim(Server):
         await self.close()
         self._known.clear()
         await super().open(trace)
+
+    async def rest(self, text: str, cursor: int) -> None:
+        """As it does where the cursor moves."""
+        await self.close()
+        self._ahead = asyncio.ensure_future(self._ask_ahead(text[:cursor], text[cursor:]))
 
     async def press(self, key: Key, text: str) -> str:
         await self.close()

@@ -83,7 +83,8 @@ class Settings:
     )
     prefetch: bool = _setting(
         True,
-        "While you read a suggestion, compute what would come after it. Not with `engineUrl`: others use that server.",
+        "While you read a suggestion, compute what would come after it; and where the cursor rests, what the next key "
+        "will want. Not with `engineUrl`: others use that server.",
     )
     completion_menu: bool = _setting(
         False,

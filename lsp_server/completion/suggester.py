@@ -107,17 +107,23 @@ class Suggester:
             generation.task.cancel()
 
     def look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
-        """Begin with the suggestion that follows on `shown` once that is accepted; the engine does it last of all."""
-        if not settings.prefetch or settings.engine_url or not shown.text:
+        """Begin with the suggestion that follows on `shown` once that is accepted."""
+        if shown.text and settings.prefetch:
+            after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
+            self.prefetch(model, after, row, column, settings)
+
+    def prefetch(self, model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> None:
+        """Begin with the suggestion at a place where the user may want one soon, unless the model is asked for one in
+        this document; the engine does it last of all."""
+        asked_now, ahead = self._asked.get(buffer.uri), self._ahead
+        if not settings.prefetch or settings.engine_url or (asked_now is not None and not asked_now.task.done()):
             return
-        after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
-        spot = Spot.of(after, row, column)
-        ahead = self._ahead
-        if self.known(after, row, column) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
+        spot = Spot.of(buffer, row, column)
+        if self.known(buffer, row, column) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
             return
-        self._end_ahead()
-        asked = prepare(model, after, row, column, settings)
+        asked = prepare(model, buffer, row, column, settings)
         if isinstance(asked, Asked):
+            self._end_ahead()
             self._ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
 
     def forget(self) -> None:

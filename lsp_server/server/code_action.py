@@ -10,6 +10,7 @@ for clients that cannot resolve an edit, and for answers that are only read, by 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from lsprotocol import types
 
 from lsp_server.server.announced import ACTION
 from lsp_server.server.arguments import ended_with_request, plain
+from lsp_server.server.inline_completion import cursor_rests
 
 if TYPE_CHECKING:
     from lsp_server.server.app import CodeLlamaServer
@@ -27,6 +29,12 @@ def register(server: CodeLlamaServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(kinds, resolve_provider=True))
     def code_action(params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
+        if (
+            params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
+            and params.range.start == params.range.end
+        ):
+            # Editors that ask by themselves do so where the cursor rests, which nothing else in the protocol tells.
+            asyncio.get_running_loop().call_soon(cursor_rests, server, params.text_document.uri, params.range.start)
         return server.actions.menu(params)
 
     @server.feature(types.CODE_ACTION_RESOLVE)

@@ -72,6 +72,15 @@ async def suggestion_at(
     return suggestion
 
 
+def cursor_rests(server: CodeLlamaServer, uri: str, position: types.Position) -> None:
+    """The cursor has come to rest at a position: the model begins with what the next key there will want."""
+    buffer, model = server.open_buffer(uri), server.model.reached
+    if model is None or buffer is None or position.line >= len(buffer.lines) or _why_off(server, uri, buffer):
+        return
+    row, column = buffer.locate(position.line, position.character)
+    server.suggester.prefetch(model, buffer, row, column, server.settings)
+
+
 async def _asked(
     server: CodeLlamaServer, model: Reached, buffer: Buffer, row: int, column: int, *, at_once: bool
 ) -> Suggestion | None:

@@ -15,7 +15,7 @@ from lsp_server.engine import address
 
 pytestmark = pytest.mark.usefixtures("engines")
 
-PASSES = "engine_forward_passes_total"
+PASSES, PREFILLED = "engine_forward_passes_total", "engine_prefilled_tokens_total"
 
 
 async def counts() -> dict[str, float]:
@@ -66,7 +66,7 @@ async def test_a_keystroke_prefills_a_few_tokens(starter: Path, real_file: Path)
             window.insert(uri, row, at, char)
             await window.suggest(uri, row, at + 1, typed=True)
             after = await counts()
-            costs.append(after["engine_prefilled_tokens_total"] - before["engine_prefilled_tokens_total"])
+            costs.append(after[PREFILLED] - before[PREFILLED])
             before = after
         assert statistics.median(costs) < 8
         assert max(costs) < 16
@@ -86,6 +86,23 @@ async def test_the_next_suggestion_is_there_when_one_is_accepted(starter: Path, 
         known = [status for status in window.statuses if status["kind"] == "thinking"]
         assert len(known) == 1, "the model was asked once, for the first suggestion"
         assert before > 0
+
+
+async def test_where_the_cursor_rests_the_next_key_costs_little(starter: Path, real_file: Path) -> None:  # noqa: F811
+    """Editors that ask for code actions by themselves do so where the cursor comes to rest."""
+    async with editor() as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row, column = row_of(real_file), 20
+        here = types.Range(types.Position(row, column), types.Position(row, column))
+        rests = types.CodeActionContext([], trigger_kind=types.CodeActionTriggerKind.Automatic)
+        params = types.CodeActionParams(types.TextDocumentIdentifier(uri), here, rests)
+        assert not await window.client.text_document_code_action_async(params)
+        before = await counts()
+        assert before[PREFILLED] > 200, "a whole prompt"
+        window.insert(uri, row, column, "zz")  # not what the model would write
+        await window.suggest(uri, row, column + 2, typed=True)
+        assert (await counts())[PREFILLED] - before[PREFILLED] < 16
 
 
 async def test_guesses_save_passes(starter: Path, tmp_path: Path) -> None:
