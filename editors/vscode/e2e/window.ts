@@ -172,6 +172,8 @@ export class Window {
   }
 
   async ask(text: string): Promise<void> {
+    // What is there already is not the answer that `answered` waits for.
+    await this.panel.locator('.turn').evaluateAll((turns) => turns.forEach((turn) => turn.setAttribute('data-seen', '')));
     // The space closes the list of names that an @ opens: Enter is to send.
     await this.panel.locator('textarea').fill(`${text} `);
     await this.panel.locator('textarea').press('Enter');
@@ -179,7 +181,7 @@ export class Window {
 
   /** Wait until the answer is complete. */
   async answered(timeout = 60_000): Promise<void> {
-    await this.panel.locator('.turn.assistant:not(.writing) footer button').last().waitFor({ timeout });
+    await this.panel.locator('.turn.assistant:not(.writing, [data-seen]) footer button').last().waitFor({ timeout });
     await this.panel.locator('button.go[aria-label="Send"]').waitFor({ timeout });
   }
 
