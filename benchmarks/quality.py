@@ -42,9 +42,13 @@ async def main(argv: list[str] | None = None) -> None:
         ours = [await _line(engine, ids) for ids in asked]
         tops = [await engine.most_likely(ids, TOP) for ids in asked]
     plain, exact = stock.Stock(folder), stock.Stock(folder, bits=32)
-    same, errors, stock_errors = 0, [], []
+    same, right, stock_right = 0, 0, 0
+    errors, stock_errors = [], []
     for ids, line, top in zip(asked, ours, tops, strict=True):
-        same += line == _first_line(plain, tokenizer, ids)
+        stock_line, exact_line = _first_line(plain, tokenizer, ids), _first_line(exact, tokenizer, ids)
+        same += line == stock_line
+        right += line == exact_line
+        stock_right += stock_line == exact_line
         truth = torch.log_softmax(exact.forward(ids, stock.new_cache()), dim=-1)
         theirs = torch.log_softmax(plain.forward(ids, stock.new_cache()), dim=-1)
         errors.append(median([abs(value - float(truth[token])) for token, value in top.items()]))
@@ -58,6 +62,13 @@ async def main(argv: list[str] | None = None) -> None:
             share,
             share >= 0.95,
             f"{same} of {len(asked)}",
+        ),
+        target(
+            "greedy first lines equal to those of float32",
+            f"at least those of bitsandbytes 8-bit itself, {stock_right / len(asked):.3f}",
+            right / len(asked),
+            right >= stock_right,
+            f"{right} and {stock_right} of {len(asked)}",
         ),
         target(
             "error of log-probabilities against float32, median",
