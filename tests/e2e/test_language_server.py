@@ -99,7 +99,7 @@ async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> Non
 
 
 async def test_one_more_character_computes_only_the_new_tokens(starter: Path, real_file: Path) -> None:
-    async with editor() as window:
+    async with editor({"prefetch": False}) as window:  # whose tokens would count as well
         uri = window.open(real_file)
         await window.ready()
         row, column = row_of(real_file), len(TYPED)
