@@ -45,12 +45,10 @@ async def main(argv: list[str] | None = None) -> None:
     same, right, stock_right = 0, 0, 0
     errors, stock_errors = [], []
     for ids, line, top in zip(asked, ours, tops, strict=True):
-        stock_line, exact_line = _first_line(plain, tokenizer, ids), _first_line(exact, tokenizer, ids)
+        (stock_line, theirs), (exact_line, truth) = (_first_line(each, tokenizer, ids) for each in (plain, exact))
         same += line == stock_line
         right += line == exact_line
         stock_right += stock_line == exact_line
-        truth = torch.log_softmax(exact.forward(ids, stock.new_cache()), dim=-1)
-        theirs = torch.log_softmax(plain.forward(ids, stock.new_cache()), dim=-1)
         errors.append(median([abs(value - float(truth[token])) for token, value in top.items()]))
         likely = theirs.topk(TOP).indices.tolist()
         stock_errors.append(median([abs(float(theirs[token] - truth[token])) for token in likely]))
@@ -105,16 +103,18 @@ async def _line(engine: systems.Engine, ids: Sequence[int]) -> str:
     return text.partition("\n")[0]
 
 
-def _first_line(plain: stock.Stock, tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> str:
-    """The greedy continuation of `ids` up to the end of the line."""
+def _first_line(model: stock.Stock, tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> tuple[str, torch.Tensor]:
+    """The greedy continuation of `ids` up to the end of the line, and the log-probabilities of its first token."""
+    cache = stock.new_cache()
+    logits = first = model.forward(ids, cache)
     made: list[int] = []
-    for token in plain.greedy(ids, LINE_TOKENS):
+    while len(made) < LINE_TOKENS and "\n" not in tokenizer.decode(made):
+        token = int(logits.argmax())
         if token in tokenizer.completion_stop_ids:
             break
         made.append(token)
-        if "\n" in tokenizer.decode(made):
-            break
-    return tokenizer.decode(made).partition("\n")[0]
+        logits = model.forward([token], cache)
+    return tokenizer.decode(made).partition("\n")[0], torch.log_softmax(first, dim=-1)
 
 
 if __name__ == "__main__":
