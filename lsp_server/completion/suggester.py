@@ -84,9 +84,8 @@ class Suggester:
         Raises EngineLost, EngineRefused. Cancelling ends the work in the engine.
         """
         place = buffer, shown.row, shown.column
-        spot = Spot.of(*place)
-        asked = prepare(model, *place, settings)
-        if len(self._known.find(*place)) < 2 and isinstance(asked, Asked):
+        if len(self._known.find(*place)) < 2 and isinstance(asked := prepare(model, *place, settings), Asked):
+            spot = Spot.of(*place)
             made = await asyncio.gather(*(generate(model, asked, settings, seed=seed) for seed in range(OTHERS)))
             for suggestion in (*reversed(made), shown):  # the one that is shown stays the first
                 if suggestion.text:
@@ -108,7 +107,7 @@ class Suggester:
 
     def look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
         """Begin with the suggestion that follows on `shown` once that is accepted."""
-        if shown.text and settings.prefetch:
+        if shown.text and settings.prefetch and not settings.engine_url:
             after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
             self.prefetch(model, after, row, column, settings)
 

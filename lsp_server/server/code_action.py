@@ -29,10 +29,8 @@ def register(server: CodeLlamaServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(kinds, resolve_provider=True))
     def code_action(params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
-        if (
-            params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
-            and params.range.start == params.range.end
-        ):
+        automatic = params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
+        if automatic and params.range.start == params.range.end:
             # Editors that ask by themselves do so where the cursor rests, which nothing else in the protocol tells.
             asyncio.get_running_loop().call_soon(cursor_rests, server, params.text_document.uri, params.range.start)
         return server.actions.menu(params)

@@ -27,10 +27,8 @@ def register(server: CodeLlamaServer) -> None:
     # Without options the library does not announce the feature.
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList:
-        uri, typed = (
-            params.text_document.uri,
-            params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic,
-        )
+        uri = params.text_document.uri
+        typed = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
         suggestion = await suggestion_at(server, uri, params.position, at_once=not typed)
         buffer = server.open_buffer(uri)
         if suggestion is None or not suggestion.text or buffer is None:
