@@ -20,11 +20,11 @@ def test_shown_and_accepted(start, engine, version, method):
     nvim.input("jA")
     nvim.wait_ghost("return a + b")
     assert nvim.lines[1] == "    "
+    engine.suggestion = ""  # to what is asked once it is accepted
     nvim.input("<Tab>")
     wait(lambda: nvim.lines[1] == "    return a + b", what="acceptance")
     assert nvim.nvim.current.window.cursor == (2, 16)
     wait(lambda: not nvim.ghost(), what="the ghost text to go")
-    engine.suggestion = ""
     nvim.input("<CR>x<Tab>y<Esc>")  # without ghost text, it is a Tab
     wait(lambda: nvim.mode == "n")
     assert nvim.lines[2].replace("\t", " ").split() == ["x", "y"]
