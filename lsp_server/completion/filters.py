@@ -6,6 +6,7 @@ import re
 
 from lsp_server.completion.brackets import CLOSE, unmatched
 from lsp_server.completion.stopping import Place
+from lsp_server.context.buffer import depth_of
 
 # The same two to forty characters five times in a row.
 _LOOP = re.compile(r"(\S.{1,39}?)\1{4,}", re.DOTALL)
@@ -76,13 +77,16 @@ def _balanced(text: str, here: Place) -> str:
     """Cut before a bracket it must not close, and back to a line end where all that it opened is closed."""
     closers, _ = unmatched(text)
     # Brackets open at the cursor: those that the text before opens, less those that the text after closes.
-    opened = [here.prefix[index] for index in unmatched(here.prefix)[1]]
+    openers = unmatched(here.prefix)[1]
+    opened = [here.prefix[index] for index in openers]
     closed_after = [CLOSE[here.suffix[index]] for index in unmatched(here.suffix)[0]]
     while opened and closed_after and opened[0] == closed_after[-1]:
         opened.pop(0)
         closed_after.pop()
     if here.cut_after:  # what closes them may stand in the part that is not seen
-        opened = []
+        line = len(here.prefix) - len(here.line_before)
+        own = 0 if _goes_on_below(here) else sum(index >= line for index in openers)
+        opened = opened[max(0, len(opened) - own) :]
     for index in closers:
         if opened and opened[-1] == CLOSE[text[index]]:
             opened.pop()
@@ -92,6 +96,12 @@ def _balanced(text: str, here: Place) -> str:
     while (openers := unmatched(text)[1]) and not _closed_by_suffix(text, openers, closed_after):
         text = text[: text.rfind("\n", 0, openers[0]) + 1].rstrip("\n")
     return text
+
+
+def _goes_on_below(here: Place) -> bool:
+    """Whether what the cursor's line opens may be closed further down, as far as indentation tells."""
+    below = here.lines_below
+    return not below or depth_of(below[0]) > depth_of(here.line_before)
 
 
 def _closed_by_suffix(text: str, openers: list[int], spare: list[str]) -> bool:

@@ -6,9 +6,9 @@ from lsp_server.completion.filters import tidy
 from lsp_server.completion.stopping import place
 
 
-def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = "auto") -> str:
+def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = "auto", cut: bool = False) -> str:
     prefix, _, suffix = buffer.partition("¦")
-    return tidy(written, place(prefix, suffix, multiline), finished=finished)[0]
+    return tidy(written, place(prefix, suffix, multiline, cut_after=cut), finished=finished)[0]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,24 @@ def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = 
 )
 def test_kept(buffer: str, written: str, kept: str) -> None:
     assert shown(buffer, written) == kept
+
+
+@pytest.mark.parametrize(
+    ("buffer", "written", "kept"),
+    [
+        # opened in this line: the next one is no part of it
+        ("def f():\n    g(¦\n    return 1\n", "a, b)", "a, b)"),
+        ("f(g(¦\nh()\n", "a))", "a))"),
+        ("f(g(¦)\nh()\n", "a))", "a)"),
+        ("f(¦\n", "a)", "a"),
+        # opened above, or gone on with below: closed where nobody looks
+        ("x = [\n    ¦\n    2,\n", "1]", "1"),
+        ("x = [¦\n    2,\n    3,\n", "1]", "1"),
+        ("x = [\n    f(¦\n    2,\n", "1)]", "1)"),
+    ],
+)
+def test_kept_where_more_follows_than_is_seen(buffer: str, written: str, kept: str) -> None:
+    assert shown(buffer, written, cut=True) == kept
 
 
 def test_what_the_tokens_ran_out_on_is_dropped() -> None:
