@@ -3,8 +3,7 @@
     python -m benchmarks.scale [--quick]
 
 Over the protocol, with the starter model and nothing computed ahead. Also how soon a change is taken in while the
-model works, what a cancelled request still costs, and what is prefilled for a key by a model that infills (one of
-random weights with Code Llama's vocabulary: it is the tokens that are counted).
+model works, what a cancelled request still costs, and what is prefilled for a key, whatever follows the cursor.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ import argparse
 import asyncio
 import contextlib
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
-import checkpoints
 import editor as editors
 
 from benchmarks import systems, texts
@@ -62,7 +59,7 @@ async def main(argv: list[str] | None = None) -> None:
             }
             taken_in = await _changes_during_generation(engine, tokenizer)
             further = await _after_cancel(engine, tokenizer)
-        prefilled = {suffix: await _prefilled(suffix) for suffix in (0, 100, 1000)}
+            prefilled = {suffix: await _prefilled(engine, suffix) for suffix in (0, 100, 1000)}
     figures["tokens prefilled for a key, by lines after the cursor"] = {n: median(p) for n, p in prefilled.items()}
     worst = max(median(values) for values in prefilled.values())
     rows = [
@@ -194,24 +191,21 @@ async def _after_cancel(engine: systems.Engine, tokenizer: CodeLlamaTokenizer) -
     return further
 
 
-async def _prefilled(lines_after: int) -> list[int]:
-    """Tokens prefilled for each key typed, with so many lines after the cursor, by a model that infills."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = checkpoints.random_checkpoint(Path(name) / "infilling")
-        options = {"model": str(folder), "infilling": "on"}
-        async with systems.engine(**options) as engine, _windows(1, options) as (window,):
-            text = _file(200 + lines_after).splitlines(keepends=True)
-            text.insert(200, "\n")
-            uri = window.open("untitled:infill.py", "".join(text))
-            await window.suggest(uri, 200, 0)
-            prefilled = []
-            for column, char in enumerate(TYPED):
-                before = (await engine.totals())["prefilled_tokens"]
-                window.insert(uri, 200, column, char)
-                await window.suggest(uri, 200, column + 1, typed=True)
-                await asyncio.sleep(0.2)  # until what was cancelled is counted
-                prefilled.append((await engine.totals())["prefilled_tokens"] - before)
-            return prefilled
+async def _prefilled(engine: systems.Engine, lines_after: int) -> list[int]:
+    """Tokens prefilled for each key typed, with so many lines after the cursor, which the model sees as well."""
+    async with _windows(1, {}) as (window,):
+        text = _file(200 + lines_after).splitlines(keepends=True)
+        text.insert(200, "\n")
+        uri = window.open("untitled:infill.py", "".join(text))
+        await window.suggest(uri, 200, 0)
+        prefilled = []
+        for column, char in enumerate(TYPED):
+            before = (await engine.totals())["prefilled_tokens"]
+            window.insert(uri, 200, column, char)
+            await window.suggest(uri, 200, column + 1, typed=True)
+            await asyncio.sleep(0.2)  # until what was cancelled is counted
+            prefilled.append((await engine.totals())["prefilled_tokens"] - before)
+        return prefilled
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ class TransformersServe:
     async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
         body = {
             "model": self._model,
-            "prompt": self._tokenizer.decode(list(ids)),
+            "prompt": self._tokenizer.shown(ids),  # control tokens are told by their names
             "max_tokens": tokens,
             "temperature": 0,
             "stream": True,
@@ -266,6 +266,9 @@ async def llama_server(folder: Path) -> AsyncIterator[LlamaCpp]:
     model = llama_cpp.gguf(folder)
     command = [str(llama_cpp.server()), "-m", str(model), "--port", str(port), "-t", str(_cores()), "--ctx-size", "0"]
     command += ["-ub", "1024", "-b", "1024", "--cache-reuse", "256", "-fa", "on"]
+    infill = CodeLlamaTokenizer.from_pretrained(folder).infill_tokens
+    if infill is not None and infill.end is not None:  # which its converter does not know
+        command += ["--override-kv", f"tokenizer.ggml.eot_token_id=int:{infill.end}"]
     async with _process(command, url + "/health") as pid:
         yield LlamaCpp(url, pid)
 

@@ -25,7 +25,8 @@ from lsp_server.settings import Settings
 if TYPE_CHECKING:
     import editor as editors
 
-SETTINGS = Settings()
+# Suffix first, which leaves a prompt cache the most; llama.vim asks prefix first.
+SETTINGS, AS_LLAMA_VIM = Settings(layout="spm"), Settings(layout="psm")
 CONTEXT = 8192
 # What the engine counts, and the names of the same in other systems' answers.
 COUNTED = {
@@ -134,8 +135,11 @@ class Client(ModelClient):
 class Server:
     """A server that continues prompts: asked, cut and tidied by the project's own code, as its engine is."""
 
-    def __init__(self, system: systems.System, tokenizer: CodeLlamaTokenizer, name: str = "") -> None:
+    def __init__(
+        self, system: systems.System, tokenizer: CodeLlamaTokenizer, name: str = "", settings: Settings = SETTINGS
+    ) -> None:
         self.name = name or system.name
+        self._settings = settings
         self.seconds = 0.0  # that the last key's suggestion took
         self.asked = True
         self._client = Client(system)
@@ -156,12 +160,12 @@ class Server:
         self.seconds = 0.0
         buffer = Buffer("untitled:one", text, language_id=self._language, encoding="utf-32")
         at = _position(text, cursor)
-        asked = prepare(self._model, buffer, at.line, at.character, SETTINGS)
+        asked = prepare(self._model, buffer, at.line, at.character, self._settings)
         if isinstance(asked, Suggestion):
             return ""
         started = time.perf_counter()
         try:
-            return (await generate(self._model, asked, SETTINGS)).text
+            return (await generate(self._model, asked, self._settings)).text
         finally:
             self.seconds = time.perf_counter() - started
 
@@ -177,7 +181,7 @@ class LlamaVim(Server):
     LOOK_BACK = 128
 
     def __init__(self, system: systems.System, tokenizer: CodeLlamaTokenizer) -> None:
-        super().__init__(system, tokenizer, self.NAME)
+        super().__init__(system, tokenizer, self.NAME, AS_LLAMA_VIM)
         self._known: dict[tuple[str, str], str] = {}
         self._ahead: asyncio.Task[None] | None = None
 

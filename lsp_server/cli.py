@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--max-tokens", type=int, default=1024)
     made.add_argument("--temperature", type=float, default=0.2)
 
-    command("demo", "commands.demo:run", "A completion and a chat answer on a real file, by the starter model.")
+    command("demo", "commands.demo:run", "Completions, an edit and a chat answer on real files, by the starter.")
     command("engine", "", "Run the engine in the foreground (--help lists its options).", model=False)
     made = command(
         "models",

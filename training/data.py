@@ -114,7 +114,7 @@ def make_plain_model(state: Path) -> None:
         with tempfile.TemporaryDirectory(dir=state) as work:
             gguf, _ = starter.fetch(Path(work), lambda progress: None)
             made = Path(work) / "plain"
-            starter.convert(gguf, made)
+            starter.convert(gguf, made, None)
             shutil.copyfile(TOKENS, made / TOKENS.name)
             made.replace(folder)
 

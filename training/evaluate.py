@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
 import json
@@ -17,11 +18,11 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.codellama.infilling import Layout
 from lsp_server.completion import stopping
+from lsp_server.engine import starter
 from lsp_server.engine.adapter import merge
 from lsp_server.engine.healing import Spellings
-from training import chat, data
+from training import chat, data, edits
 from training.holes import Hole, hole, kept
-from training.train import ADAPTER, PACKAGED
 
 README = Path(__file__).with_name("README.md")
 SEED = 7
@@ -75,12 +76,12 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
                 for at, (text, ended) in zip(batch, answers, strict=True):
                     out.write(json.dumps({"hole": at, "text": text, "ended": ended}) + "\n")
     chats = {taught: likelihood(state, _model(state, taught=taught, device=device)) for taught in (False, True)}
-    write(tables(state, count), chats)
+    write(tables(state, count), chats, asyncio.run(edits.measure(state)))
 
 
 def _answers(state: Path, mode: str) -> Path:
     """Where the answers of a mode are; those of another adapter are elsewhere."""
-    adapter = hashlib.sha256((PACKAGED / ADAPTER).read_bytes()).hexdigest()[:8]
+    adapter = hashlib.sha256((starter.INFILLING / starter.ADAPTER).read_bytes()).hexdigest()[:8]
     folder = state / "answers" / ("plain" if mode == "plain" else adapter)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{mode}.jsonl"
@@ -89,7 +90,7 @@ def _answers(state: Path, mode: str) -> Path:
 def _model(state: Path, *, taught: bool, device: str) -> torch.nn.Module:
     model = AutoModelForCausalLM.from_pretrained(state / "plain", dtype=torch.float16)
     if taught:
-        merge(model, PACKAGED / ADAPTER)
+        merge(model, starter.INFILLING / starter.ADAPTER)
     return model.to(device, torch.bfloat16).eval()
 
 
@@ -229,7 +230,7 @@ def _scores(cut: Hole, text: str, ended: bool) -> tuple[float, float, float]:
     return first_line_exact(cut.middle, text), similarity(cut.middle, text), ended
 
 
-def write(figures: str, chats: dict[bool, float]) -> None:
+def write(figures: str, chats: dict[bool, float], edited: str) -> None:
     """Put the figures into README.md, between its two marks."""
     begin, end = "<!-- figures, written by `evaluate` -->\n", "<!-- end of figures -->"
     text = README.read_text(encoding="utf-8")
@@ -239,4 +240,4 @@ def write(figures: str, chats: dict[bool, float]) -> None:
         "Log-likelihood of the plain model's own answers, in nats a token: "
         f"{chats[False]:.3f} under itself, {chats[True]:.3f} under the taught model.\n"
     )
-    README.write_text(f"{before}{begin}\n{figures}\n{chat_line}\n{end}{after}", encoding="utf-8")
+    README.write_text(f"{before}{begin}\n{figures}\n{chat_line}\n{edited}\n{end}{after}", encoding="utf-8")

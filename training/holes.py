@@ -179,7 +179,7 @@ def example(cut: Hole, tokenizer: CodeLlamaTokenizer, rng: random.Random) -> Exa
 
 
 # Tokens of the longest example of a batch, and how often: short ones show more holes in the same time.
-LENGTHS = {112: 0.35, 160: 0.35, 224: 0.2, 384: 0.1}
+LENGTHS = {112: 0.33, 160: 0.33, 224: 0.18, 384: 0.1, 768: 0.06}
 CHARACTERS_PER_TOKEN = 3.2
 
 

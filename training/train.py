@@ -18,11 +18,10 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine import starter
 from training import chat, data, holes
 from training.model import SCALE, Taught
 
-PACKAGED = Path(__file__).parents[1] / "lsp_server" / "engine" / "starter_infilling"
-ADAPTER = "adapter.safetensors"
 SEED = 6
 RATE = 5e-4
 WARM_UP = 20  # steps
@@ -132,7 +131,7 @@ def _log(state: Path, entry: dict[str, object]) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def write(state: Path, weights: str, folder: Path = PACKAGED) -> None:
+def write(state: Path, weights: str, folder: Path = starter.INFILLING) -> None:
     """Write what was learned, in float16, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
     infilling.json of a checkpoint that has it, with the adapter's hash."""
     saved = torch.load(state / weights, map_location="cpu", weights_only=True)
@@ -140,8 +139,9 @@ def write(state: Path, weights: str, folder: Path = PACKAGED) -> None:
     tensors["model.embed_tokens.rows"] = tensors.pop("rows")
     tensors["model.embed_tokens.ids"] = torch.tensor(_token_ids(CodeLlamaTokenizer.from_pretrained(state / "plain")))
     folder.mkdir(parents=True, exist_ok=True)
-    place = folder / ADAPTER
+    place = folder / starter.ADAPTER
     save_file(tensors, place, {"scale": str(SCALE), "steps": str(saved["step"]), "tokens": str(saved["tokens"])})
+    place.chmod(0o644)  # it is to be packaged; what the library writes is its owner's alone
     named = json.loads(data.TOKENS.read_text(encoding="utf-8"))
     named["adapter"] = hashlib.sha256(place.read_bytes()).hexdigest()
     (folder / data.TOKENS.name).write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")

@@ -1,14 +1,17 @@
-"""`demo`: the main job on real files of this Python installation: a completion, a code action, a chat answer."""
+"""`demo`: the main job on real files of this Python installation: completions, a code action, a chat answer."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import bisect
 import calendar
 import contextlib
+import dataclasses
 import difflib
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 from rich.text import Text
@@ -23,10 +26,27 @@ from lsp_server.completion.suggest import suggest
 from lsp_server.model.access import Reached
 from lsp_server.settings import Settings
 
-# A place in the standard library that every Python has; the rest of the line typed there is left to the model.
-FILE = Path(textwrap.__file__)
-BEFORE = "def wrap(text, width=70, **kwargs):"
-TYPED = "    w = TextWrapper("
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """A line of a module of the standard library, which every Python has: the first that is `typed` and `left` below
+    `function`. What is `left` is taken away and asked for again."""
+
+    module: ModuleType
+    function: str
+    typed: str
+    left: str
+
+    def find(self) -> tuple[list[str], int]:
+        """The module's lines, and the number of that line from 0."""
+        lines = read_text(Path(str(self.module.__file__))).splitlines()
+        return lines, lines.index(self.typed + self.left, lines.index(self.function))
+
+
+WRAP = "def wrap(text, width=70, **kwargs):"
+REST = Gap(textwrap, WRAP, "    w = TextWrapper(", "width=width, **kwargs)")
+# What this line has to define, only the lines below it tell.
+WHOLE = Gap(bisect, "def bisect_right(a, x, lo=0, hi=None, *, key=None):", "            ", "mid = (lo + hi) // 2")
 LINES_ABOVE, LINES_BELOW = 6, 4
 
 # A function there, whose body is taken away and asked for again.
@@ -37,32 +57,19 @@ console = Console(highlight=False)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show a completion and a chat answer."""
+    """Show two completions, a code action and a chat answer."""
     asyncio.run(_run(settings_of(options)))
     return 0
 
 
 async def _run(settings: Settings) -> None:
-    lines = read_text(FILE).splitlines()
-    row = lines.index(TYPED + "width=width, **kwargs)", lines.index(BEFORE))
-    buffer = read(FILE, row + 1, len(TYPED) + 1)
-    # As if the user were typing here: the rest of this line is not written yet.
-    buffer.lines[row] = TYPED + "\n"
     async with reached(settings) as model:
-        console.rule(f"[bold]Completion[/] in {FILE.name}, line {row + 1}", align="left")
-        suggestion = await suggest(model, buffer, row, len(TYPED), settings)
-        above, below = lines[row - LINES_ABOVE : row], lines[row + 1 : row + 1 + LINES_BELOW]
-        console.print(Text("\n".join(above), style="dim"))
-        console.print(Text(TYPED) + Text(suggestion.text or "", style="bold green"))
-        console.print(Text("\n".join(below), style="dim"))
-        timing = suggestion.timings
-        first = timing.get("firstTokenMs") or 0.0
-        total = timing.get("totalMs", 0.0)
-        said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {total:.0f} ms"
-        console.print(Text(suggestion.reason or said, style="italic"))
+        for gap in (REST, WHOLE):
+            await _complete(model, gap, settings)
         await _act(model)
-        console.rule(f"[bold]Chat[/] about {FILE.name}", align="left")
-        function = "\n".join(lines[lines.index(BEFORE) : row + 2])
+        lines, row = REST.find()
+        console.rule("[bold]Chat[/] about textwrap.py", align="left")
+        function = "\n".join(lines[lines.index(WRAP) : row + 2])
         question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
         console.print(Text("What does the function `wrap` do?", style="bold"))
         messages = [{"role": "system", "content": settings.system_prompt}, {"role": "user", "content": question}]
@@ -73,6 +80,23 @@ async def _run(settings: Settings) -> None:
         console.print()
         console.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
         console.print(Text(f"By {model.model} on {model.device}.", style="dim"))
+
+
+async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
+    """Show the suggestion in a gap, between the lines around it."""
+    lines, row = gap.find()
+    file, column = Path(str(gap.module.__file__)), len(gap.typed)
+    buffer = read(file, row + 1, column + 1)
+    buffer.lines[row] = gap.typed + "\n"  # as if the user were typing here
+    console.rule(f"[bold]Completion[/] in {file.name}, line {row + 1}", align="left")
+    suggestion = await suggest(model, buffer, row, column, settings)
+    console.print(Text("\n".join(lines[row - LINES_ABOVE : row]), style="dim"))
+    console.print(Text(gap.typed) + Text(suggestion.text or "", style="bold green"))
+    console.print(Text("\n".join(lines[row + 1 : row + 1 + LINES_BELOW]), style="dim"))
+    timing = suggestion.timings
+    first = timing.get("firstTokenMs") or 0.0
+    said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {timing.get('totalMs', 0):.0f} ms"
+    console.print(Text(suggestion.reason or said, style="italic"))
 
 
 async def _act(model: Reached) -> None:

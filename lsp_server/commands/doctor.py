@@ -102,10 +102,10 @@ def _disk() -> Check:
 
 def _model(model: str) -> Check:
     if model == "starter":
-        made = (places.cache_folder() / "starter").exists()
-        return Check(
-            "model", True, "starter, ready to load" if made else "starter, will be fetched (93 MB) when needed"
-        )
+        from lsp_server.engine import starter
+
+        state = "ready to load" if starter.is_made() else "will be fetched (93 MB) when needed"
+        return Check("model", True, f"starter, {state}")
     folder = Path(model).expanduser()
     if folder.is_dir():
         from lsp_server.engine import checkpoint

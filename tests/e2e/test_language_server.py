@@ -98,6 +98,35 @@ async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> Non
         assert "ready" in end.message
 
 
+COUNT = """def count_lines(path):
+    count = 0
+    with open(path) as file:
+        ¦
+            count += 1
+    return count
+"""
+LOAD = """import json
+
+
+def load_settings(path):
+    ¦
+    return settings["editor"]
+"""
+
+
+@pytest.mark.parametrize("layout", ["spm", "psm"])
+async def test_what_follows_the_cursor_counts(starter: Path, tmp_path: Path, layout: str) -> None:
+    """The starter infills: only the lines below the cursor tell what is missing."""
+    async with editor({"layout": layout, "prefetch": False}) as window:
+        for name, text, missing in (("count.py", COUNT, "for line in file:"), ("load.py", LOAD, "settings = ")):
+            (tmp_path / name).write_text(text.replace("¦", ""))
+            uri = window.open(tmp_path / name)
+            await window.ready()
+            before = text.partition("¦")[0].split("\n")
+            (item,) = await window.suggest(uri, len(before) - 1, len(before[-1]))
+            assert item.insert_text.startswith(missing)
+
+
 async def test_one_more_character_computes_only_the_new_tokens(starter: Path, real_file: Path) -> None:
     async with editor({"prefetch": False}) as window:  # whose tokens would count as well
         uri = window.open(real_file)

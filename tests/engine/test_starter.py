@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import filelock
 import pytest
@@ -54,6 +55,7 @@ def finished(place):
     (folder / "config.json").write_text(json.dumps(dict.fromkeys(names, 1)))
     (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (folder / "tokenizer.json").write_text("{}")
+    (folder / starter.TOKENS).write_bytes((starter.INFILLING / starter.TOKENS).read_bytes())
     return folder
 
 
@@ -67,11 +69,17 @@ def test_the_real_one():
     assert sum(tensor.bytes for tensor in tensors) == 2 * 134_515_008
     assert {tensor.dtype for tensor in tensors} == {"F16"}
     assert checkpoint.config["max_position_embeddings"] == 8192
-    assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [2, 0]
+    assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [2, 0, 7]
     tokens = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     assert tokens["<|im_end|>"] == 2
+    assert tokens["<gh_stars>"] == 7, "which ends an infill"
     assert "<|im_start|>" in (folder / "chat_template.jinja").read_text()
     assert "Apache License" in (folder / "LICENSE").read_text()
+    named = json.loads((folder / "infilling.json").read_text())
+    adapter = Path(starter.__file__).parent / "starter_infilling" / "adapter.safetensors"
+    assert named["adapter"] == hashlib.sha256(adapter.read_bytes()).hexdigest()
+    assert adapter.stat().st_size < 12_000_000
+    assert all(named[each] in tokens for each in ("prefix", "suffix", "middle", "end"))
     assert [path.name for path in folder.parent.glob(".making-*")] == []
 
 
@@ -79,6 +87,13 @@ def test_a_finished_starter_needs_nothing(place, pip):
     folder = finished(place)
     pip("sys.exit(1)")
     assert starter.ensure(lambda progress: None, place) == folder
+
+
+def test_a_starter_of_another_adapter_is_made_again(place, pip):
+    (finished(place) / starter.TOKENS).write_text('{"adapter": "of last year"}')
+    pip("print('called'); sys.exit(1)")
+    with pytest.raises(CheckpointProblem, match="called"):
+        starter.ensure(lambda progress: None, place)
 
 
 def test_a_damaged_starter_is_made_again(place, pip):

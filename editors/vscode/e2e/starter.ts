@@ -4,21 +4,22 @@ import type { Locator } from 'playwright-core';
 import { scene } from './scenario.ts';
 
 const READY = /Code Llama: (?!starting|loading|failed|off)\S+, \S+/;
-const FILE = 'def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    \n';
+// What is missing is named by the line below it.
+const FILE = 'import sys\n\n\ndef main():\n    \n    print(f"Hello, {name}!")\n';
 
 await scene('the starter model', () => ({ files: { 'main.py': FILE }, settings: { 'codellama.maxTokens': 24 } }), async ({ host, window, step, picture }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
   await step('loaded', () => window.says(READY, 180_000));
-  await step('ghost text, accepted', async () => {
-    await window.goTo(6, 5);
-    await page.keyboard.type('ret');
+  await step('ghost text that the code below asks for, accepted', async () => {
+    await window.goTo(5, 5);
+    await page.keyboard.type('n');
     const text = await window.ghostText();
     console.log(`      ${JSON.stringify(text)}`);
     await picture('starter-light');
     await page.keyboard.press('Tab');
     await window.save();
-    assert.ok(host.read('main.py').length > FILE.length + 3);
+    assert.match(host.read('main.py').split('\n')[4] ?? '', /^    name = ./);
   });
   await step('a chat', async () => {
     await window.openChat();

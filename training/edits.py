@@ -1,0 +1,63 @@
+"""Whether the code actions still get edits: the product asked for some, of the plain model and of the taught one."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections import Counter
+from pathlib import Path
+
+from lsp_server.actions.catalog import action_of
+from lsp_server.actions.place import place_of, task_of
+from lsp_server.actions.run import run
+from lsp_server.commands.ask import reached
+from lsp_server.context.buffer import Buffer
+from lsp_server.settings import Settings
+from training import data
+
+SEED = 7
+FUNCTIONS = 24
+LINES = (4, 16)  # of a function
+ACTIONS = ("document", "simplify")
+
+
+async def measure(state: Path) -> str:
+    """A Markdown table: of so many held-out functions, for how many an edit came that an editor would apply unseen."""
+    functions = _functions(state)
+    plain = await _count(Settings(model=str(state / "plain"), infilling="off"), functions)
+    taught = await _count(Settings(model="starter"), functions)
+    rows = [f"| {action} | {len(functions)} | {plain[action]} | {taught[action]} |" for action in ACTIONS]
+    head = ["| code action | functions | edits by the plain model | by the taught one |", "|---" * 4 + "|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _functions(state: Path) -> list[tuple[str, int]]:
+    """(text of a file, row in which a function begins), chosen at random, at most one of a file."""
+    files = [file for file in data.corpus(state, held_out=True) if file.language == "python"]
+    rng, found = random.Random(SEED), list[tuple[str, int]]()
+    for file in rng.sample(files, len(files)):
+        try:
+            nodes = [node for node in ast.walk(ast.parse(file.text)) if isinstance(node, ast.FunctionDef)]
+        except SyntaxError:  # written for another Python
+            continue
+        short = [node for node in nodes if LINES[0] <= (node.end_lineno or 0) - node.lineno < LINES[1]]
+        if short:
+            found.append((file.text, rng.choice(short).lineno - 1))
+    return found[:FUNCTIONS]
+
+
+async def _count(settings: Settings, functions: list[tuple[str, int]]) -> Counter[str]:
+    """How many edits came, by action."""
+    good = Counter[str]()
+    async with reached(settings) as model:
+        for text, row in functions:
+            buffer = Buffer("file:///one.py", text, language_id="python")
+            at = row, len(buffer.lines[row]) - len(buffer.lines[row].lstrip())
+            for name in ACTIONS:
+                action = action_of(name)
+                assert action is not None
+                task = task_of(action, buffer, place_of(buffer, at, at, [], path="one.py"), None, path="one.py")
+                assert task is not None
+                outcome = await run(model, task)
+                good[name] += bool(outcome.edits) and not outcome.problem
+    return good
