@@ -158,12 +158,15 @@ def answer(
 
 
 def likelihood(state: Path, model: torch.nn.Module) -> float:
-    """Mean log-likelihood, in nats a token, of the plain model's answers that were not trained on."""
+    """Mean log-likelihood, in nats a token, of the plain model's answers that were not trained on. The infilling tokens
+    are ruled out, as the product does."""
+    never = list(CodeLlamaTokenizer.from_pretrained(state / "plain").never_in_dialogs)
     total = count = 0.0
     with torch.inference_mode():
         for ids, first in chat.load(state, held_out=True):
             row = torch.tensor([ids], device=next(model.parameters()).device)
             logits = model(row).logits[0, first - 1 : -1].float()
+            logits[:, never] = -torch.inf
             total -= float(functional.cross_entropy(logits, row[0, first:], reduction="sum"))
             count += len(ids) - first
     return total / count

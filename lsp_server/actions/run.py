@@ -70,6 +70,7 @@ async def generate(
         stop_ids=prompt.stop_ids,
         temperature=ANSWER_TEMPERATURE if is_answer else EDIT_TEMPERATURE,
         priority=PRIORITY_ACTION,
+        never_ids=model.tokenizer.never_in_dialogs if prompt.kind == "chat" else (),
     )
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

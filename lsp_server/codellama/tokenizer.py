@@ -108,6 +108,11 @@ class CodeLlamaTokenizer:
         step = (self.step_id,) if self.abilities.chat_format == "source-step" and self.step_id is not None else ()
         return _distinct(step, self.eos_ids, self._known(dialog.TURN_ENDS))
 
+    @property
+    def never_in_dialogs(self) -> tuple[int, ...]:
+        """Ids that no answer of a dialog may have: the infilling tokens, with which a model would break it off."""
+        return self.infill_tokens.ids if self.infill_tokens else ()
+
     def decode(self, ids: Iterable[int]) -> str:
         """The exact text of generated ids: leading spaces are kept, control ids never shown (but 32000..32006,
         fragments of their names that occur in ordinary code, are). Bytes that are no character become U+FFFD."""

@@ -5,6 +5,7 @@ Everything about requests and answers as JSON is in `wire`. Nothing here logs wh
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 
 from starlette.applications import Starlette
@@ -87,7 +88,11 @@ async def _generate(state: EngineState, request: Request, *, chat: bool) -> Resp
     ids, stop_ids = await _prompt_ids(ask, state.codec, scheduler.vocab_size)
     # Whatever is asked, no more than the context is generated: `submit` sees to that.
     most = ask.max_tokens or scheduler.context_length
-    wanted = GenerationRequest(ids, most, stop_ids, ask.sampling, ask.priority, ask.heal)
+    sampling = ask.sampling
+    if ask.messages is not None and state.codec is not None:
+        never = tuple((each, -100.0) for each in state.codec.never_in_dialogs)
+        sampling = dataclasses.replace(sampling, logit_bias=(*never, *sampling.logit_bias))
+    wanted = GenerationRequest(ids, most, stop_ids, sampling, ask.priority, ask.heal)
     try:
         handle = scheduler.submit(wanted)
     except PromptTooLong as error:

@@ -29,8 +29,9 @@ class Sampling:
 
     temperature 0 is greedy; top_k 0 and top_p 1 leave every token in. The order is that of vLLM and transformers:
     temperature, then the top_k most likely, then the fewest of those whose probabilities reach top_p. With a seed the
-    same prompt gives the same tokens whatever else runs. `logprobs` is None for none, else how many of the most likely
-    tokens are named besides the chosen one.
+    same prompt gives the same tokens whatever else runs. `logit_bias`, (id, what is added to its logit), comes before
+    all that; -100 rules a token out. `logprobs` is None for none, else how many of the most likely tokens are named
+    besides the chosen one.
     """
 
     temperature: float = 0.0
@@ -38,6 +39,7 @@ class Sampling:
     top_k: int = 0
     seed: int | None = None
     logprobs: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ class Sampler:
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
         logits = logits.float()
+        if self._sampling.logit_bias:
+            ids, values = zip(*self._sampling.logit_bias, strict=True)
+            at = torch.tensor(ids, device=logits.device)
+            logits = logits.index_add(0, at, torch.tensor(values, device=logits.device))
         if allowed:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False

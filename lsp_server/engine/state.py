@@ -32,6 +32,9 @@ class TextCodec(Protocol):
     @property
     def dialog_stop_ids(self) -> Collection[int]: ...
 
+    @property
+    def never_in_dialogs(self) -> Collection[int]: ...
+
     def completion_ids(self, text: str) -> list[int]: ...
 
     def dialog_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:

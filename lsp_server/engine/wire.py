@@ -37,13 +37,23 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "suffix": ("",),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
-    "logit_bias": ({},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "response_format": ({"type": "text"},),
 }
 _IGNORED = ("user", "metadata", "store", "service_tier")
-_COMMON = {"model", "stop", "stop_token_ids", "stream_options", "logprobs", *_NUMBERS, *_FLAGS, *_ONLY, *_IGNORED}
+_COMMON = {
+    "model",
+    "stop",
+    "stop_token_ids",
+    "stream_options",
+    "logprobs",
+    "logit_bias",
+    *_NUMBERS,
+    *_FLAGS,
+    *_ONLY,
+    *_IGNORED,
+}
 
 
 class Refusal(Exception):
@@ -101,6 +111,7 @@ def parse(body: bytes, *, chat: bool, vocab_size: int) -> Ask:
             top_k=max(0, fields.get("top_k", 0)),
             seed=fields.get("seed"),
             logprobs=_logprobs(fields, chat),
+            logit_bias=_logit_bias(fields.get("logit_bias", {}), vocab_size),
         ),
         stop_texts=_stop_texts(fields.get("stop", [])),
         stop_ids=frozenset(_ids(fields.get("stop_token_ids", []), "stop_token_ids", vocab_size)),
@@ -175,6 +186,16 @@ def _logprobs(fields: dict[str, Any], chat: bool) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 20):
         raise Refusal("logprobs must be a whole number from 0 to 20.", "logprobs")
     return value
+
+
+def _logit_bias(bias: object, vocab_size: int) -> tuple[tuple[int, float], ...]:
+    """(id, what is added to its logit): JSON has the ids as texts."""
+    if not isinstance(bias, dict) or len(bias) > 1024 or not all(key.isdecimal() and len(key) < 10 for key in bias):
+        raise Refusal("logit_bias must be an object whose keys are token ids, at most 1024 of them.", "logit_bias")
+    ids = _ids([int(key) for key in bias], "logit_bias", vocab_size)
+    if not all(type(value) in (int, float) and -100 <= value <= 100 for value in bias.values()):
+        raise Refusal("The values of logit_bias must be numbers from -100 to 100.", "logit_bias")
+    return tuple(zip(ids, map(float, bias.values()), strict=True))
 
 
 def _stop_texts(stop: object) -> tuple[str, ...]:

@@ -110,11 +110,12 @@ class ModelClient:
         top_p: float = 1.0,
         seed: int | None = None,
         priority: int = PRIORITY_COMPLETION,
+        never_ids: Sequence[int] = (),
     ) -> AsyncGenerator[Piece, None]:
         """The continuation of `prompt`, piece by piece; the last piece has `finish_reason` and `usage`.
 
         The last `heal` ids count only as text, with which the answer begins: the project's own engine alone can do
-        that.
+        that. `never_ids` do not come.
 
         Raises EngineLost, EngineRefused. Close the iterator (`contextlib.aclosing`) to end the work early.
         """
@@ -136,6 +137,8 @@ class ModelClient:
             body["seed"] = seed
         if heal:
             body["heal"] = heal
+        if never_ids:
+            body["logit_bias"] = {str(each): -100 for each in never_ids}
         finish_reason = ""
         usage: dict[str, Any] = {}
         with _as_engine_lost(self.url):

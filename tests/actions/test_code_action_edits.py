@@ -34,6 +34,7 @@ async def test_refused(
     assert resolved.edit is None
     assert editor.texts[uri] == ADD
     assert said in (await editor.until(lambda: editor.messages))[-1]
+    assert set(engine.asked[-1]["logit_bias"]) == {"32007", "32008", "32009", "32010"}, "the infilling tokens"
     if said != "no change":
         await editor.until(lambda: editor.shown)
         assert editor.messages[-1].removeprefix("Code Llama: ") in editor.shown[0]

@@ -26,6 +26,7 @@ class Engine:
         self.tokenizer, self.context = tokenizer, context
         self.answer, self.pause = "Yes.", 0.0
         self.prompts: list[list[int]] = []
+        self.ruled_out: list[set[str]] = []
         self.computed: list[list[int]] = []
         self.broken_off = 0
 
@@ -48,6 +49,7 @@ class Engine:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 cached = max((common(one, body["prompt"]) for one in engine.computed), default=0)
                 engine.prompts.append(body["prompt"])
+                engine.ruled_out.append({name for name, bias in body.get("logit_bias", {}).items() if bias == -100})
                 engine.computed.append(body["prompt"] + engine.ids)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")

@@ -91,6 +91,7 @@ class ByteCodec:
     vocab_size = VOCABULARY
     completion_stop_ids = frozenset({0})
     dialog_stop_ids = frozenset({1})
+    never_in_dialogs = (2,)
 
     def completion_ids(self, text: str) -> list[int]:
         return list(text.encode())

@@ -245,6 +245,19 @@ async def test_chat(client: httpx.AsyncClient, model: Any, stream: bool) -> None
         assert answer["usage"]["prompt_tokens"] == 40
 
 
+async def test_what_is_ruled_out_does_not_come(client: httpx.AsyncClient, model: Any) -> None:
+    """By the client, and in a dialog what its tokenizer says: id 2, which this model would always write."""
+    model.next_id = lambda ids: 2
+    ask = {"prompt": [5], "max_tokens": 3, "temperature": 0, "return_token_ids": True}
+    free = (await client.post("/v1/completions", json=ask)).json()
+    bound = (await client.post("/v1/completions", json={**ask, "logit_bias": {"2": -100}})).json()
+    assert free["choices"][0]["token_ids"] == [2, 2, 2]
+    assert 2 not in bound["choices"][0]["token_ids"]
+    dialog = {"messages": DIALOG, "max_tokens": 3, "temperature": 0, "ignore_eos": True, "return_token_ids": True}
+    answer = (await client.post("/v1/chat/completions", json=dialog)).json()
+    assert 2 not in answer["choices"][0]["token_ids"]
+
+
 async def test_a_dialog_that_cannot_be_right(client: httpx.AsyncClient) -> None:
     ask = {"messages": [{"role": "assistant", "content": "hi"}]}
     response = await client.post("/v1/chat/completions", json=ask)
@@ -337,6 +350,10 @@ DIALOG = [{"role": "user", "content": "hi"}]
         (COMPLETION, {"prompt": [1], "stop": ["x"] * 65}, "stop", "at most 64"),
         (COMPLETION, {"prompt": [1], "stop_token_ids": [300]}, "stop_token_ids", "vocabulary"),
         (COMPLETION, {"prompt": [1], "stop_token_ids": 3}, "stop_token_ids", "whole numbers"),
+        (COMPLETION, {"prompt": [1], "logit_bias": {"300": 1}}, "logit_bias", "vocabulary"),
+        (COMPLETION, {"prompt": [1], "logit_bias": {"a": 1}}, "logit_bias", "keys are token ids"),
+        (COMPLETION, {"prompt": [1], "logit_bias": {"1": 101}}, "logit_bias", "from -100 to 100"),
+        (COMPLETION, {"prompt": [1], "logit_bias": [1]}, "logit_bias", "keys are token ids"),
         (COMPLETION, {"prompt": [1], "stream": 1}, "stream", "true or false"),
         (COMPLETION, {"prompt": [1], "stream_options": []}, "stream_options", "object"),
         (COMPLETION, {"prompt": [1], "model": 3}, "model", "text"),

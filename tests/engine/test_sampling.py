@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ PROBABILITIES = torch.tensor([0.1, 0.4, 0.2, 0.3])
 LOGITS = PROBABILITIES.log() + 3
 
 
-def draw(count: int = 2000, **how: float | int) -> Counter[int]:
-    sampler = Sampler(Sampling(**{"temperature": 1.0, "seed": 0, **how}))  # type: ignore[arg-type]
+def draw(count: int = 2000, **how: Any) -> Counter[int]:
+    sampler = Sampler(Sampling(**{"temperature": 1.0, "seed": 0, **how}))
     return Counter(sampler.choose(LOGITS).id for _ in range(count))
 
 
@@ -49,6 +50,14 @@ def test_top_k_leaves_the_most_likely() -> None:
 )
 def test_top_p_leaves_the_fewest_that_reach_it(top_p: float, left: set[int]) -> None:
     assert set(draw(top_p=top_p)) == left
+
+
+def test_a_bias_is_added_and_a_great_one_rules_out() -> None:
+    assert draw(temperature=0.0, logit_bias=((1, -100.0),)) == {3: 2000}
+    assert draw(logit_bias=((1, -100.0), (3, -100.0))).keys() == {0, 2}
+    # 0.1 becomes 0.4, beside which the others are as they were: 0.4 of 1.3
+    drawn = draw(logit_bias=((0, math.log(4)),))
+    assert drawn[0] / 2000 == pytest.approx(0.4 / 1.3, abs=0.04)
 
 
 def test_a_seed_fixes_the_draws_and_another_changes_them() -> None:
