@@ -105,15 +105,15 @@ async def _line(engine: systems.Engine, ids: Sequence[int]) -> str:
 
 def _first_line(model: stock.Stock, tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> tuple[str, torch.Tensor]:
     """The greedy continuation of `ids` up to the end of the line, and the log-probabilities of its first token."""
-    cache = stock.new_cache()
-    logits = first = model.forward(ids, cache)
-    made: list[int] = []
-    while len(made) < LINE_TOKENS and "\n" not in tokenizer.decode(made):
+    made, first = list[int](), torch.empty(0)
+    for logits in model.greedy(ids, LINE_TOKENS):
+        first = logits if not made else first
         token = int(logits.argmax())
         if token in tokenizer.completion_stop_ids:
             break
         made.append(token)
-        logits = model.forward([token], cache)
+        if "\n" in tokenizer.decode(made):
+            break
     return tokenizer.decode(made).partition("\n")[0], torch.log_softmax(first, dim=-1)
 
 

@@ -53,12 +53,14 @@ class Stock:
         following = int(self.forward(ids, cache).argmax())
         return 1000 * (time.perf_counter() - started), following
 
-    def greedy(self, ids: Sequence[int], tokens: int) -> Iterator[int]:
-        """The most likely continuation, token by token: stop reading where it is enough."""
+    def greedy(self, ids: Sequence[int], tokens: int) -> Iterator[torch.Tensor]:
+        """The logits of each token of the most likely continuation, which is their maximum: stop reading where it is
+        enough."""
         cache, following = new_cache(), list(ids)
         for _ in range(tokens):
-            following = [int(self.forward(following, cache).argmax())]
-            yield following[0]
+            logits = self.forward(following, cache)
+            following = [int(logits.argmax())]
+            yield logits
 
 
 def new_cache() -> Any:

@@ -93,14 +93,12 @@ class CodeLlamaTokenizer:
     @property
     def infill_stop_ids(self) -> tuple[int, ...]:
         """Ids that end an infill; what comes after them is not part of it. The one the model was taught comes first."""
-        own = self.infill_tokens.ids if self.infill_tokens else ()
-        return _distinct(own, self.eos_ids, self._known(infilling.DOCUMENT_ENDS))
+        return _distinct(self._infill_ids, self.eos_ids, self._known(infilling.DOCUMENT_ENDS))
 
     @property
     def completion_stop_ids(self) -> tuple[int, ...]:
         """Ids that end a plain completion."""
-        own = self.infill_tokens.ids if self.infill_tokens else ()
-        return _distinct(self.eos_ids, own, self._known(infilling.DOCUMENT_ENDS))
+        return _distinct(self.eos_ids, self._infill_ids, self._known(infilling.DOCUMENT_ENDS))
 
     @property
     def dialog_stop_ids(self) -> tuple[int, ...]:
@@ -111,6 +109,10 @@ class CodeLlamaTokenizer:
     @property
     def never_in_dialogs(self) -> tuple[int, ...]:
         """Ids that no answer of a dialog may have: the infilling tokens, with which a model would break it off."""
+        return self._infill_ids
+
+    @property
+    def _infill_ids(self) -> tuple[int, ...]:
         return self.infill_tokens.ids if self.infill_tokens else ()
 
     def decode(self, ids: Iterable[int]) -> str:

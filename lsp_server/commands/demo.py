@@ -37,9 +37,13 @@ class Gap:
     typed: str
     left: str
 
+    @property
+    def file(self) -> Path:
+        return Path(str(self.module.__file__))
+
     def find(self) -> tuple[list[str], int]:
         """The module's lines, and the number of that line from 0."""
-        lines = read_text(Path(str(self.module.__file__))).splitlines()
+        lines = read_text(self.file).splitlines()
         return lines, lines.index(self.typed + self.left, lines.index(self.function))
 
 
@@ -85,7 +89,7 @@ async def _run(settings: Settings) -> None:
 async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
     """Show the suggestion in a gap, between the lines around it."""
     lines, row = gap.find()
-    file, column = Path(str(gap.module.__file__)), len(gap.typed)
+    file, column = gap.file, len(gap.typed)
     buffer = read(file, row + 1, column + 1)
     buffer.lines[row] = gap.typed + "\n"  # as if the user were typing here
     console.rule(f"[bold]Completion[/] in {file.name}, line {row + 1}", align="left")

@@ -17,6 +17,8 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
         self._random = random.Random(sampling.seed)
+        self._biased = torch.tensor([each for each, _ in sampling.logit_bias], dtype=torch.long)
+        self._bias = torch.tensor([value for _, value in sampling.logit_bias])
 
     def choose(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> Token:
         """The next token for `logits`, [vocabulary], on any device and in any float type; one of `allowed` if given.
@@ -25,9 +27,7 @@ class Sampler:
         """
         logits = logits.float()
         if self._sampling.logit_bias:
-            ids, values = zip(*self._sampling.logit_bias, strict=True)
-            at = torch.tensor(ids, device=logits.device)
-            logits = logits.index_add(0, at, torch.tensor(values, device=logits.device))
+            logits = logits.index_add(0, self._biased.to(logits.device), self._bias.to(logits.device))
         if allowed:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False
