@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from lsp_server import settings as settings_module
 from lsp_server.actions import prompts as action_prompts
 from lsp_server.actions.preview import preview
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
+from lsp_server.commands.chat import prompt_ids
+from lsp_server.commands.terminal import notes, reached, settings_of
 from lsp_server.completion import prompt as prompts
 from lsp_server.completion.suggest import Suggestion, suggest
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.privacy import why_hidden
 from lsp_server.model import local
-from lsp_server.model.access import ModelAccess, ModelState, Reached
 from lsp_server.settings import Settings
-
-# Standard error, so that standard output has the answer alone.
-notes = Console(stderr=True, highlight=False)
 
 
 def complete(options: argparse.Namespace) -> int:
@@ -60,8 +53,6 @@ def prompt(options: argparse.Namespace) -> int:
     length = settings.context_length or tokenizer.abilities.context_length
     made: prompts.Prompt | action_prompts.Prompt
     if options.chat is not None:
-        from lsp_server.commands.chat import prompt_ids
-
         ids = asyncio.run(prompt_ids(settings, tokenizer, length, options.chat, options.file))
         made = action_prompts.Prompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
     elif options.action:
@@ -86,47 +77,6 @@ def prompt(options: argparse.Namespace) -> int:
 async def suggested(settings: Settings, buffer: Buffer, row: int, column: int) -> Suggestion:
     async with reached(settings) as model:
         return await suggest(model, buffer, row, column, settings)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[ModelState], None]]:
-    """A line on standard error that says what the model is doing until it is ready; what it yields is told."""
-    said = ""
-
-    with notes.status("Starting the engine.") as line:
-
-        def show(state: ModelState) -> None:
-            nonlocal said
-            percent = f" {100 * state.progress:.0f}%" if state.kind == "loading" and state.progress else ""
-            line.update(f"{state.message}{percent}")
-            if not notes.is_terminal and state.message != said and not state.progress:
-                notes.print(state.message, markup=False)
-            said = state.message
-
-        yield show
-
-
-@contextlib.asynccontextmanager
-async def reached(settings: Settings) -> AsyncIterator[Reached]:
-    """The model of `settings`, with what it is doing until then on standard error. Raises ModelUnavailable."""
-    with progress() as show:
-        model = await ModelAccess(settings, show).wait()
-    try:
-        yield model
-    finally:
-        await model.client.aclose()
-
-
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command's options stand for."""
-    names = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "chat_format", "layout", "multiline")
-    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    if "place" in options and "max_tokens" in options:
-        given["max_tokens"] = options.max_tokens
-    settings, problems = settings_module.read({settings_module.camel(name): value for name, value in given.items()})
-    if problems:
-        raise Failed(problems[0])
-    return settings
 
 
 def located(place: str) -> tuple[Path, int, int]:

@@ -23,8 +23,8 @@ from lsp_server.chat.chats import Chats, Environment, Reply, Unanswered
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
-from lsp_server.commands.ask import notes, progress, settings_of
 from lsp_server.commands.rendering import Shown
+from lsp_server.commands.terminal import notes, progress, settings_of
 from lsp_server.model.access import ModelAccess, Reached
 from lsp_server.model.client import ModelClient
 from lsp_server.settings import Settings

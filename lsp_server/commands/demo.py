@@ -21,7 +21,8 @@ from lsp_server.actions.edits import apply
 from lsp_server.actions.place import place_of, task_of
 from lsp_server.actions.run import run as run_action
 from lsp_server.chat.conversation import answer
-from lsp_server.commands.ask import reached, read, read_text, settings_of
+from lsp_server.commands.ask import read, read_text
+from lsp_server.commands.terminal import reached, settings_of
 from lsp_server.completion.suggest import suggest
 from lsp_server.model.access import Reached
 from lsp_server.settings import Settings

@@ -16,8 +16,8 @@ import psutil
 from rich.console import Console
 
 from lsp_server import __version__, places
-from lsp_server.commands.ask import settings_of
 from lsp_server.commands.models import GIB, gpu_memory
+from lsp_server.commands.terminal import settings_of
 from lsp_server.model import local
 from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
 from lsp_server.settings import Settings
