@@ -6,11 +6,16 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
+from lsp_server.actions import prompts
+from lsp_server.actions.catalog import action_of
+from lsp_server.actions.place import place_of, task_of
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.context.buffer import Buffer
 from training import data
 from training.holes import Example
 
@@ -30,8 +35,13 @@ TASKS = (
     "checks whether a number is prime", "merges two maps", "retries a call three times", "opens a socket",
     "finds the longest line", "caches its results", "walks a tree", "removes duplicates", "rounds a price",
 )  # fmt: skip
-ANSWERS, ANSWER_TOKENS, TOGETHER = 96, 96, 24
-HELD_OUT_ANSWERS = 24
+ACTIONS = ("simplify", "document", "tests", "explain")
+LINES = (4, 16)  # of a function that is asked about
+ANSWERS, ANSWER_TOKENS = 168, 96
+ACTION_ANSWERS, ACTION_ANSWER_TOKENS = 144, 128
+TOGETHER = 24
+HELD_OUT_ANSWERS = 24  # the first
+CONTEXT = 640  # tokens of the product's prompts
 
 
 def make(state: Path, seed: int = 6) -> None:
@@ -43,20 +53,29 @@ def make(state: Path, seed: int = 6) -> None:
     rng = random.Random(seed)
     torch.manual_seed(seed)
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
-    model = AutoModelForCausalLM.from_pretrained(state / "plain", dtype=torch.bfloat16)
+    # What is made token by token is twice as fast in float32, on a CPU.
+    model = AutoModelForCausalLM.from_pretrained(state / "plain", dtype=torch.float32)
     files = data.corpus(state, held_out=False)
     asked = [tokenizer.dialog_ids([{"role": "user", "content": _question(rng, files)}]) for _ in range(ANSWERS)]
+    python = [file for file in files if file.language == "python"]
+    of_actions = [action_prompt(rng, python, tokenizer) for _ in range(ACTION_ANSWERS)]
     with (state / "chat.jsonl").open("w", encoding="utf-8") as out:
-        for first in range(0, ANSWERS, TOGETHER):
-            group = asked[first : first + TOGETHER]
-            width = max(map(len, group))
-            ids = torch.tensor([[0] * (width - len(each)) + each for each in group])
-            mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in group])
-            settings = {"do_sample": True, "temperature": 0.6, "top_k": 0, "top_p": 0.95, "eos_token_id": 2}
-            made = model.generate(ids, attention_mask=mask, max_new_tokens=ANSWER_TOKENS, pad_token_id=0, **settings)
-            for prompt, row in zip(group, made[:, width:].tolist(), strict=True):
-                answer = row[: row.index(2) + 1] if 2 in row else row
-                out.write(json.dumps({"ids": [*prompt, *answer], "answer": len(prompt)}) + "\n")
+        for dialogs, most in ((asked, ANSWER_TOKENS), (of_actions, ACTION_ANSWER_TOKENS)):
+            for first in range(0, len(dialogs), TOGETHER):
+                for talk in _answered(model, dialogs[first : first + TOGETHER], most):
+                    out.write(json.dumps(talk) + "\n")
+                out.flush()
+
+
+def _answered(model: Any, dialogs: Sequence[list[int]], most: int) -> list[dict[str, Any]]:
+    """What the model answers, in at most so many tokens."""
+    width = max(map(len, dialogs))
+    ids = torch.tensor([[0] * (width - len(each)) + each for each in dialogs])
+    mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in dialogs])
+    settings = {"do_sample": True, "temperature": 0.6, "top_k": 0, "top_p": 0.95, "eos_token_id": 2}
+    made = model.generate(ids, attention_mask=mask, max_new_tokens=most, pad_token_id=0, **settings)
+    rows = [row[: row.index(2) + 1] if 2 in row else row for row in made[:, width:].tolist()]
+    return [{"ids": [*prompt, *row], "answer": len(prompt)} for prompt, row in zip(dialogs, rows, strict=True)]
 
 
 def load(state: Path, *, held_out: bool) -> list[Example]:
@@ -85,3 +104,22 @@ def _question(rng: random.Random, files: Sequence[data.File]) -> str:
     row = rng.randrange(max(1, len(lines) - 12))
     code = "\n".join(lines[row : row + rng.randint(4, 12)])
     return rng.choice(QUESTIONS).format(code=code, language=file.language, task=rng.choice(TASKS))
+
+
+def action_prompt(rng: random.Random, files: Sequence[data.File], tokenizer: CodeLlamaTokenizer) -> list[int]:
+    """The product's own prompt for a code action on a function of some file."""
+    while True:
+        file = rng.choice(files)
+        row = data.function_row(file, rng, LINES)
+        if row is None:
+            continue
+        buffer = Buffer("file:///one.py", file.text, language_id="python")
+        at = row, len(buffer.lines[row]) - len(buffer.lines[row].lstrip())
+        action = action_of(rng.choice(ACTIONS))
+        assert action is not None
+        task = task_of(action, buffer, place_of(buffer, at, at, [], path="one.py"), path="one.py")
+        if task is not None:
+            try:
+                return prompts.build(task, tokenizer, CONTEXT).ids
+            except prompts.TooLong:
+                continue

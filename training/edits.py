@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from lsp_server.actions.catalog import action_of
 from lsp_server.actions.place import place_of, task_of
 from lsp_server.actions.run import run
-from lsp_server.commands.ask import reached
+from lsp_server.commands.terminal import reached
 from lsp_server.context.buffer import Buffer
 from lsp_server.settings import Settings
 from training import data
@@ -36,13 +35,9 @@ def _functions(state: Path) -> list[tuple[str, int]]:
     files = [file for file in data.corpus(state, held_out=True) if file.language == "python"]
     rng, found = random.Random(SEED), list[tuple[str, int]]()
     for file in rng.sample(files, len(files)):
-        try:
-            nodes = [node for node in ast.walk(ast.parse(file.text)) if isinstance(node, ast.FunctionDef)]
-        except SyntaxError:  # written for another Python
-            continue
-        short = [node for node in nodes if LINES[0] <= (node.end_lineno or 0) - node.lineno < LINES[1]]
-        if short:
-            found.append((file.text, rng.choice(short).lineno - 1))
+        row = data.function_row(file, rng, LINES)
+        if row is not None:
+            found.append((file.text, row))
     return found[:FUNCTIONS]
 
 

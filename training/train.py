@@ -26,7 +26,7 @@ SEED = 6
 RATE = 5e-4
 WARM_UP = 20  # steps
 TOKENS = 1024  # of a step
-CHAT_EVERY, CHAT_WEIGHT = 8, 4.0  # of so many steps one is chat; its gradients are small
+CHAT_EVERY, CHAT_WEIGHT = 4, 4.0  # of so many steps one is chat; its gradients are small
 SAVE_EVERY = 180  # seconds
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.healing import Spellings
-from training import data, evaluate, holes
+from training import chat, data, evaluate, holes
 from training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -117,8 +118,25 @@ def test_what_healing_takes_back(tokenizer, prefix, kept):
     assert holes.kept(prefix, tokenizer) == kept
 
 
+def test_the_model_is_asked_what_the_code_actions_ask(state, tokenizer):
+    files = data.corpus(state, held_out=False)
+    texts = [_flat(file.text) for file in files]
+    for seed in range(8):
+        ids = chat.action_prompt(random.Random(seed), files, tokenizer)
+        assert len(ids) < chat.CONTEXT
+        asked = tokenizer.decode(ids)
+        *_, code = re.findall(r"^```python\n(.*?)^```$", asked, re.DOTALL | re.MULTILINE)
+        assert any(_flat(code) in text for text in texts)
+        assert re.match(r" *(@|async def|def|class) ?", code)
+
+
+def _flat(code):
+    """Without indentation, which a prompt does not keep."""
+    return "".join(line.lstrip() for line in code.splitlines(keepends=True))
+
+
 def test_training_carries_on_to_the_bit(state, tmp_path):
-    """Nine steps, one of them chat, at once and in two goes."""
+    """Nine steps, two of them chat, at once and in two goes."""
     results = []
     for goes in ((9,), (4, 5)):
         place = tmp_path / str(len(goes))
