@@ -19,6 +19,8 @@ def main() -> None:
     train = commands.add_parser("train", help="train, or carry on, until SIGTERM")
     train.add_argument("--steps", type=int, help="stop after this many")
     train.add_argument("--finish", type=int, help="this many steps with a falling rate, beside the training itself")
+    train.add_argument("--rate", type=float, default=5e-4, help="the highest")
+    train.add_argument("--shrink", type=float, default=1.0, help="multiply the adapters with this first")
     train.add_argument("--tokens", type=int, default=1024, help="of a step")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare the steps for a GPU")
     write = commands.add_parser("write", help="write the adapter into the package")
@@ -42,6 +44,8 @@ def main() -> None:
             options.state,
             steps=options.steps,
             finish=options.finish,
+            highest=options.rate,
+            shrink=options.shrink,
             tokens=options.tokens,
             device=options.device,
             workers=options.workers,

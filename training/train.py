@@ -30,9 +30,9 @@ CHAT_EVERY, CHAT_WEIGHT = 4, 4.0  # of so many steps one is chat; its gradients 
 SAVE_EVERY = 180  # seconds
 
 
-def rate(step: int, finish: tuple[int, int] | None) -> float:
+def rate(step: int, finish: tuple[int, int] | None, highest: float = RATE) -> float:
     """Warm-up, then constant, so that one can stop at any time; `finish` (first, last) is where it falls to zero."""
-    value = RATE * min(1.0, (step + 1) / WARM_UP)
+    value = highest * min(1.0, (step + 1) / WARM_UP)
     if finish is not None and step >= finish[0]:
         value *= 1 - (step - finish[0]) / (finish[1] - finish[0])
     return value
@@ -66,6 +66,8 @@ def train(
     *,
     steps: int | None = None,
     finish: int | None = None,
+    highest: float = RATE,
+    shrink: float = 1.0,
     tokens: int = TOKENS,
     device: str = "cpu",
     workers: int = 0,
@@ -73,12 +75,17 @@ def train(
     """Carry on from `state`/train.pt, or begin: until SIGTERM, for `steps`, or `finish` further steps with a rate that
     falls to zero, whose result goes to `state`/finished.pt, so that the training itself can go on from where it was.
 
+    `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
+    small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
     `tokens`: of a step. `workers`: processes that prepare the steps, for a device that would have to wait for them.
     """
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device)
     optimizer = torch.optim.AdamW(taught.adapters().values(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
     step, seen = _resume(state / "train.pt", taught, optimizer)
+    for name, value in taught.adapters().items():
+        if name.endswith(".b"):
+            value.data.mul_(shrink)
     _log(state, {"step": step, "device": device, "torch": torch.__version__, "transformers": transformers.__version__})
     place = state / ("finished.pt" if finish else "train.pt")
     ending = (step, step + finish) if finish else None
@@ -94,7 +101,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         (loss * (CHAT_WEIGHT if kind == "chat" else 1.0)).backward()
         torch.nn.utils.clip_grad_norm_(taught.adapters().values(), 1.0)
-        optimizer.param_groups[0]["lr"] = rate(step, ending)
+        optimizer.param_groups[0]["lr"] = rate(step, ending, highest)
         optimizer.step()
         step, seen, now = step + 1, seen + int((rows > 0).sum()), time.monotonic()
         entry = {"step": step, "kind": kind, "loss": round(loss.item(), 4), "tokens": seen, "rows": len(rows)}
