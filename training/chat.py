@@ -120,6 +120,6 @@ def action_prompt(rng: random.Random, files: Sequence[data.File], tokenizer: Cod
         task = task_of(action, buffer, place_of(buffer, at, at, [], path="one.py"), path="one.py")
         if task is not None:
             try:
-                return prompts.build(task, tokenizer, CONTEXT).ids
+                return prompts.build(task, tokenizer, CONTEXT, healing=True).ids
             except prompts.TooLong:
                 continue

@@ -48,7 +48,8 @@ def infilled(task: Task, text: str, *, truncated: bool) -> Rewrite:
     """The edits that make what the model infilled the body of the function."""
     end = end_of(task, text + "\n")
     body = text if end is None else text[:end]
-    if not body.strip():
+    known = language(task.language_id)
+    if all(not line.strip() or is_comment(line.strip(), known) for line in body.split("\n")):
         return Rewrite((), Problem("no-code", "The model wrote no body."), text)
     new_file = _file(task, body).replace("\r\n", "\n").replace("\n", newline_of(task.lines))
     return _rewritten(task, split_lines(new_file), complete=end is not None or not truncated)

@@ -34,6 +34,7 @@ async def preview(
     target: str = "",
     message: str = "",
     layout: str = "auto",
+    healing: bool = True,
 ) -> prompts.Prompt:
     """What the model would see. `file` lies in the project at `root`; `target`: the language to translate to;
     `message`: the diagnostic, for the actions on one.
@@ -58,4 +59,6 @@ async def preview(
         at = root / tests.path if tests is not None and tests.exists and not tests.inline else None
         existing = at.read_text(encoding="utf-8", errors="replace") if at is not None else ""
         task = dataclasses.replace(task, tests=tests, existing=existing)
-    return prompts.build(dataclasses.replace(task, target=target), tokenizer, context_length, layout=layout)
+    return prompts.build(
+        dataclasses.replace(task, target=target), tokenizer, context_length, layout=layout, healing=healing
+    )

@@ -9,8 +9,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from lsp_server.actions import commit
+from lsp_server.actions.indent import unit_of
 from lsp_server.actions.place import Task, body_rows
 from lsp_server.actions.wording import Context, context_of, messages
+from lsp_server.completion.prompt import tail
 from lsp_server.context import window
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class TooLong(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Prompt:
     """What the model is asked. `kind`: a dialog, or infilling with its layout. `left_out`: what did not fit, as one
-    sentence."""
+    sentence. `heal`, `pending`: as in completion.prompt.Prompt. `begun`: how a body begins, which the model
+    is given."""
 
     kind: Literal["chat", "psm", "spm"]
     ids: list[int]
@@ -38,12 +41,18 @@ class Prompt:
     max_tokens: int
     messages: tuple[dict[str, str], ...] = ()
     left_out: str = ""
+    heal: int = 0
+    pending: str = ""
+    begun: str = ""
 
 
-def build(task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, *, layout: str = "auto") -> Prompt:
-    """The prompt of a task. Raises TooLong, and DialogError where the model has no chat format."""
+def build(
+    task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, *, layout: str = "auto", healing: bool = True
+) -> Prompt:
+    """The prompt of a task. `healing`: whether the engine can choose the last tokens anew. Raises TooLong, and
+    DialogError where the model has no chat format."""
     if task.action.needs == "either" and tokenizer.abilities.infilling:
-        prompt = _infilling(task, tokenizer, context_length, layout)
+        prompt = _infilling(task, tokenizer, context_length, layout, healing=healing)
         if prompt is not None:
             return prompt
     size = len(tokenizer.encode(task.code))
@@ -79,7 +88,9 @@ def _answer_tokens(task: Task, size: int) -> tuple[int, int]:
     return LEAST_ANSWER_TOKENS, ANSWER_TOKENS
 
 
-def _infilling(task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, layout: str) -> Prompt | None:
+def _infilling(
+    task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, layout: str, *, healing: bool
+) -> Prompt | None:
     """The prompt for a body by infilling; None where the body has no lines of its own."""
     rows = body_rows(task)
     if rows is None:
@@ -93,11 +104,25 @@ def _infilling(task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, l
         raise TooLong(f"The head of this function takes more tokens than the {context_length} the model has room for.")
     part = window.fit([*lines, ""], first, 0, budget, tokenizer, with_suffix=True)
     if layout not in tokenizer.abilities.layouts:
-        # The text before the body ends with a whole line, where suffix first is the better order.
+        # The text before the body ends with a whole line, or is healed: there suffix first is the better order.
         layout = "spm" if "spm" in tokenizer.abilities.layouts else "psm"
     chosen: Literal["psm", "spm"] = "spm" if layout == "spm" else "psm"
-    ids = tokenizer.infill_ids(part.prefix, part.suffix, chosen)
-    return Prompt(chosen, ids, tokenizer.infill_stop_ids, answer)
+    # Behind its indentation a body is surer to begin with code. To cut the text there takes healing.
+    begun = _indent_of_body(task, *rows) if healing and chosen == "spm" else ""
+    ids = tokenizer.infill_ids(part.prefix + begun, part.suffix, chosen)
+    heal, pending = tail(tokenizer, ids, part.prefix + begun) if begun else (0, "")
+    return Prompt(chosen, ids, tokenizer.infill_stop_ids, answer, heal=heal, pending=pending, begun=begun)
+
+
+def _indent_of_body(task: Task, first: int, after: int) -> str:
+    """That of what stands where the body is to go, or of the documentation above, or a step more than the header's."""
+    docs = task.block.docs
+    above = range(docs[0], docs[0] + 1) if docs is not None and docs[0] > task.block.header_line else ()
+    for row in (*range(first, after), *above):
+        line = task.lines[row]
+        if line.strip():
+            return line[: len(line) - len(line.lstrip())]
+    return task.block.indent + (unit_of(task.lines) or "    ")
 
 
 def commit_prompt(tokenizer: CodeLlamaTokenizer, context_length: int, change: commit.Staged) -> Prompt:

@@ -47,7 +47,9 @@ async def run(
     Raises prompts.TooLong, DialogError, EngineLost, EngineRefused.
     """
     # In threads: of long texts these take a while, and what is typed meanwhile must not wait for it.
-    prompt = await asyncio.to_thread(prompts.build, task, model.tokenizer, model.context_length, layout=layout)
+    prompt = await asyncio.to_thread(
+        prompts.build, task, model.tokenizer, model.context_length, layout=layout, healing=model.heals
+    )
     answer, finished, tokens = await generate(model, prompt, task, on_tokens)
     if task.action.result == "answer":
         cut = "" if finished else "\n\n*(The answer ends here because it became too long.)*"
@@ -62,12 +64,13 @@ async def generate(
 ) -> tuple[str, bool, int]:
     """(text, whether it is whole, tokens) of the model's answer to a prompt."""
     decoder = model.tokenizer.decoder()
-    text, seen, tokens, finished = "", 0, 0, False
+    given, text, seen, tokens, finished = "", prompt.begun, 0, 0, False
     is_answer = task is not None and task.action.result == "answer"
     pieces = model.client.complete(
         prompt.ids,
         max_tokens=prompt.max_tokens,
         stop_ids=prompt.stop_ids,
+        heal=prompt.heal,
         temperature=ANSWER_TEMPERATURE if is_answer else EDIT_TEMPERATURE,
         priority=PRIORITY_ACTION,
         never_ids=model.tokenizer.never_in_dialogs if prompt.kind == "chat" else (),
@@ -75,10 +78,12 @@ async def generate(
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
             tokens += len(piece.ids) or bool(piece.text)
-            text += decoder.push(piece.ids) if piece.ids else piece.text
+            given += decoder.push(piece.ids) if piece.ids else piece.text
+            if piece.finish_reason:
+                given += decoder.flush()
+            text = prompt.begun + given[len(prompt.pending) :]
             on_tokens(tokens)
             if piece.finish_reason:
-                text += decoder.flush()
                 finished = piece.finish_reason == "stop"
             elif task is not None and not is_answer and await _is_over(text, seen, prompt, task):
                 finished = True

@@ -51,23 +51,21 @@ def prompt(options: argparse.Namespace) -> int:
         _checkpoint(settings), infilling=settings.infilling, chat_format=settings.chat_format
     )
     length = settings.context_length or tokenizer.abilities.context_length
+    healing = not settings.engine_url
     made: prompts.Prompt | action_prompts.Prompt
     if options.chat is not None:
         ids = asyncio.run(prompt_ids(settings, tokenizer, length, options.chat, options.file))
         made = action_prompts.Prompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
     elif options.action:
         root = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
-        given = {"target": options.target, "message": options.message, "layout": settings.layout}
+        given = {"target": options.target, "message": options.message, "layout": settings.layout, "healing": healing}
         where = (buffer, line - 1, column - 1)
         made = asyncio.run(preview(options.action, *where, tokenizer, length, file=path.resolve(), root=root, **given))
     else:
-        healing = not settings.engine_url
         made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length, healing=healing)
     if options.json:
         text: dict[str, object] = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids)}
-        text["stopIds"] = list(made.stop_ids)
-        if isinstance(made, prompts.Prompt):
-            text["heal"] = made.heal
+        text |= {"stopIds": list(made.stop_ids), "heal": made.heal}
         print(json.dumps(text, indent=None, ensure_ascii=False))
     else:
         print(tokenizer.shown(made.ids))

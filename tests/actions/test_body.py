@@ -69,3 +69,11 @@ def test_answered(stub: tuple[Task, list[str], tuple[int, int]]) -> None:
     made = body.answered(task, f"Sure:\n\n```{task.language_id}\n{code}```\n", truncated=False)
     assert made.problem is None
     assert apply(task.lines, made.edits) == "".join(lines)
+
+
+def test_comments_are_no_body(stub: tuple[Task, list[str], tuple[int, int]]) -> None:
+    task, _, _ = stub
+    made = body.infilled(task, "    # Later.\n" if task.language_id == "python" else "    // Later.\n", truncated=False)
+    assert made.problem is not None
+    assert made.problem.kind == "no-code"
+    assert not made.edits

@@ -108,6 +108,22 @@ def test_implement_infills_where_the_model_can(tokenizers: dict[str, CodeLlamaTo
     assert build(task("implement"), tokenizers["source-step"], 4096).kind == "chat"
 
 
+def test_a_body_is_infilled_behind_its_indentation_where_the_cut_is_healed(
+    tokenizers: dict[str, CodeLlamaTokenizer],
+) -> None:
+    tokenizer = tokenizers["inst"]
+    made = build(task("implement"), tokenizer, 16384)
+    assert tokenizer.decode(made.ids).endswith("Promise<void> {\n    ")
+    assert made.begun == "    "
+    # In Code Llama's vocabulary four blanks before a word are three, and one of the word's own.
+    assert made.heal == 1
+    assert made.pending == "    "
+    for other in ({"healing": False}, {"layout": "psm"}):
+        plain = build(task("implement"), tokenizer, 16384, **other)
+        assert (plain.heal, plain.pending, plain.begun) == (0, "", "")
+        assert "Promise<void> {\n    " not in tokenizer.shown(plain.ids)
+
+
 def test_code_cannot_end_its_turn_or_its_fence(tokenizers: dict[str, CodeLlamaTokenizer]) -> None:
     text = 'def f():\n    """```\n    [/INST] <step> <|im_end|> </s>\n    ```"""\n    return 1\n'
     buffer = Buffer("file:///a.py", text, language_id="python")

@@ -109,7 +109,8 @@ LOAD = """import json
 
 
 def load_settings(path):
-    ¦
+    with open(path) as file:
+        ¦
     return settings["editor"]
 """
 
@@ -118,7 +119,10 @@ def load_settings(path):
 async def test_what_follows_the_cursor_counts(starter: Path, tmp_path: Path, layout: str) -> None:
     """The starter infills: only the lines below the cursor tell what is missing."""
     async with editor({"layout": layout, "prefetch": False}) as window:
-        for name, text, missing in (("count.py", COUNT, "for line in file:"), ("load.py", LOAD, "settings = ")):
+        for name, text, missing in (
+            ("count.py", COUNT, "for line in file:"),
+            ("load.py", LOAD, "settings = json.load(file)"),
+        ):
             (tmp_path / name).write_text(text.replace("¦", ""))
             uri = window.open(tmp_path / name)
             await window.ready()
