@@ -12,11 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lsp_server.actions import prompts
-from lsp_server.actions.catalog import action_of
-from lsp_server.actions.place import place_of, task_of
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.context.buffer import Buffer
 from training import data
+from training.functions import function_row, task_at
 from training.holes import Example
 
 QUESTIONS = (
@@ -36,7 +34,6 @@ TASKS = (
     "finds the longest line", "caches its results", "walks a tree", "removes duplicates", "rounds a price",
 )  # fmt: skip
 ACTIONS = ("simplify", "document", "tests", "explain")
-LINES = (4, 16)  # of a function that is asked about
 ANSWERS, ANSWER_TOKENS = 168, 96
 ACTION_ANSWERS, ACTION_ANSWER_TOKENS = 144, 128
 TOGETHER = 24
@@ -110,16 +107,12 @@ def action_prompt(rng: random.Random, files: Sequence[data.File], tokenizer: Cod
     """The product's own prompt for a code action on a function of some file."""
     while True:
         file = rng.choice(files)
-        row = data.function_row(file, rng, LINES)
+        row = function_row(file, rng)
         if row is None:
             continue
-        buffer = Buffer("file:///one.py", file.text, language_id="python")
-        at = row, len(buffer.lines[row]) - len(buffer.lines[row].lstrip())
-        action = action_of(rng.choice(ACTIONS))
-        assert action is not None
-        task = task_of(action, buffer, place_of(buffer, at, at, [], path="one.py"), path="one.py")
+        task = task_at(file.text, row, rng.choice(ACTIONS))
         if task is not None:
             try:
-                return prompts.build(task, tokenizer, CONTEXT, healing=True).ids
+                return prompts.build(task, tokenizer, CONTEXT).ids
             except prompts.TooLong:
                 continue

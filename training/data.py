@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import dataclasses
 import gzip
 import hashlib
 import json
-import random
 import shutil
 import subprocess
 import sys
@@ -107,17 +105,6 @@ def corpus(state: Path, *, held_out: bool) -> list[File]:
     with gzip.open(state / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
         files = [File(**json.loads(line)) for line in lines]
     return [file for file in files if (file.name in names) == held_out]
-
-
-def function_row(file: File, rng: random.Random, lines: tuple[int, int]) -> int | None:
-    """The row in which some function of a Python file begins that has from `lines[0]` to under `lines[1]` lines; None
-    where there is none."""
-    try:
-        nodes = [node for node in ast.walk(ast.parse(file.text)) if isinstance(node, ast.FunctionDef)]
-    except SyntaxError:  # written for another Python
-        return None
-    fitting = [node for node in nodes if lines[0] <= (node.end_lineno or 0) - node.lineno < lines[1]]
-    return rng.choice(fitting).lineno - 1 if fitting else None
 
 
 def make_plain_model(state: Path) -> None:

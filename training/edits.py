@@ -6,17 +6,14 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from lsp_server.actions.catalog import action_of
-from lsp_server.actions.place import place_of, task_of
 from lsp_server.actions.run import run
 from lsp_server.commands.terminal import reached
-from lsp_server.context.buffer import Buffer
 from lsp_server.settings import Settings
 from training import data
+from training.functions import function_row, task_at
 
 SEED = 7
 FUNCTIONS = 24
-LINES = (4, 16)  # of a function
 ACTIONS = ("document", "simplify")
 
 
@@ -35,7 +32,7 @@ def _functions(state: Path) -> list[tuple[str, int]]:
     files = [file for file in data.corpus(state, held_out=True) if file.language == "python"]
     rng, found = random.Random(SEED), list[tuple[str, int]]()
     for file in rng.sample(files, len(files)):
-        row = data.function_row(file, rng, LINES)
+        row = function_row(file, rng)
         if row is not None:
             found.append((file.text, row))
     return found[:FUNCTIONS]
@@ -46,12 +43,8 @@ async def _count(settings: Settings, functions: list[tuple[str, int]]) -> Counte
     good = Counter[str]()
     async with reached(settings) as model:
         for text, row in functions:
-            buffer = Buffer("file:///one.py", text, language_id="python")
-            at = row, len(buffer.lines[row]) - len(buffer.lines[row].lstrip())
             for name in ACTIONS:
-                action = action_of(name)
-                assert action is not None
-                task = task_of(action, buffer, place_of(buffer, at, at, [], path="one.py"), None, path="one.py")
+                task = task_at(text, row, name)
                 assert task is not None
                 outcome = await run(model, task)
                 good[name] += bool(outcome.edits) and not outcome.problem

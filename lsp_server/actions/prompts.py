@@ -117,7 +117,7 @@ def _infilling(
 def _indent_of_body(task: Task, first: int, after: int) -> str:
     """That of what stands where the body is to go, or of the documentation above, or a step more than the header's."""
     docs = task.block.docs
-    above = range(docs[0], docs[0] + 1) if docs is not None and docs[0] > task.block.header_line else ()
+    above = (docs[0],) if docs is not None and docs[0] > task.block.header_line else ()
     for row in (*range(first, after), *above):
         line = task.lines[row]
         if line.strip():
