@@ -18,7 +18,7 @@ from lsp_server import __version__
 from lsp_server.completion.suggester import Suggester
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import ModelAccess
-from lsp_server.server import announced, code_action, completion, configuration, inline_completion, status
+from lsp_server.server import announced, code_action, completion, configuration, inline_completion, status, stdio
 from lsp_server.server.buffers import Buffers
 from lsp_server.settings import Settings
 
@@ -152,5 +152,4 @@ def main(options: argparse.Namespace | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # The library logs whole messages, and with them the user's text, when one cannot be handled.
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
-    create().start_io()
-    return 0
+    return stdio.speak(create())
