@@ -36,6 +36,14 @@ def test_wrong_usage(words: list[str]) -> None:
     assert "usage: codellama-ls" in done.stderr
 
 
+def test_what_was_loaded_is_not_searched_for_garbage() -> None:
+    """Which would hold up a key for as long as the library is large: it makes some 50,000 objects."""
+    code = "import gc; from lsp_server import cli; cli._loaded('server.app:main'); "
+    code += "print(gc.isenabled(), gc.get_freeze_count() > 30_000, len(gc.get_objects()) < 3000)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]
+
+
 @pytest.mark.parametrize("place", ["a.py", "a.py:1", "a.py:x:1", "a.py:0:1", "a.py:1:0", ":1:1", "a.py:-1:1"])
 def test_a_place_that_is_none(place: str) -> None:
     assert failed("prompt", place) == f"{place} is not FILE:LINE:COL, with line and column counted from 1."
