@@ -19,15 +19,16 @@ def main() -> None:
     train = commands.add_parser("train", help="train, or carry on, until SIGTERM")
     train.add_argument("--steps", type=int, help="stop after this many")
     train.add_argument("--finish", type=int, help="this many steps with a falling rate, beside the training itself")
+    train.add_argument("--from-package", action="store_true", help="begin with the package's adapter")
     train.add_argument("--rate", type=float, default=5e-4, help="the highest")
     train.add_argument("--shrink", type=float, default=1.0, help="multiply the adapters with this first")
-    train.add_argument("--tokens", type=int, default=1024, help="of a step")
+    train.add_argument("--tokens", type=int, default=2048, help="of a step")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare the steps for a GPU")
     write = commands.add_parser("write", help="write the adapter into the package")
     write.add_argument("--weights", default="finished.pt", help="of the state folder: finished.pt or train.pt")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)
-    evaluate.add_argument("--modes", nargs="+", default=None, help="only these: plain, psm, spm, unhealed")
+    evaluate.add_argument("--modes", nargs="+", default=None, help="only these: bare, plain, psm, spm")
     options = parser.parse_args()
     options.state.mkdir(parents=True, exist_ok=True)
 
@@ -44,6 +45,7 @@ def main() -> None:
             options.state,
             steps=options.steps,
             finish=options.finish,
+            from_package=options.from_package,
             highest=options.rate,
             shrink=options.shrink,
             tokens=options.tokens,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import functools
 import hashlib
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn import functional
@@ -21,7 +22,7 @@ from lsp_server.completion import stopping
 from lsp_server.engine import starter
 from lsp_server.engine.adapter import merge
 from lsp_server.engine.healing import Spellings
-from training import chat, data, edits
+from training import chat, cores, data, edits
 from training.holes import Hole, hole, kept
 
 README = Path(__file__).with_name("README.md")
@@ -31,10 +32,10 @@ KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
 CHARACTERS_BEFORE, CHARACTERS_AFTER = 560, 240  # 250 tokens together
 MOST_TOKENS = {"line": 48, "rest": 48, "piece": 24, "block": 96, "body": 128}
 TOGETHER = 48
-MODES = ("plain", "psm", "spm", "unhealed")
-"""How a model is asked. All but the last with token healing: the last tokens before the cursor are taken back, and the
-answer must begin with their text. `plain`: the plain model, without the suffix. `unhealed`: suffix first, but prefix
-first inside and after words."""
+MODES = ("bare", "plain", "psm", "spm")
+"""How a model is asked. `bare`: the plain model, with the text before the cursor. `plain`: the same with token healing:
+the last tokens before the cursor are taken back, and the answer must begin with their text. `psm`, `spm`: the taught
+model in the two layouts, with healing too."""
 
 
 def held_out_holes(state: Path, count: int) -> list[Hole]:
@@ -66,15 +67,17 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
         if not left:
             continue
         left.sort(key=lambda at: (cuts[at].kind, len(cuts[at].middle)))
-        model = _model(state, taught=mode != "plain", device=device)
+        model = _model(state, taught=mode in ("psm", "spm"), device=device)
         # Batches in an order of their own, so that a part of them is a fair sample.
         batches = [left[at : at + TOGETHER] for at in range(0, len(left), TOGETHER)]
         random.Random(SEED).shuffle(batches)
-        for batch in batches:
-            answers = answer(model, tokenizer, spellings, [cuts[at] for at in batch], mode)
-            with place.open("a", encoding="utf-8") as out:
-                for at, (text, ended) in zip(batch, answers, strict=True):
-                    out.write(json.dumps({"hole": at, "text": text, "ended": ended}) + "\n")
+        asked = functools.partial(answer, model, tokenizer, spellings, mode)
+        with cores.pool(device) as pool:
+            answered = pool.map(asked, [[cuts[at] for at in batch] for batch in batches])
+            for batch, answers in zip(batches, answered, strict=True):
+                with place.open("a", encoding="utf-8") as out:
+                    for at, (text, ended) in zip(batch, answers, strict=True):
+                        out.write(json.dumps({"hole": at, "text": text, "ended": ended}) + "\n")
     chats = {taught: likelihood(state, _model(state, taught=taught, device=device)) for taught in (False, True)}
     write(tables(state, count), chats, asyncio.run(edits.measure(state)))
 
@@ -82,7 +85,7 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
 def _answers(state: Path, mode: str) -> Path:
     """Where the answers of a mode are; those of another adapter are elsewhere."""
     adapter = hashlib.sha256((starter.INFILLING / starter.ADAPTER).read_bytes()).hexdigest()[:8]
-    folder = state / "answers" / ("plain" if mode == "plain" else adapter)
+    folder = state / "answers" / (adapter if mode in ("psm", "spm") else "plain")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{mode}.jsonl"
 
@@ -95,21 +98,19 @@ def _model(state: Path, *, taught: bool, device: str) -> torch.nn.Module:
 
 
 def answer(
-    model: torch.nn.Module, tokenizer: CodeLlamaTokenizer, spellings: Spellings, cuts: Sequence[Hole], mode: str
+    model: torch.nn.Module, tokenizer: CodeLlamaTokenizer, spellings: Spellings, mode: str, cuts: Sequence[Hole]
 ) -> list[tuple[str, bool]]:
     """(text, whether the model ended it by itself) for each hole: the most likely token, one after the other, until the
     model or the product's stopping rules end it."""
     device = next(model.parameters()).device
     prompts, forced = list[list[int]](), list[bytes]()
     for cut in cuts:
-        prefix = cut.prefix if mode == "unhealed" else kept(cut.prefix, tokenizer)
+        prefix = cut.prefix if mode == "bare" else kept(cut.prefix, tokenizer)
         forced.append(cut.prefix[len(prefix) :].encode())
-        if mode == "plain":
-            prompts.append(tokenizer.completion_ids(prefix) or [0])
+        if mode in ("psm", "spm"):
+            prompts.append(tokenizer.infill_ids(prefix, cut.suffix, cast("Layout", mode)))
         else:
-            in_word = cut.cursor in ("inside a word", "after a word")
-            layout: Layout = "psm" if mode == "psm" or (mode == "unhealed" and in_word) else "spm"
-            prompts.append(tokenizer.infill_ids(prefix, cut.suffix, layout))
+            prompts.append(tokenizer.completion_ids(prefix) or [0])
     taken = list(forced)
     ends = set(tokenizer.infill_stop_ids)
     most = max(MOST_TOKENS[cut.kind] for cut in cuts)
@@ -222,7 +223,7 @@ def tables(state: Path, count: int) -> str:
                 exact, similar, ended = (
                     sum(each) / len(members) for each in zip(*(scores[mode, at] for at in members), strict=True)
                 )
-                ends = "never" if mode == "plain" else f"{ended:.1%}"
+                ends = "never" if mode in ("bare", "plain") else f"{ended:.1%}"
                 lines.append(f"| {group} | {len(members)} | {mode} | {exact:.1%} | {similar:.2f} | {ends} |")
         lines.append("")
     return "\n".join(lines)

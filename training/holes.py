@@ -152,14 +152,14 @@ Example = tuple[list[int], int]
 def example(cut: Hole, tokenizer: CodeLlamaTokenizer, rng: random.Random) -> Example:
     """A hole as the ids that the product's tokenizer makes of it, then the middle and the end token.
 
-    Three of four are suffix first, which is what the product asks for most: prefix and middle are mostly one text, as
-    with token healing the model continues whole tokens. Of those that are prefix first, half are cut at the character,
-    half where healing cuts.
+    17 of 20 are suffix first, which is what the product asks for most: prefix and middle are mostly one text, as with
+    token healing the model continues whole tokens. Of those that are prefix first, half are cut at the character, half
+    where healing cuts.
     """
     assert tokenizer.infill_tokens is not None
     end = tokenizer.infill_tokens.end
     assert end is not None
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         prefix = cut.prefix
         if rng.random() < 0.5:
             prefix = kept(cut.prefix, tokenizer)

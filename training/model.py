@@ -3,6 +3,7 @@ infilling tokens. https://arxiv.org/abs/2106.09685 is where the method comes fro
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,22 @@ class _Product(torch.autograd.Function):
         return gradient @ whole, None, SCALE * for_a.float(), SCALE * for_b.float()
 
 
+class _Thread(threading.local):
+    plain = False  # whether this thread computes without the adapters
+
+
+_thread = _Thread()
+
+
 class _Adapted(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.weight = linear.weight
         self.a = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
         self.b = nn.Parameter(torch.zeros(linear.out_features, RANK))
-        self.off = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.weight.t() if self.off else _Product.apply(x, self.weight, self.a, self.b)
+        return x @ self.weight.t() if _thread.plain else _Product.apply(x, self.weight, self.a, self.b)
 
 
 class Taught(nn.Module):
@@ -89,22 +96,18 @@ class Taught(nn.Module):
         return plain.index_copy(1, self.tokens, states @ self.rows.to(states.dtype).t()).float()
 
     def loss(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-        """The mean cross entropy, in nats a token, of the ids [batch, length] that are to be `learned`. They are a few;
-        for the others no logits are made."""
+        """The cross entropy, in nats, of the ids [batch, length] that are to be `learned`, summed. They are a few; for
+        the others no logits are made."""
         learned = learned[:, 1:]
-        return functional.cross_entropy(self.logits(self.states(ids)[:, :-1][learned]), ids[:, 1:][learned])
+        logits = self.logits(self.states(ids)[:, :-1][learned])
+        return functional.cross_entropy(logits, ids[:, 1:][learned], reduction="sum")
 
     def drift(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-        """How far the model is from the plain one on these ids: KL(plain || taught), in nats a token."""
+        """How far the model is from the plain one on these ids: KL(plain || taught), in nats, summed."""
         learned = learned[:, 1:]
         with torch.no_grad():
-            self._switch(off=True)
+            _thread.plain = True
             plain = functional.log_softmax(self.logits(self.states(ids)[:, :-1][learned]), -1)
-            self._switch(off=False)
+            _thread.plain = False
         own = functional.log_softmax(self.logits(self.states(ids)[:, :-1][learned]), -1)
-        return functional.kl_div(own, plain, reduction="batchmean", log_target=True)
-
-    def _switch(self, *, off: bool) -> None:
-        for module in self.modules():
-            if isinstance(module, _Adapted):
-                module.off = off
+        return functional.kl_div(own, plain, reduction="sum", log_target=True)

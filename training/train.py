@@ -9,30 +9,32 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 import transformers
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import starter
-from training import chat, data, holes
+from training import chat, cores, data, holes
 from training.model import SCALE, Taught
 
 SEED = 6
 RATE = 5e-4
 WARM_UP = 20  # steps
-TOKENS = 1024  # of a step
+TOKENS = 2048  # of a step
 CHAT_EVERY, CHAT_WEIGHT = 4, 4.0  # of so many steps one is chat; its gradients are small
 SAVE_EVERY = 180  # seconds
 
 
-def rate(step: int, finish: tuple[int, int] | None, highest: float = RATE) -> float:
-    """Warm-up, then constant, so that one can stop at any time; `finish` (first, last) is where it falls to zero."""
-    value = highest * min(1.0, (step + 1) / WARM_UP)
+def rate(step: int, finish: tuple[int, int] | None, highest: float = RATE, begun: int = 0) -> float:
+    """Warm-up from step `begun` on, then constant, so that one can stop at any time; `finish` (first, last) is where it
+    falls to zero."""
+    value = highest * min(1.0, (step - begun + 1) / WARM_UP)
     if finish is not None and step >= finish[0]:
         value *= 1 - (step - finish[0]) / (finish[1] - finish[0])
     return value
@@ -61,11 +63,38 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
         return kind, rows, learned
 
 
+class Learner:
+    """Gradients of a step, of which each core takes some rows."""
+
+    def __init__(self, taught: Taught, device: str) -> None:
+        self._taught, self._device = taught, device
+        self._parts, self._cores = cores.count(device), cores.pool(device)
+
+    def learn(self, kind: str, rows: torch.Tensor, learned: torch.Tensor) -> float:
+        """Set the adapters' gradients for these rows [n, length]; the mean loss of a token to be `learned`."""
+        measure = self._taught.drift if kind == "chat" else self._taught.loss
+        weight = CHAT_WEIGHT if kind == "chat" else 1.0
+        parameters = list(self._taught.adapters().values())
+        count = int(learned.sum())
+
+        def part(first: int) -> tuple[float, tuple[torch.Tensor, ...]]:
+            own, wanted = rows[first :: self._parts], learned[first :: self._parts]
+            longest = int(wanted.nonzero()[:, 1].max()) + 1
+            loss = measure(own[:, :longest].to(self._device), wanted[:, :longest].to(self._device)) / count
+            return loss.item(), torch.autograd.grad(weight * loss, parameters, materialize_grads=True)
+
+        losses, gradients = zip(*self._cores.map(part, range(min(self._parts, len(rows)))), strict=True)
+        for parameter, *parts in zip(parameters, *gradients, strict=True):
+            parameter.grad = torch.stack(parts).sum(0)
+        return sum(losses)
+
+
 def train(
     state: Path,
     *,
     steps: int | None = None,
     finish: int | None = None,
+    from_package: bool = False,
     highest: float = RATE,
     shrink: float = 1.0,
     tokens: int = TOKENS,
@@ -75,6 +104,7 @@ def train(
     """Carry on from `state`/train.pt, or begin: until SIGTERM, for `steps`, or `finish` further steps with a rate that
     falls to zero, whose result goes to `state`/finished.pt, so that the training itself can go on from where it was.
 
+    `from_package`: where there is no train.pt, begin with the package's adapter, without what the optimizer knew.
     `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
     small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
     `tokens`: of a step. `workers`: processes that prepare the steps, for a device that would have to wait for them.
@@ -82,7 +112,7 @@ def train(
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device)
     optimizer = torch.optim.AdamW(taught.adapters().values(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    step, seen = _resume(state / "train.pt", taught, optimizer)
+    step, seen, begun = _resume(state / "train.pt", taught, optimizer, from_package)
     for name, value in taught.adapters().items():
         if name.endswith(".b"):
             value.data.mul_(shrink)
@@ -95,41 +125,54 @@ def train(
     stop = list[bool]()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     started = saved_at = time.monotonic()
+    learner = Learner(taught, device)
     for kind, rows, learned in loader:
-        measure = taught.drift if kind == "chat" else taught.loss
-        loss = measure(rows.to(device), learned.to(device))
-        optimizer.zero_grad(set_to_none=True)
-        (loss * (CHAT_WEIGHT if kind == "chat" else 1.0)).backward()
+        loss = learner.learn(kind, rows, learned)
         torch.nn.utils.clip_grad_norm_(taught.adapters().values(), 1.0)
-        optimizer.param_groups[0]["lr"] = rate(step, ending, highest)
+        optimizer.param_groups[0]["lr"] = rate(step, ending, highest, begun)
         optimizer.step()
         step, seen, now = step + 1, seen + int((rows > 0).sum()), time.monotonic()
-        entry = {"step": step, "kind": kind, "loss": round(loss.item(), 4), "tokens": seen, "rows": len(rows)}
+        entry = {"step": step, "kind": kind, "loss": round(loss, 4), "tokens": seen, "rows": len(rows)}
         _log(state, {**entry, "seconds": round(now - started, 1)})
         if stop:
             break
         if now - saved_at > SAVE_EVERY:
-            _save(place, taught, optimizer, step, seen)
+            _save(place, taught, optimizer, (step, seen, begun))
             saved_at = now
     signal.signal(signal.SIGTERM, before)
-    _save(place, taught, optimizer, step, seen)
+    _save(place, taught, optimizer, (step, seen, begun))
 
 
-def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer) -> tuple[int, int]:
-    """(steps, tokens) done so far."""
-    if not place.exists():
-        return 0, 0
-    saved = torch.load(place, map_location=taught.rows.device, weights_only=True)
+Counts = tuple[int, int, int]
+"""Steps and tokens done so far, and the step at which the optimizer began."""
+
+
+def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, from_package: bool) -> Counts:
+    if place.exists():
+        saved = torch.load(place, map_location=taught.rows.device, weights_only=True)
+        _copy(saved["adapters"], taught)
+        optimizer.load_state_dict(saved["optimizer"])
+        return saved["step"], saved["tokens"], saved["begun"]
+    if not from_package:
+        return 0, 0, 0
+    with safe_open(starter.INFILLING / starter.ADAPTER, "pt") as adapter:
+        tensors = {name: adapter.get_tensor(name) for name in adapter.keys()}  # noqa: SIM118 - the file is no mapping
+        counts = adapter.metadata()
+    tensors["rows"] = tensors.pop("model.embed_tokens.rows")
+    _copy(tensors, taught)
+    return int(counts["steps"]), int(counts["tokens"]), int(counts["steps"])
+
+
+def _copy(tensors: Mapping[str, torch.Tensor], taught: Taught) -> None:
     for name, value in taught.adapters().items():
-        value.data.copy_(saved["adapters"][name])
-    optimizer.load_state_dict(saved["optimizer"])
-    return saved["step"], saved["tokens"]
+        value.data.copy_(tensors[name])
 
 
-def _save(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, step: int, seen: int) -> None:
+def _save(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, counts: Counts) -> None:
     part = place.with_suffix(".part")
     adapters = {name: value.detach() for name, value in taught.adapters().items()}
-    torch.save({"adapters": adapters, "optimizer": optimizer.state_dict(), "step": step, "tokens": seen}, part)
+    named = dict(zip(("step", "tokens", "begun"), counts, strict=True))
+    torch.save({"adapters": adapters, "optimizer": optimizer.state_dict(), **named}, part)
     os.replace(part, place)
 
 

@@ -13,9 +13,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine import starter
 from lsp_server.engine.healing import Spellings
-from training import chat, data, evaluate, holes
-from training.train import train
+from training import chat, cores, data, evaluate, holes
+from training.model import Taught
+from training.train import WARM_UP, Learner, _token_ids, rate, train, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -161,11 +163,54 @@ def test_finishing_leaves_the_training_as_it_was(state, tmp_path):
     assert torch.load(tmp_path / "state" / "finished.pt", weights_only=True)["step"] == 4
 
 
+def test_training_goes_on_from_the_packages_adapter(state, tmp_path, monkeypatch):
+    """With what it had learned, in float16, and with its counts; the rate warms up anew."""
+    shutil.copytree(state, tmp_path / "state")
+    train(tmp_path / "state", steps=3, tokens=300)
+    before = torch.load(tmp_path / "state" / "train.pt", weights_only=True)
+    write(tmp_path / "state", "train.pt", tmp_path / "package")
+    (tmp_path / "state" / "train.pt").unlink()
+    monkeypatch.setattr(starter, "INFILLING", tmp_path / "package")
+    train(tmp_path / "state", steps=1, tokens=300, highest=0.0, from_package=True)
+    after = torch.load(tmp_path / "state" / "train.pt", weights_only=True)
+    assert (after["step"], after["begun"]) == (4, 3)
+    assert after["tokens"] > before["tokens"]
+    for name, value in before["adapters"].items():
+        assert torch.equal(after["adapters"][name], value.half().float()), name
+    assert rate(3, None, 1.0, begun=3) == 1 / WARM_UP
+    assert rate(3 + WARM_UP, None, 1.0, begun=3) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["infill", "chat"])
+def test_the_cores_together_learn_what_one_would(state, tokenizer, kind, monkeypatch):
+    """Rows of different lengths, in one part and in three."""
+    examples = holes.batch(data.corpus(state, held_out=False), tokenizer, 1, 1, 600)
+    rows = torch.zeros(len(examples), max(len(ids) for ids, _ in examples), dtype=torch.long)
+    learned = torch.zeros(rows.shape, dtype=torch.bool)
+    for at, (ids, first) in enumerate(examples):
+        rows[at, : len(ids)] = torch.tensor(ids)
+        learned[at, first : len(ids)] = True
+    assert len(examples) >= 3
+    found = []
+    for parts in (1, 3):
+        monkeypatch.setattr(cores, "count", lambda device, parts=parts: parts)
+        taught = Taught(state / "plain", _token_ids(tokenizer))
+        for name, value in taught.adapters().items():
+            if name.endswith(".b"):
+                torch.nn.init.normal_(value, std=0.05, generator=torch.Generator().manual_seed(1))
+        loss = Learner(taught, "cpu").learn(kind, rows, learned)
+        found.append((loss, torch.cat([value.grad.flatten() for value in taught.adapters().values()])))
+    (whole, gradient), (in_parts, other) = found
+    assert whole == pytest.approx(in_parts, rel=0.02)
+    assert torch.cosine_similarity(gradient, other, dim=0) > 0.99
+    assert gradient.norm().item() == pytest.approx(other.norm().item(), rel=0.05)
+
+
 def test_answers_do_not_depend_on_their_batch(state, tokenizer):
     """Each alone and all together, with padding: the same texts, which begin where the cursor stands."""
     model = LlamaForCausalLM.from_pretrained(state / "plain", dtype=torch.float32).eval()
     spellings = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
     some = cuts(state, 5, "rest")
-    together = evaluate.answer(model, tokenizer, spellings, some, "spm")
-    alone = [evaluate.answer(model, tokenizer, spellings, [cut], "spm")[0] for cut in some]
+    together = evaluate.answer(model, tokenizer, spellings, "spm", some)
+    alone = [evaluate.answer(model, tokenizer, spellings, "spm", [cut])[0] for cut in some]
     assert together == alone
