@@ -42,9 +42,11 @@ class Piece:
 
 @dataclasses.dataclass
 class Run:
-    """One answer. `seconds`: from asking to each piece that arrived; `counts`: what the system says that it cost."""
+    """One answer. `seconds`: from asking to each piece that arrived; `ended`: to the end of the answer, which may have
+    no piece at all; `counts`: what the system says that it cost."""
 
     seconds: list[float] = dataclasses.field(default_factory=list)
+    ended: float = 0.0
     text: str = ""
     tokens: int = 0
     at_first: int = 0  # tokens in the first piece
@@ -56,7 +58,7 @@ class Run:
 
     @property
     def total_ms(self) -> float:
-        return 1000 * self.seconds[-1]
+        return 1000 * (self.seconds[-1] if self.seconds else self.ended)
 
     @property
     def ms_per_token(self) -> float:
@@ -88,6 +90,7 @@ async def run(system: System, ids: Sequence[int], tokens: int, *, whole: bool = 
             answer.text += piece.text
             answer.tokens += 1 if piece.tokens is None else piece.tokens
             answer.at_first = answer.at_first or answer.tokens
+    answer.ended = time.perf_counter() - started
     answer.tokens = int(answer.counts.get("generated", answer.tokens))
     return answer
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks import engine, figures, keystrokes, report, typing
+from benchmarks import engine, figures, keystrokes, report, systems, typing
 from benchmarks.keystrokes import Key
 
 
@@ -75,6 +77,21 @@ def test_the_page_marks_what_was_missed() -> None:
     assert "| met | part | one | under 2 | 1.5 | a\\|b |" in text
     assert "| **missed** | part | two | under 2 | 2.5 |  |" in text
     assert "| prefill | 1.25 |  |" in text
+
+
+async def test_an_answer_without_a_piece_took_until_its_end() -> None:
+    """A model may end at once, as one that infills does where nothing is missing."""
+
+    class EndsAtOnce:
+        name, pid = "one", 0
+
+        async def stream(self, ids: object, tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[object]:
+            await asyncio.sleep(0.02)
+            yield {"generated": 0}
+
+    answer = await systems.run(EndsAtOnce(), [1, 2], 8, whole=False)
+    assert (answer.tokens, answer.text, answer.seconds) == (0, "", [])
+    assert answer.total_ms >= 20
 
 
 def test_targets_of_typing_on_a_worked_case() -> None:
