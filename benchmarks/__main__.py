@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [--only engine,typing]
 
-Writes results/*.json, and from all that is there RESULTS.md and results/speed.svg. Takes most of an hour on two cores,
-and is worth little on a machine that has other work to do. With a CUDA card `gpu` is a part too.
+Writes results/*.json, and from all that is there RESULTS.md and results/speed.svg. Takes 75 minutes on two
+cores, and is worth little on a machine that has other work to do. With a CUDA card `gpu` is a part too.
 """
 
 from __future__ import annotations
