@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# How long a thread that parses or reads may keep a key waiting; Python's own 5 ms are the whole of what a key may take.
+SWITCH_SECONDS = 0.001
+
 
 class Protocol(LanguageServerProtocol):
     """The library's protocol, which also announces the methods that are this program's own."""
@@ -152,4 +155,5 @@ def main(options: argparse.Namespace | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # The library logs whole messages, and with them the user's text, when one cannot be handled.
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
+    sys.setswitchinterval(SWITCH_SECONDS)
     return stdio.speak(create())
