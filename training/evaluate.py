@@ -32,7 +32,8 @@ KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
 CHARACTERS_BEFORE, CHARACTERS_AFTER = 560, 240  # 250 tokens together
 MOST_TOKENS = {"line": 48, "rest": 48, "piece": 24, "block": 96, "body": 128}
 TOGETHER = 48
-MODES = ("bare", "plain", "psm", "spm")
+TAUGHT = ("psm", "spm")
+MODES = ("bare", "plain", *TAUGHT)
 """How a model is asked. `bare`: the plain model, with the text before the cursor. `plain`: the same with token healing:
 the last tokens before the cursor are taken back, and the answer must begin with their text. `psm`, `spm`: the taught
 model in the two layouts, with healing too."""
@@ -67,7 +68,7 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
         if not left:
             continue
         left.sort(key=lambda at: (cuts[at].kind, len(cuts[at].middle)))
-        model = _model(state, taught=mode in ("psm", "spm"), device=device)
+        model = _model(state, taught=mode in TAUGHT, device=device)
         # Batches in an order of their own, so that a part of them is a fair sample.
         batches = [left[at : at + TOGETHER] for at in range(0, len(left), TOGETHER)]
         random.Random(SEED).shuffle(batches)
@@ -85,7 +86,7 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
 def _answers(state: Path, mode: str) -> Path:
     """Where the answers of a mode are; those of another adapter are elsewhere."""
     adapter = hashlib.sha256((starter.INFILLING / starter.ADAPTER).read_bytes()).hexdigest()[:8]
-    folder = state / "answers" / (adapter if mode in ("psm", "spm") else "plain")
+    folder = state / "answers" / (adapter if mode in TAUGHT else "plain")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{mode}.jsonl"
 
@@ -107,7 +108,7 @@ def answer(
     for cut in cuts:
         prefix = cut.prefix if mode == "bare" else kept(cut.prefix, tokenizer)
         forced.append(cut.prefix[len(prefix) :].encode())
-        if mode in ("psm", "spm"):
+        if mode in TAUGHT:
             prompts.append(tokenizer.infill_ids(prefix, cut.suffix, cast("Layout", mode)))
         else:
             prompts.append(tokenizer.completion_ids(prefix) or [0])
@@ -223,7 +224,7 @@ def tables(state: Path, count: int) -> str:
                 exact, similar, ended = (
                     sum(each) / len(members) for each in zip(*(scores[mode, at] for at in members), strict=True)
                 )
-                ends = "never" if mode in ("bare", "plain") else f"{ended:.1%}"
+                ends = "never" if mode not in TAUGHT else f"{ended:.1%}"
                 lines.append(f"| {group} | {len(members)} | {mode} | {exact:.1%} | {similar:.2f} | {ends} |")
         lines.append("")
     return "\n".join(lines)
