@@ -40,10 +40,18 @@ async def _handle_messages(server: LanguageServer) -> None:
     await run_async(threading.Event(), reader, server.protocol, error_handler=server.report_server_error)
 
 
+class _Reader(asyncio.StreamReader):
+    """Lets what one message began run, until it waits, before the next one is read."""
+
+    async def readline(self) -> bytes:
+        await asyncio.sleep(0)
+        return await super().readline()
+
+
 async def _reader(server: LanguageServer) -> StdinAsyncReader | asyncio.StreamReader:
     if not _can_be_polled():
         return StdinAsyncReader(sys.stdin.buffer, server.thread_pool)
-    reader = asyncio.StreamReader(LIMIT)
+    reader = _Reader(LIMIT)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     return reader

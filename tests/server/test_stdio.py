@@ -12,6 +12,7 @@ import pytest
 
 SERVER = [sys.executable, "-m", "lsp_server"]
 INITIALIZE = {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
+INITIALIZED = {"method": "initialized", "params": {}}
 SHUTDOWN, EXIT = {"id": 2, "method": "shutdown"}, {"method": "exit"}
 
 
@@ -86,6 +87,16 @@ def test_messages_in_a_file(start, tmp_path):
     assert answer(server.stdout)["id"] == 1
     assert answer(server.stdout)["id"] == 2
     assert server.wait(20) == 0
+
+
+def test_what_one_message_begins_is_there_for_the_next(start):
+    """An editor may write `initialized` and its first question at once; the chat is added by the former."""
+    server = start()
+    asked = {"id": 7, "method": "codellama/chat/commands", "params": {}}
+    server.stdin.write(framed(INITIALIZE, INITIALIZED, asked))
+    server.stdin.flush()
+    assert answer(server.stdout)["id"] == 1
+    assert "error" not in answer(server.stdout)
 
 
 def test_a_message_larger_than_what_is_read_ahead(start):
