@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks import llama_cpp
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import address
+from lsp_server.engine import address, threads
 from lsp_server.model import local
 from lsp_server.settings import Settings
 
@@ -267,7 +267,17 @@ async def llama_server(folder: Path) -> AsyncIterator[LlamaCpp]:
     """
     url, port = _free()
     model = llama_cpp.gguf(folder)
-    command = [str(llama_cpp.server()), "-m", str(model), "--port", str(port), "-t", str(_cores()), "--ctx-size", "0"]
+    command = [
+        str(llama_cpp.server()),
+        "-m",
+        str(model),
+        "--port",
+        str(port),
+        "-t",
+        str(threads.cores()),
+        "--ctx-size",
+        "0",
+    ]
     command += ["-ub", "1024", "-b", "1024", "--cache-reuse", "256", "-fa", "on"]
     infill = CodeLlamaTokenizer.from_pretrained(folder).infill_tokens
     if infill is not None and infill.end is not None:  # which its converter does not know
@@ -336,8 +346,3 @@ def _free() -> tuple[str, int]:
         one.bind(("127.0.0.1", 0))
         port = int(one.getsockname()[1])
     return f"http://127.0.0.1:{port}", port
-
-
-def _cores() -> int:
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(psutil.cpu_count(logical=False) or allowed, allowed)

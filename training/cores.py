@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+from lsp_server.engine.threads import cores
 
 
 def count(device: str) -> int:
     """How many pieces of work go on at once: one for each core that this process may use, or one on a GPU."""
     if device != "cpu":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def pool(device: str) -> ThreadPoolExecutor:

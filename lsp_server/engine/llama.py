@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from lsp_server.engine import int8
 from lsp_server.engine.int8 import Int8Linear
+from lsp_server.engine.threads import SharedThreads
 
 # Positions are computed in groups of this size, the last one masked where it is not full: oneDNN prepares each new
 # shape of a product for 0.6 ms.
@@ -28,7 +29,8 @@ _SCORES_BYTES = 64 * 2**20
 class FlatKeysValues:
     """Keys [layers, heads, head size, capacity] and values [layers, heads, capacity, head size] of one sequence.
 
-    The capacity grows in steps; what lies behind `length` is old or zero, and masked.
+    The capacity is always computed with, since products of a part of it would copy that part first; what lies behind
+    `length` is old or zero, and masked. It is kept near to what is needed.
     """
 
     def __init__(self, layers: int, heads: int, head_size: int) -> None:
@@ -50,23 +52,25 @@ class FlatKeysValues:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot copy {length} of {self.length} tokens")
         copied = FlatKeysValues(*self._shape)
-        copied._resize(length, self)
+        copied._resize(_room(length), self, length)
         copied.length = length
         return copied
 
     def compact(self) -> None:
-        if _whole_steps(self.length) < self.keys.shape[-1]:
-            self._resize(self.length, self)
+        if _room(self.length) < self.capacity:
+            self._resize(_room(self.length), self, self.length)
+
+    @property
+    def capacity(self) -> int:
+        return self.keys.shape[-1]
 
     def make_room(self, length: int) -> None:
-        """Have a capacity of at least `length` tokens."""
-        if length > self.keys.shape[-1]:
-            # An eighth more, so that an answer that grows by single tokens is not copied over and over.
-            self._resize(length + length // 8, self)
+        """Have a capacity of at least `length` tokens, and not much more."""
+        if not length <= self.capacity <= _room(length) * 3 // 2:
+            self._resize(_room(length), self, min(length, self.length))
 
-    def _resize(self, length: int, source: FlatKeysValues) -> None:
+    def _resize(self, capacity: int, source: FlatKeysValues, kept: int) -> None:
         layers, heads, size = self._shape
-        capacity, kept = _whole_steps(length), min(source.length, length)
         keys = torch.zeros(layers, heads, size, capacity, dtype=torch.bfloat16)
         values = torch.zeros(layers, heads, capacity, size, dtype=torch.bfloat16)
         keys[..., :kept] = source.keys[..., :kept]
@@ -74,8 +78,10 @@ class FlatKeysValues:
         self.keys, self.values = keys, values
 
 
-def _whole_steps(length: int) -> int:
-    return -(-length // _STEP) * _STEP
+def _room(length: int) -> int:
+    """The capacity for `length` tokens: in whole steps, an eighth more than they need, so that an answer that grows by
+    single tokens is not copied over and over."""
+    return -(-(length + length // 8) // _STEP) * _STEP
 
 
 class _Layer:
@@ -101,10 +107,14 @@ def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
 
 
 class LlamaOnCpu:
-    """A `decoding.Model`. It takes the weights out of transformers' `model`, which cannot be used any more."""
+    """A `decoding.Model`. It takes the weights out of transformers' `model`, which cannot be used any more.
 
-    def __init__(self, model: Any) -> None:
+    threads: how many compute a pass; without it as many as torch is set to.
+    """
+
+    def __init__(self, model: Any, threads: SharedThreads | None = None) -> None:
         config = model.config
+        self._threads = threads
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._head_size = config.head_dim or config.hidden_size // config.num_attention_heads
         self._eps, self._hidden = config.rms_norm_eps, config.hidden_size
@@ -125,6 +135,8 @@ class LlamaOnCpu:
 
     @torch.inference_mode()
     def forward(self, ids: Sequence[int], keys_values: Any, last: int = 1) -> torch.Tensor:
+        if self._threads is not None:
+            self._threads.adapt()
         cache = cast(FlatKeysValues, keys_values)
         start, end = cache.length, cache.length + len(ids)
         cache.make_room(end)
@@ -138,9 +150,10 @@ class LlamaOnCpu:
             ),
             dim=1,
         )
+        mask = _mask(start, len(ids), cache.capacity)
         for index, layer in enumerate(self._layers):
             mixed = layer.queries_keys_values(F.rms_norm(x, (self._hidden,), layer.attention_norm, self._eps))
-            attended = self._attend(mixed, rotations, cache.keys[index], cache.values[index], start, end)
+            attended = self._attend(mixed, rotations, mask, cache.keys[index], cache.values[index], start)
             x = x + layer.output(attended)
             gate, up = layer.gate_up(F.rms_norm(x, (self._hidden,), layer.feed_norm, self._eps)).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate).mul_(up))
@@ -151,46 +164,44 @@ class LlamaOnCpu:
         self,
         mixed: torch.Tensor,
         rotations: torch.Tensor,
+        mask: torch.Tensor,
         keys: torch.Tensor,
         values: torch.Tensor,
         start: int,
-        end: int,
     ) -> torch.Tensor:
         """Put the new keys and values into the cache and give what the new tokens take from it, [tokens, hidden]."""
         heads, kv_heads, size = self._heads, self._kv_heads, self._head_size
-        tokens, group, seen = end - start, heads // kv_heads, _whole_steps(end)
+        tokens, group, capacity = len(mixed), heads // kv_heads, len(mask[0])
+        end = start + tokens
         rotated, fresh = mixed.split(((heads + kv_heads) * size, kv_heads * size), dim=-1)
         pairs = torch.view_as_complex(rotated.float().view(tokens, heads + kv_heads, size // 2, 2))
         rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
         keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
         values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
         queries = rotated[:, :heads].to(int8.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
-        seen_keys, seen_values = keys[:, :, :seen].to(int8.PRODUCT), values[:, :seen].to(int8.PRODUCT)
-        rows = max(1, _SCORES_BYTES // (heads * seen * 2))
+        keys, values = keys.to(int8.PRODUCT), values.to(int8.PRODUCT)
+        rows = max(1, _SCORES_BYTES // (heads * capacity * 2))
         parts = []
         for first in range(0, tokens, rows):
             part = queries[:, first : first + rows]
             count = part.shape[1]
-            scores = torch.bmm(part.reshape(kv_heads, count * group, size), seen_keys)
-            if tokens == 1:
-                scores[:, :, end:] = -torch.inf
-            else:
-                scores.view(kv_heads, count, group, seen).add_(_mask(start + first, count, seen)[:, None])
-            taken = torch.bmm(torch.softmax(scores, dim=-1), seen_values).to(torch.bfloat16)
+            scores = torch.bmm(part.reshape(kv_heads, count * group, size), keys)
+            scores.view(kv_heads, count, group, capacity).add_(mask[first : first + count, None])
+            taken = torch.bmm(torch.softmax(scores, dim=-1), values).to(torch.bfloat16)
             parts.append(taken.view(kv_heads, count, group, size).transpose(0, 1).reshape(count, heads * size))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _rotations_until(self, end: int) -> torch.Tensor:
         """e^(i position frequency), [positions, half a head], for at least `end` positions."""
         if end > len(self._rotations):
-            angles = torch.outer(torch.arange(_whole_steps(end) * 2).float(), self._frequencies)
+            angles = torch.outer(torch.arange(_room(end) * 2).float(), self._frequencies)
             self._rotations = torch.polar(torch.ones_like(angles), angles)
         return self._rotations
 
 
-def _mask(start: int, tokens: int, seen: int) -> torch.Tensor:
-    """[tokens, seen]: 0 where the token at `start` + row may look, minus infinity beyond itself."""
-    return torch.full((tokens, seen), -torch.inf, dtype=torch.bfloat16).triu_(start + 1)
+def _mask(start: int, tokens: int, capacity: int) -> torch.Tensor:
+    """[tokens, capacity]: 0 where the token at `start` + row may look, minus infinity beyond itself."""
+    return torch.full((tokens, capacity), -torch.inf, dtype=torch.bfloat16).triu_(start + 1)
 
 
 def can_take(model: Any) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 import warnings
@@ -103,18 +102,6 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
     return LoadedModel(
         model, checkpoint.config, _eos_ids(model), _device_name(plan), seconds, watch.peak_bytes, gpu_peak
     )
-
-
-def set_threads(number: int) -> int:
-    """Compute with `number` threads, 0 meaning one for each core this process may use; returns the number."""
-    import psutil
-    import torch
-
-    if number < 1:
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        number = min(psutil.cpu_count(logical=False) or allowed, allowed)
-    torch.set_num_threads(number)
-    return number
 
 
 def quiet() -> None:

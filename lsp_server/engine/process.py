@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times slower as soon
     # as anything else runs on the machine: a compiler, a test suite, the editor. Where the library can, they spin for
-    # some 20 microseconds, which is as good as ever on a quiet machine, and costs nothing on a busy one.
+    # some 100 microseconds, which is as good as ever on a quiet machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     files = address.files(options.model)
     lock = filelock.FileLock(files.lock, timeout=LOCK_SECONDS)
     try:
@@ -64,7 +64,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--context-length", type=int, default=0, help="tokens of context to make room for; 0: automatic"
     )
     parser.add_argument("--idle-minutes", type=float, default=30.0, help="end after this long without work; 0: never")
-    parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: one for each core")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="processor threads; 0: one for each core, fewer while other programs compute",
+    )
     parser.add_argument("--infilling", default="auto", choices=("auto", "on", "off"))
     parser.add_argument("--chat-format", default="auto", choices=("auto", "inst", "source-step", "template"))
     parser.add_argument("--port", type=int, help="listen on this loopback port with a token, not on a Unix socket")
@@ -161,20 +166,24 @@ def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event
         state.message = "Starting torch"
         # Without this bitsandbytes compiles its CPU kernels at the first prompt: 16 s on two cores, for no gain later.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-        from lsp_server.engine import int8, llama, loading, plan
+        import torch
+
+        from lsp_server.engine import int8, llama, loading, plan, threads
         from lsp_server.engine.decoding import Model, TransformersModel
         from lsp_server.engine.healing import Spellings
         from lsp_server.engine.scheduler import Scheduler
 
-        if options.threads:
-            loading.set_threads(options.threads)
+        torch.set_num_threads(options.threads or threads.cores())
         made = plan.make_roomy(checkpoint.config, plan.devices(), context_length=options.context_length)
         log.info("%s", made.describe())
         state.plan = made.describe()
         loaded = loading.load(checkpoint, made, report, stop)
         int8.replace_linears(loaded.model)
-        can_take = llama.can_take(loaded.model)
-        model: Model = llama.LlamaOnCpu(loaded.model) if can_take else TransformersModel(loaded.model)
+        model: Model
+        if llama.can_take(loaded.model):
+            model = llama.LlamaOnCpu(loaded.model, None if options.threads else threads.SharedThreads())
+        else:
+            model = TransformersModel(loaded.model)
         state.scheduler = Scheduler(
             model,
             context_length=made.context_length,

@@ -222,15 +222,6 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_threads():
-    before = torch.get_num_threads()
-    try:
-        assert loading.set_threads(1) == 1 == torch.get_num_threads()
-        assert loading.set_threads(0) >= 1
-    finally:
-        torch.set_num_threads(before)
-
-
 MEASURE = """
 import sys, threading, time
 from pathlib import Path

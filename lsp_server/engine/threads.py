@@ -1,0 +1,61 @@
+"""How many threads compute a forward pass on the CPU."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+import torch
+
+# Between two looks at what else runs. The operating system counts in hundredths of a second.
+_SECONDS = 0.5
+# What was counted since an older look says little about now.
+_OLD_SECONDS = 5.0
+
+
+def processors() -> list[int]:
+    """The numbers of the (logical) processors on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def cores() -> int:
+    """The cores which this process may use."""
+    allowed = len(processors())
+    return min(psutil.cpu_count(logical=False) or allowed, allowed)
+
+
+class SharedThreads:
+    """One thread for each core while the machine is quiet, fewer while other programs run, half of them at least.
+
+    The threads wait for each other several hundred times a pass. Where one of them has to wait for a processor too, all
+    do. The results are the same.
+    """
+
+    def __init__(self) -> None:
+        self._most = torch.get_num_threads()
+        self._now = self._most
+        self._looked = -_OLD_SECONDS
+        self._busy = self._own = 0.0
+
+    def adapt(self) -> None:
+        """Set the number for the calling thread's passes; from time to time look how much others compute."""
+        now = time.monotonic()
+        elapsed = now - self._looked
+        if elapsed < _SECONDS:
+            return
+        busy, own = _busy_seconds(), time.process_time()
+        others = ((busy - self._busy) - (own - self._own)) / elapsed if elapsed < _OLD_SECONDS else 0.0
+        self._looked, self._busy, self._own = now, busy, own
+        self._now = min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2))
+        if torch.get_num_threads() != self._now:
+            torch.set_num_threads(self._now)
+
+
+def _busy_seconds() -> float:
+    """Seconds for which the processors of this process were not idle, since the machine started."""
+    each = psutil.cpu_times(percpu=True)
+    times = [each[number] for number in processors() if number < len(each)]
+    return sum(sum(one) - one.idle - getattr(one, "iowait", 0.0) - getattr(one, "guest", 0.0) for one in times)

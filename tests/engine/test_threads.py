@@ -1,0 +1,74 @@
+"""Threads for a forward pass, beside other programs."""
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from lsp_server.engine import threads
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Eight cores, whose clocks a test moves: machine(seconds, others=...) lets time pass."""
+    clock = {"now": 100.0, "own": 10.0, "busy": 500.0}
+    set_to = []
+    monkeypatch.setattr(threads, "processors", lambda: list(range(8)))
+    monkeypatch.setattr(threads, "_busy_seconds", lambda: clock["busy"])
+    monkeypatch.setattr(threads.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(threads.time, "process_time", lambda: clock["own"])
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: set_to[-1] if set_to else 8)
+    monkeypatch.setattr(threads.torch, "set_num_threads", set_to.append)
+
+    def passed(seconds, *, others, own=4.0):
+        clock["now"] += seconds
+        clock["own"] += own * seconds
+        clock["busy"] += (own + others) * seconds
+
+    passed.set_to = set_to
+    return passed
+
+
+def test_others_get_the_cores_they_use_but_half(machine):
+    shared = threads.SharedThreads()
+    shared.adapt()
+    assert machine.set_to == []
+    for others, wanted in ((2.0, 6), (3.0, 5), (40.0, 4), (0.3, 8)):
+        machine(1, others=others)
+        shared.adapt()
+        assert machine.set_to[-1] == wanted
+
+
+def test_what_is_long_past_or_too_short_says_nothing(machine):
+    shared = threads.SharedThreads()
+    shared.adapt()
+    machine(0.1, others=8.0)
+    shared.adapt()
+    machine(600, others=8.0)
+    shared.adapt()
+    assert machine.set_to == []
+    machine(1, others=4.0)
+    shared.adapt()
+    assert machine.set_to == [4]
+
+
+def test_the_work_of_another_program_is_seen():
+    before, own = threads._busy_seconds(), time.process_time()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        time.sleep(1.5)
+        used = sum(psutil.Process(other.pid).cpu_times()[:2])
+        seen = threads._busy_seconds() - before - (time.process_time() - own)
+        other.kill()
+    assert used > 0.3
+    assert seen > 0.9 * used - 0.05
+
+
+def test_cores_are_those_that_may_be_used():
+    command = "from lsp_server.engine import threads; print(threads.cores(), len(threads.processors()))"
+    run = [sys.executable, "-c", command]
+    if sys.platform == "linux":
+        run = ["taskset", "-c", "0", *run]
+        assert subprocess.check_output(run, text=True).split() == ["1", "1"]
+    assert 1 <= threads.cores() <= len(threads.processors())
