@@ -9,9 +9,9 @@ import psutil
 import torch
 
 # Between two looks at what else runs. The operating system counts in hundredths of a second.
-_SECONDS = 0.5
-# What was counted since an older look says little about now.
-_OLD_SECONDS = 5.0
+_SECONDS = 0.25
+# A look back says something only where this process has computed for that share of the time, and not waited.
+_SHARE = 0.5
 
 
 def processors() -> list[int]:
@@ -37,8 +37,7 @@ class SharedThreads:
     def __init__(self) -> None:
         self._most = torch.get_num_threads()
         self._now = self._most
-        self._looked = -_OLD_SECONDS
-        self._busy = self._own = 0.0
+        self._looked, self._busy, self._own = time.monotonic(), _busy_seconds(), time.process_time()
 
     def adapt(self) -> None:
         """Set the number for the calling thread's passes; from time to time look how much others compute."""
@@ -47,9 +46,11 @@ class SharedThreads:
         if elapsed < _SECONDS:
             return
         busy, own = _busy_seconds(), time.process_time()
-        others = ((busy - self._busy) - (own - self._own)) / elapsed if elapsed < _OLD_SECONDS else 0.0
+        used = (own - self._own) / elapsed
+        others = (busy - self._busy) / elapsed - used
         self._looked, self._busy, self._own = now, busy, own
-        self._now = min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2))
+        if used >= _SHARE:
+            self._now = min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2))
         if torch.get_num_threads() != self._now:
             torch.set_num_threads(self._now)
 

@@ -33,20 +33,17 @@ def machine(monkeypatch):
 
 def test_others_get_the_cores_they_use_but_half(machine):
     shared = threads.SharedThreads()
-    shared.adapt()
-    assert machine.set_to == []
     for others, wanted in ((2.0, 6), (3.0, 5), (40.0, 4), (0.3, 8)):
         machine(1, others=others)
         shared.adapt()
         assert machine.set_to[-1] == wanted
 
 
-def test_what_is_long_past_or_too_short_says_nothing(machine):
+def test_what_others_do_meanwhile_or_for_a_moment_says_nothing(machine):
     shared = threads.SharedThreads()
-    shared.adapt()
     machine(0.1, others=8.0)
     shared.adapt()
-    machine(600, others=8.0)
+    machine(2, others=8.0, own=0.1)
     shared.adapt()
     assert machine.set_to == []
     machine(1, others=4.0)
