@@ -27,8 +27,10 @@ from benchmarks import llama_cpp
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import address, threads
 from lsp_server.model import local
+from lsp_server.model.client import IDLE_SECONDS
 from lsp_server.settings import Settings
 
+LIMITS = httpx.Limits(keepalive_expiry=IDLE_SECONDS)
 START_SECONDS = 1200.0  # 70 GB of weights are read from a disk in this time
 
 
@@ -103,7 +105,7 @@ class Engine:
     def __init__(self, at: address.Address) -> None:
         self.pid = at.pid
         self._model = at.model
-        transport = httpx.AsyncHTTPTransport(uds=at.socket or None)
+        transport = httpx.AsyncHTTPTransport(uds=at.socket or None, limits=LIMITS)
         headers = {"Authorization": f"Bearer {at.token}"} if at.token else {}
         self._http = httpx.AsyncClient(base_url=at.url, transport=transport, headers=headers, timeout=600)
 
@@ -159,7 +161,7 @@ class LlamaCpp:
 
     def __init__(self, url: str, pid: int) -> None:
         self.pid = pid
-        self._http = httpx.AsyncClient(base_url=url, timeout=600)
+        self._http = httpx.AsyncClient(base_url=url, limits=LIMITS, timeout=600)
 
     async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
         body = {
@@ -192,7 +194,7 @@ class TransformersServe:
     def __init__(self, url: str, pid: int, model: str, tokenizer: CodeLlamaTokenizer) -> None:
         self.pid = pid
         self._model, self._tokenizer = model, tokenizer
-        self._http = httpx.AsyncClient(base_url=url, timeout=600)
+        self._http = httpx.AsyncClient(base_url=url, limits=LIMITS, timeout=600)
 
     async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
         body = {

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 READ_SECONDS = 600.0
+# An idle connection is given up before the server does it, which most do after five seconds: a request that is sent
+# while the server closes is lost.
+IDLE_SECONDS = 4.0
 # vLLM's convention: the lower number goes first.
 PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 20
 
@@ -65,7 +68,8 @@ class ModelClient:
         import httpx
 
         self.url = url
-        transport = httpx.AsyncHTTPTransport(uds=socket or None, limits=httpx.Limits(max_connections=32))
+        limits = httpx.Limits(max_connections=32, keepalive_expiry=IDLE_SECONDS)
+        transport = httpx.AsyncHTTPTransport(uds=socket or None, limits=limits)
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/").removesuffix("/v1"),
             transport=transport,
