@@ -57,7 +57,11 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
   await step('accepted by line', async () => {
     engine.suggestion = 'twice = 2 * number\n    return twice';
     await page.keyboard.type('\n\ndef double(number):');
-    await page.keyboard.press('Enter');
+    await until(async () => { // a VS Code that has just started does not know yet how Python is indented
+      await page.keyboard.press('Enter');
+      const indented = page.locator('.statusbar-item', { hasText: /Col 5$/ }).waitFor({ timeout: 1000 });
+      return indented.then(() => true, () => page.keyboard.press('Backspace').then(() => false));
+    }, 'the next line is indented');
     await window.suggests('twice = 2 * number', '    return twice');
     await page.keyboard.press('Control+Alt+ArrowRight');
     await window.suggests('    return twice');
