@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsp_server.engine.process import THREADS
+
 # Read when torch is imported. On a machine with other work, idle threads that spin would make this model look many
-# times slower than it is; the engine has the same setting.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# times slower than it is; the engine has the same settings.
+for _name, _value in THREADS.items():
+    os.environ.setdefault(_name, _value)
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache

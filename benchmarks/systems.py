@@ -26,6 +26,7 @@ import psutil
 from benchmarks import llama_cpp
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import address, threads
+from lsp_server.engine.process import THREADS
 from lsp_server.model import local
 from lsp_server.model.client import IDLE_SECONDS
 from lsp_server.settings import Settings
@@ -301,7 +302,7 @@ async def transformers_serve(folder: Path, tokenizer: CodeLlamaTokenizer) -> Asy
 @contextlib.asynccontextmanager
 async def _process(command: list[str], health: str) -> AsyncIterator[int]:
     """A server while it serves; its process id."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, **THREADS, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: ASYNC220
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment

@@ -32,6 +32,10 @@ log = logging.getLogger("lsp_server.engine")
 FAILED_SECONDS = 20.0
 # A slow disk or a debugger must not make two engines; one that is ending needs a moment to let go of the lock.
 LOCK_SECONDS = 5.0
+# Of the environment, read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times
+# slower as soon as anything else runs on the machine: a compiler, a test suite, the editor. Where the library can, they
+# spin for some 100 microseconds, which is as good as ever on a quiet machine.
+THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,11 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    # Read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times slower as soon
-    # as anything else runs on the machine: a compiler, a test suite, the editor. Where the library can, they spin for
-    # some 100 microseconds, which is as good as ever on a quiet machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    for name, value in THREADS.items():
+        os.environ.setdefault(name, value)
     files = address.files(options.model)
     lock = filelock.FileLock(files.lock, timeout=LOCK_SECONDS)
     try:
