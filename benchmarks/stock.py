@@ -13,8 +13,7 @@ from lsp_server.engine.process import THREADS
 
 # Read when torch is imported. On a machine with other work, idle threads that spin would make this model look many
 # times slower than it is; the engine has the same settings.
-for _name, _value in THREADS.items():
-    os.environ.setdefault(_name, _value)
+os.environ.update({**THREADS, **os.environ})
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
