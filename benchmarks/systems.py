@@ -28,10 +28,9 @@ from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import address, threads
 from lsp_server.engine.process import THREADS
 from lsp_server.model import local
-from lsp_server.model.client import IDLE_SECONDS
 from lsp_server.settings import Settings
 
-LIMITS = httpx.Limits(keepalive_expiry=IDLE_SECONDS)
+LIMITS = httpx.Limits(max_keepalive_connections=0)  # a server that closes an idle connection would lose a request
 START_SECONDS = 1200.0  # 70 GB of weights are read from a disk in this time
 
 
