@@ -269,18 +269,8 @@ async def llama_server(folder: Path) -> AsyncIterator[LlamaCpp]:
     """
     url, port = _free()
     model = llama_cpp.gguf(folder)
-    command = [
-        str(llama_cpp.server()),
-        "-m",
-        str(model),
-        "--port",
-        str(port),
-        "-t",
-        str(threads.cores()),
-        "--ctx-size",
-        "0",
-    ]
-    command += ["-ub", "1024", "-b", "1024", "--cache-reuse", "256", "-fa", "on"]
+    command = [str(llama_cpp.server()), "-m", str(model), "--port", str(port), "-t", str(threads.cores())]
+    command += ["--ctx-size", "0", "-ub", "1024", "-b", "1024", "--cache-reuse", "256", "-fa", "on"]
     infill = CodeLlamaTokenizer.from_pretrained(folder).infill_tokens
     if infill is not None and infill.end is not None:  # which its converter does not know
         command += ["--override-kv", f"tokenizer.ggml.eot_token_id=int:{infill.end}"]

@@ -19,8 +19,8 @@ from lsp_server.engine import int8
 from lsp_server.engine.int8 import Int8Linear
 from lsp_server.engine.threads import SharedThreads
 
-# Positions are computed in groups of this size, the last one masked where it is not full: oneDNN prepares each new
-# shape of a product for 0.6 ms.
+# Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
+# product for 0.6 ms.
 _STEP = 128
 # Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
 _SCORES_BYTES = 64 * 2**20
@@ -171,7 +171,7 @@ class LlamaOnCpu:
     ) -> torch.Tensor:
         """Put the new keys and values into the cache and give what the new tokens take from it, [tokens, hidden]."""
         heads, kv_heads, size = self._heads, self._kv_heads, self._head_size
-        tokens, group, capacity = len(mixed), heads // kv_heads, len(mask[0])
+        tokens, group, capacity = len(mixed), heads // kv_heads, mask.shape[1]
         end = start + tokens
         rotated, fresh = mixed.split(((heads + kv_heads) * size, kv_heads * size), dim=-1)
         pairs = torch.view_as_complex(rotated.float().view(tokens, heads + kv_heads, size // 2, 2))

@@ -36,7 +36,6 @@ class SharedThreads:
 
     def __init__(self) -> None:
         self._most = torch.get_num_threads()
-        self._now = self._most
         self._looked, self._busy, self._own = time.monotonic(), _busy_seconds(), time.process_time()
 
     def adapt(self) -> None:
@@ -50,9 +49,7 @@ class SharedThreads:
         others = (busy - self._busy) / elapsed - used
         self._looked, self._busy, self._own = now, busy, own
         if used >= _SHARE:
-            self._now = min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2))
-        if torch.get_num_threads() != self._now:
-            torch.set_num_threads(self._now)
+            torch.set_num_threads(min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2)))
 
 
 def _busy_seconds() -> float:
