@@ -12,12 +12,15 @@ from lsp_server.engine.healing import Spellings
 from lsp_server.engine.kv_cache import DynamicKeysValues, KeysValues
 from lsp_server.engine.request import Counts, FinishReason, Request, Token
 from lsp_server.engine.sampling import Sampler
+from lsp_server.engine.speculation import FEWEST as FEWEST_GUESSES
 from lsp_server.engine.speculation import MOST as MOST_GUESSES
 from lsp_server.engine.speculation import Guesses
 
 
 class Model(Protocol):
     """What generating needs of a model."""
+
+    fewest_guesses: int  # tokens worth guessing at when nothing is known of how often the guesses are right
 
     @property
     def vocab_size(self) -> int:
@@ -35,6 +38,8 @@ class Model(Protocol):
 
 class TransformersModel:
     """A causal language model of transformers, on one device or spread over several by accelerate."""
+
+    fewest_guesses = FEWEST_GUESSES
 
     def __init__(self, model: Any) -> None:
         self._model = model.eval()
@@ -73,6 +78,7 @@ class Generation:
         request: Request,
         *,
         chunk_tokens: int = 256,
+        fewest_guesses: int = FEWEST_GUESSES,
         most_guesses: int = MOST_GUESSES,
         spellings: Spellings | None = None,
     ) -> None:
@@ -82,7 +88,8 @@ class Generation:
         self.keys_values: KeysValues | None = None
         self.finish_reason: FinishReason | None = None
         self.counts = Counts(prompt_tokens=len(request.ids))
-        self._chunk_tokens, self._guesses_allowed = chunk_tokens, most_guesses
+        self._chunk_tokens = chunk_tokens
+        self._fewest_guesses, self._guesses_allowed = fewest_guesses, most_guesses
         self._sampler = Sampler(request.sampling)
         self._guesses = Guesses(())  # made in `begin`, which knows the other sequences
         # The tokens to heal are the first guess at what spells them best.
@@ -106,7 +113,7 @@ class Generation:
         """Go on from `keys_values`, those of a prefix of `ids` that lacks at least the last id. `others`: sequences of
         earlier requests, which this one may repeat."""
         self.keys_values = keys_values
-        self._guesses = Guesses(self.ids, others)
+        self._guesses = Guesses(self.ids, others, self._fewest_guesses)
         if not self.counts.forward_passes:
             self.counts.cached_tokens = keys_values.length
 

@@ -3,8 +3,8 @@
 For one token at a time the pass of transformers spends more on the way to the arithmetic than on the arithmetic: it
 joins the cache anew in every layer, and its attention is made for many query rows. Here queries, keys and values are
 one product, and so are the two halves of the feed-forward; keys and values lie in memory set aside beforehand, the keys
-transposed; attention is two plain products. The arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16
-at the same places or fewer.
+transposed; attention is two plain products. Over a few tokens each layer is one compiled function (`fused`). The
+arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16 at the same places or fewer.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numba
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine import int8
+from lsp_server.engine import fused, int8
 from lsp_server.engine.int8 import Int8Linear
 from lsp_server.engine.threads import SharedThreads
 
@@ -97,6 +99,10 @@ class _Layer:
         self.gate_up = Int8Linear.stacked([feed.gate_proj, feed.up_proj])
         self.down = feed.down_proj
         layer.self_attn = layer.mlp = None
+        self.arrays = [
+            *(_floats(self.attention_norm), *_arrays(self.queries_keys_values), *_arrays(self.output)),
+            *(_floats(self.feed_norm), *_arrays(self.gate_up), *_arrays(self.down)),
+        ]
 
 
 def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
@@ -106,11 +112,22 @@ def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
     return Int8Linear(linear.weight[rows], linear.scale[rows], None)
 
 
+def _arrays(linear: Int8Linear) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """What `fused` takes of a product: the same weights [out, in], and the scales [out] in float32."""
+    return linear.weight.numpy(), _floats(linear.scale)
+
+
+def _floats(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    return cast(np.ndarray[Any, Any], tensor.detach().float().numpy())
+
+
 class LlamaOnCpu:
     """A `decoding.Model`. It takes the weights out of transformers' `model`, which cannot be used any more.
 
     threads: how many compute a pass; without it as many as torch is set to.
     """
+
+    fewest_guesses = 1  # a second token costs nearly half of a pass
 
     def __init__(self, model: Any, threads: SharedThreads | None = None) -> None:
         config = model.config
@@ -125,6 +142,8 @@ class LlamaOnCpu:
         self._norm = model.model.norm.weight
         self._head = Int8Linear.rounded(model.lm_head.weight)
         model.lm_head = None
+        self._head_arrays, self._norm_array = _arrays(self._head), _floats(self._norm)
+        self.forward([0], self.new_keys_values())  # compiled now, not when the first suggestion waits
 
     @property
     def vocab_size(self) -> int:
@@ -142,6 +161,10 @@ class LlamaOnCpu:
         cache.make_room(end)
         x = self._embeddings[torch.tensor(ids)]
         rotations = self._rotations_until(end)[start:end]
+        if len(ids) <= fused.MOST_TOKENS:
+            logits = self._forward_few(x, rotations, cache, last)
+            cache.length = end
+            return logits
         # Queries are divided by the root of the head size on this occasion.
         rotations = torch.cat(
             (
@@ -159,6 +182,16 @@ class LlamaOnCpu:
             x = x + layer.down(F.silu(gate).mul_(up))
         cache.length = end
         return self._head(F.rms_norm(x[-last:], (self._hidden,), self._norm, self._eps))
+
+    def _forward_few(self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, last: int) -> torch.Tensor:
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
+        # numpy has no bfloat16.
+        keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
+        for index, layer in enumerate(self._layers):
+            fused.layer(rows, *layer.arrays, self._eps, turned, keys[index], values[index], cache.length)
+        normed = fused.rms_norm(rows[-last:], self._norm_array, self._eps)
+        return torch.from_numpy(fused.linear(normed, *self._head_arrays))
 
     def _attend(
         self,

@@ -152,6 +152,7 @@ class Scheduler:
             generation = Generation(
                 request,
                 chunk_tokens=self._chunk_tokens,
+                fewest_guesses=self._model.fewest_guesses,
                 most_guesses=self._most_guesses,
                 spellings=self._spellings,
             )

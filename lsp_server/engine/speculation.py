@@ -1,7 +1,7 @@
 """Guesses at the next tokens, to be checked several in one forward pass.
 
-A pass over four tokens takes little longer than one over a single token, so a guess costs next to nothing and a right
-one saves passes. Code repeats itself: what followed the last few tokens where they stood before, in the prompt, in the
+A pass over several tokens takes less than as many passes, on a GPU little longer than one, and a right guess saves a
+pass. Code repeats itself: what followed the last few tokens where they stood before, in the prompt, in the
 answer so far or in an earlier request, often follows them again ("prompt lookup decoding", Saxena 2023).
 """
 
@@ -12,17 +12,21 @@ from collections.abc import Iterable, Sequence
 
 # Tokens that must agree for a guess: the longest agreement counts.
 _LONGEST, _SHORTEST = 4, 2
-# Tokens guessed at a time: as many as are nearly free at first, more while the guesses are right.
-_FEWEST, MOST = 3, 15
+# Tokens guessed at a time: at first as many as are nearly free where weights are read much more slowly than computed
+# with; more while the guesses are right.
+FEWEST, MOST = 3, 15
 
 
 class Guesses:
-    """The guesses of one request, over its own `ids` and `others`: earlier sequences, the most telling first."""
+    """The guesses of one request, over its own `ids` and `others`: earlier sequences, the most telling first.
 
-    def __init__(self, ids: Sequence[int], others: Iterable[Sequence[int]] = ()) -> None:
+    fewest: tokens guessed at a time at first, and after a wrong guess.
+    """
+
+    def __init__(self, ids: Sequence[int], others: Iterable[Sequence[int]] = (), fewest: int = FEWEST) -> None:
         self._own = array("i", ids)
         self._others = [array("i", other).tobytes() for other in others]
-        self._count = _FEWEST
+        self._fewest = self._count = fewest
 
     def append(self, token: int) -> None:
         """Take notice of a token that the request has now."""
@@ -31,7 +35,7 @@ class Guesses:
     def judge(self, guessed: int, right: int) -> None:
         """Take notice of how many of the last guess were right."""
         if guessed:
-            self._count = min(2 * self._count, MOST) if right == guessed else _FEWEST
+            self._count = min(2 * self._count, MOST) if right == guessed else self._fewest
 
     def next(self, most: int) -> list[int]:
         """What may come after the ids, at most `most` tokens; often nothing."""

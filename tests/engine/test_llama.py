@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lsp_server.engine import int8, llama
+from lsp_server.engine import fused, int8, llama
 from lsp_server.engine.decoding import Model
 from lsp_server.engine.int8 import Int8Linear
 from lsp_server.engine.kv_cache import KeysValues
@@ -76,10 +76,24 @@ def test_logits_are_those_of_transformers(
     head_error = float((head.weight * head.scale[:, None] - exact).norm() / exact.norm())
     allowed = 2 * error(half) + 2 * head_error
     assert allowed < 0.06
-    for chunk in (450, 256, 17, 16, 1):  # the many-rows product, the few-rows one, single tokens; over a step's border
+    for chunk in (450, 256, 17, 16, 3, 1):  # torch's products, the compiled functions; over a step's border
         keys_values = model.new_keys_values()
         assert error(run(model, IDS, chunk, keys_values)) < allowed
         assert keys_values.length == len(IDS)
+
+
+def test_a_token_gives_the_same_whatever_it_is_computed_with() -> None:
+    """So that guesses never change an answer."""
+    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    single = run(model, IDS[:150], 1, model.new_keys_values())
+    threads = torch.get_num_threads()
+    for chunk in (2, 3, 4, 7, fused.MOST_TOKENS):
+        assert torch.equal(run(model, IDS[:150], chunk, model.new_keys_values()), single)
+    try:
+        torch.set_num_threads(1)
+        assert torch.equal(run(model, IDS[:150], 5, model.new_keys_values()), single)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_long_prompts_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
