@@ -15,6 +15,7 @@ from lsp_server.engine.process import THREADS
 # times slower than it is; the engine has the same settings.
 os.environ.update({**THREADS, **os.environ})
 
+import bitsandbytes
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
 from transformers.generation.streamers import BaseStreamer
@@ -41,6 +42,15 @@ class Stock:
             dtype=torch.float32 if bits == 32 else torch.bfloat16,
             device_map=self.device,
         ).eval()
+
+    def round(self) -> Stock:
+        """Its weights, the head's too, rounded to 8 bits by bitsandbytes and computed with as before."""
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Linear):
+                small, largest, _ = bitsandbytes.functional.int8_vectorwise_quant(module.weight.data.half())
+                module.weight = torch.nn.Parameter(small * (largest[:, None] / 127).to(module.weight.dtype))
+        self.name += " on weights rounded to 8 bits"
+        return self
 
     def forward(self, ids: Sequence[int], cache: Any) -> torch.Tensor:
         """The logits after `ids`, [vocabulary], on the CPU in float32; `cache` takes their keys and values."""
