@@ -180,7 +180,7 @@ async def _together(server: systems.System, ids: texts.Ids, samples: Samples, ei
     await systems.run(server, known, 1)
     alone = await systems.run(server, [*known, *ids.take(4)], 16, whole=False)
     samples["completion alone"][server.name].append(alone.total_ms)
-    chat = asyncio.ensure_future(systems.run(server, ids.take(500), 200, whole=False, chat=True))
+    chat = asyncio.ensure_future(systems.run(server, ids.take(500), 200, chat=True))
     await asyncio.sleep(0.5)
     under_way = not chat.done()
     during = await systems.run(server, [*known, *ids.take(4)], 16, whole=False)

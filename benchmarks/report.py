@@ -28,7 +28,8 @@ def write() -> None:
 
 def page(results: dict[str, dict[str, Any]]) -> str:
     """The Markdown of some results, by the name of their part."""
-    lines = ["# Measured", "", "Written by `make bench`; how is said in [README.md](README.md).", ""]
+    lines = ["# Measured", "", "Written by `make bench`. How is said in [README.md](README.md),"]
+    lines += ["why a target is missed in [NOTES.md](NOTES.md).", ""]
     targets = [(part, row) for part, result in results.items() for row in result["targets"]]
     met = sum(row["met"] for _, row in targets)
     lines += [f"## Targets: {met} of {len(targets)} met", ""]
