@@ -15,7 +15,6 @@ from lsp_server.engine.process import THREADS
 # times slower than it is; the engine has the same settings.
 os.environ.update({**THREADS, **os.environ})
 
-import bitsandbytes
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
 from transformers.generation.streamers import BaseStreamer
@@ -45,6 +44,8 @@ class Stock:
 
     def round(self) -> Stock:
         """Its weights, the head's too, rounded to 8 bits by bitsandbytes and computed with as before."""
+        import bitsandbytes  # which may say something as soon as it is imported
+
         for module in self.model.modules():
             if isinstance(module, torch.nn.Linear):
                 small, largest, _ = bitsandbytes.functional.int8_vectorwise_quant(module.weight.data.half())
