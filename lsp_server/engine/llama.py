@@ -9,6 +9,7 @@ arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16 at the sam
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -26,6 +27,9 @@ from lsp_server.engine.threads import SharedThreads
 _STEP = 128
 # Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
 _SCORES_BYTES = 64 * 2**20
+# While all cores compute, a program that is woken waits for the system's next tick, 4 ms on many: the language server
+# for a key, the editor for the answer. So a pass pauses between two layers, after so many seconds for so many.
+_BETWEEN_PAUSES, _PAUSE = 0.001, 0.00005
 
 
 class FlatKeysValues:
@@ -121,6 +125,19 @@ def _floats(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return cast(np.ndarray[Any, Any], tensor.detach().float().numpy())
 
 
+class _Pauses:
+    """The pauses of one pass."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _BETWEEN_PAUSES
+
+    def take(self) -> None:
+        """Pause, if it is time."""
+        if time.monotonic() >= self._next:
+            time.sleep(_PAUSE)
+            self._next = time.monotonic() + _BETWEEN_PAUSES
+
+
 class LlamaOnCpu:
     """A `decoding.Model`. It takes the weights out of transformers' `model`, which cannot be used any more.
 
@@ -173,13 +190,14 @@ class LlamaOnCpu:
             ),
             dim=1,
         )
-        mask = _mask(start, len(ids), cache.capacity)
+        mask, pauses = _mask(start, len(ids), cache.capacity), _Pauses()
         for index, layer in enumerate(self._layers):
             mixed = layer.queries_keys_values(F.rms_norm(x, (self._hidden,), layer.attention_norm, self._eps))
             attended = self._attend(mixed, rotations, mask, cache.keys[index], cache.values[index], start)
             x = x + layer.output(attended)
             gate, up = layer.gate_up(F.rms_norm(x, (self._hidden,), layer.feed_norm, self._eps)).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate).mul_(up))
+            pauses.take()
         cache.length = end
         return self._head(F.rms_norm(x[-last:], (self._hidden,), self._norm, self._eps))
 
@@ -188,8 +206,10 @@ class LlamaOnCpu:
         rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
         # numpy has no bfloat16.
         keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
+        pauses = _Pauses()
         for index, layer in enumerate(self._layers):
             fused.layer(rows, *layer.arrays, self._eps, turned, keys[index], values[index], cache.length)
+            pauses.take()
         normed = fused.rms_norm(rows[-last:], self._norm_array, self._eps)
         return torch.from_numpy(fused.linear(normed, *self._head_arrays))
 
