@@ -147,20 +147,29 @@ def _rotate(mixed: Any, rotations: Any, keys: Any, values: Any, start: int, head
 
 
 @_compiled
+def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
+    """Add shares @ rows to the sums [columns], with shares [n] and rows [n, at least so many columns] in bfloat16."""
+    number, columns = shares.shape[0], sums.shape[0]
+    for n in range(0, number - 3, 4):
+        a, b, c, d = shares[n], shares[n + 1], shares[n + 2], shares[n + 3]
+        for k in range(columns):
+            sums[k] += (
+                a * _from_bfloat16(rows[n, k])
+                + b * _from_bfloat16(rows[n + 1, k])
+                + c * _from_bfloat16(rows[n + 2, k])
+                + d * _from_bfloat16(rows[n + 3, k])
+            )
+    for n in range(number // 4 * 4, number):
+        for k in range(columns):
+            sums[k] += shares[n] * _from_bfloat16(rows[n, k])
+
+
+@_compiled
 def _attend(query: Any, keys: Any, values: Any, length: int, taken: Any) -> None:
     """What one head's query takes from the first `length` positions."""
     size = query.shape[0]
     scores = np.zeros(length, np.float32)
-    root = np.float32(1) / np.sqrt(np.float32(size))
-    for k in range(0, size, 4):
-        a, b, c, d = query[k] * root, query[k + 1] * root, query[k + 2] * root, query[k + 3] * root
-        for p in range(length):
-            scores[p] += (
-                a * _from_bfloat16(keys[k, p])
-                + b * _from_bfloat16(keys[k + 1, p])
-                + c * _from_bfloat16(keys[k + 2, p])
-                + d * _from_bfloat16(keys[k + 3, p])
-            )
+    _add_rows(scores, query * (np.float32(1) / np.sqrt(np.float32(size))), keys)
     most = scores[0]
     for p in range(length):
         most = max(most, scores[p])
@@ -169,18 +178,7 @@ def _attend(query: Any, keys: Any, values: Any, length: int, taken: Any) -> None
         scores[p] = _exp(scores[p] - most)
         total += scores[p]
     sums = np.zeros(size, np.float32)
-    for p in range(0, length - 3, 4):
-        a, b, c, d = scores[p], scores[p + 1], scores[p + 2], scores[p + 3]
-        for k in range(size):
-            sums[k] += (
-                a * _from_bfloat16(values[p, k])
-                + b * _from_bfloat16(values[p + 1, k])
-                + c * _from_bfloat16(values[p + 2, k])
-                + d * _from_bfloat16(values[p + 3, k])
-            )
-    for p in range(length // 4 * 4, length):
-        for k in range(size):
-            sums[k] += scores[p] * _from_bfloat16(values[p, k])
+    _add_rows(sums, scores, values)
     for k in range(size):
         taken[k] = sums[k] / total
 

@@ -46,10 +46,11 @@ def test_the_exponential() -> None:
     assert fused._exp(np.float32(-1e30)) < 1e-37
 
 
+@pytest.mark.parametrize("size", [64, 10])
 @pytest.mark.parametrize("length", [1, 3, 4, 130, 1001])
-def test_attention_is_that_of_torch(length: int) -> None:
-    keys, values = (torch.randn(size).bfloat16() for size in ((64, 1024), (1024, 64)))
-    query, taken = torch.randn(64), np.zeros(64, np.float32)
+def test_attention_is_that_of_torch(length: int, size: int) -> None:
+    keys, values = (torch.randn(shape).bfloat16() for shape in ((size, 1024), (1024, size)))
+    query, taken = torch.randn(size), np.zeros(size, np.float32)
     fused._attend(query.numpy(), keys.view(torch.uint16).numpy(), values.view(torch.uint16).numpy(), length, taken)
     wanted = torch.nn.functional.scaled_dot_product_attention(
         query[None].double(), keys.T[:length].double(), values[:length].double()
