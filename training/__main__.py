@@ -23,6 +23,7 @@ def main() -> None:
     train.add_argument("--rate", type=float, default=5e-4, help="the highest")
     train.add_argument("--shrink", type=float, default=1.0, help="multiply the adapters with this first")
     train.add_argument("--tokens", type=int, default=2048, help="of a step")
+    train.add_argument("--before", type=int, default=64, help="tokens before a hole that are learned as well")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare the steps for a GPU")
     write = commands.add_parser("write", help="write the adapter into the package")
     write.add_argument("--weights", default="finished.pt", help="of the state folder: finished.pt or train.pt")
@@ -49,6 +50,7 @@ def main() -> None:
             highest=options.rate,
             shrink=options.shrink,
             tokens=options.tokens,
+            before=options.before,
             device=options.device,
             workers=options.workers,
         )

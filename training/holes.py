@@ -178,6 +178,19 @@ def example(cut: Hole, tokenizer: CodeLlamaTokenizer, rng: random.Random) -> Exa
     return ids, first
 
 
+def before(ids: Sequence[int], first: int, tokenizer: CodeLlamaTokenizer, count: int) -> list[int]:
+    """Where in the prompt `ids`, of which `first` is the hole's first, tokens stand that are learned like the hole's:
+    each begins a longer hole, with the same suffix. They are among the last `count` of a prefix that stands after its
+    suffix.
+
+    Those with a line end are left out: there the model would learn not to end, which it is then slow to do.
+    """
+    assert tokenizer.infill_tokens is not None
+    begin = ids.index(tokenizer.infill_tokens.middle) + 2
+    near = range(max(begin, first - count), first)
+    return [at for at in near if b"\n" not in tokenizer.vocabulary.bytes_of(ids[at])]
+
+
 # Tokens of the longest example of a batch, and how often: short ones show more holes in the same time.
 LENGTHS = {112: 0.33, 160: 0.33, 224: 0.18, 384: 0.1, 768: 0.06}
 CHARACTERS_PER_TOKEN = 3.2

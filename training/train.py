@@ -27,7 +27,8 @@ SEED = 6
 RATE = 5e-4
 WARM_UP = 20  # steps
 TOKENS = 2048  # of a step
-CHAT_EVERY, CHAT_WEIGHT = 4, 4.0  # of so many steps one is chat; its gradients are small
+BEFORE = 64  # tokens before a hole that are learned as well
+CHAT_EVERY, CHAT_WEIGHT = 6, 6.0  # of so many steps one is chat; its gradients are small
 SAVE_EVERY = 180  # seconds
 
 
@@ -49,6 +50,7 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
     files: Sequence[data.File]
     talks: Sequence[holes.Example]
     tokens: int
+    before: int
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
         if step % CHAT_EVERY == CHAT_EVERY - 1:
@@ -60,6 +62,8 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
         for at, (ids, first) in enumerate(examples):
             rows[at, : len(ids)] = torch.tensor(ids)
             learned[at, first : len(ids)] = True
+            if kind == "infill":
+                learned[at, holes.before(ids, first, self.tokenizer, self.before)] = True
         return kind, rows, learned
 
 
@@ -98,6 +102,7 @@ def train(
     highest: float = RATE,
     shrink: float = 1.0,
     tokens: int = TOKENS,
+    before: int = BEFORE,
     device: str = "cpu",
     workers: int = 0,
 ) -> None:
@@ -107,6 +112,7 @@ def train(
     `from_package`: where there is no train.pt, begin with the package's adapter, without what the optimizer knew.
     `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
     small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
+    `before`: tokens before a hole that are learned as well; without them the model learns best where to end.
     `tokens`: of a step. `workers`: processes that prepare the steps, for a device that would have to wait for them.
     """
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
@@ -120,10 +126,10 @@ def train(
     place = state / ("finished.pt" if finish else "train.pt")
     ending = (step, step + finish) if finish else None
     last = step + (finish or steps or sys.maxsize - step)
-    todo = Steps(tokenizer, data.corpus(state, held_out=False), chat.load(state, held_out=False), tokens)
+    todo = Steps(tokenizer, data.corpus(state, held_out=False), chat.load(state, held_out=False), tokens, before)
     loader = DataLoader(todo, batch_size=None, sampler=range(step, last), num_workers=workers)
     stop = list[bool]()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    handler = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     started = saved_at = time.monotonic()
     learner = Learner(taught, device)
     for kind, rows, learned in loader:
@@ -139,7 +145,7 @@ def train(
         if now - saved_at > SAVE_EVERY:
             _save(place, taught, optimizer, (step, seen, begun))
             saved_at = now
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, handler)
     _save(place, taught, optimizer, (step, seen, begun))
 
 

@@ -112,6 +112,23 @@ def test_an_example_is_the_products_prompt_and_the_hole(state, tokenizer):
     assert seen == {"psm", "spm"}
 
 
+def test_what_is_learned_before_a_hole(state, tokenizer):
+    """The prefix's last tokens without its line ends, and nothing where the prefix has not seen the suffix."""
+    tokens, lengths = tokenizer.infill_tokens, set()
+    for number, cut in enumerate(cuts(state, 200)):
+        ids, first = holes.example(cut, tokenizer, random.Random(number))
+        found = holes.before(ids, first, tokenizer, 64)
+        lengths.add(len(found))
+        if ids[1] != tokens.suffix:
+            assert found == []
+            continue
+        near = range(max(ids.index(tokens.middle) + 2, first - 64), first)
+        assert set(found) <= set(near)
+        assert all("\n" in tokenizer.decode([ids[at]]) for at in near if at not in found)
+        assert not any("\n" in tokenizer.decode([ids[at]]) for at in found)
+    assert max(lengths) > 40
+
+
 @pytest.mark.parametrize(
     ("prefix", "kept"),
     [("x = retu", "x ="), ("def f():\n    ", "def f():"), ("foo(", "foo"), ("", "")],
@@ -138,7 +155,7 @@ def _flat(code):
 
 
 def test_training_carries_on_to_the_bit(state, tmp_path):
-    """Nine steps, two of them chat, at once and in two goes."""
+    """Nine steps, one of them chat, at once and in two goes."""
     results = []
     for goes in ((9,), (4, 5)):
         place = tmp_path / str(len(goes))
