@@ -14,4 +14,4 @@ def test_demo(starter):
     assert "w = TextWrapper(width=width, **kwargs)\n" in first
     assert "mid = (lo + hi) // 2\n" in second, "what the lines below it need"
     assert "+    return year % 4" in edit
-    assert "This function wraps" in chat
+    assert "function wraps a single paragraph" in chat
