@@ -16,15 +16,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("data", help="fetch the packages and the plain model, and ask it its questions")
-    train = commands.add_parser("train", help="train, or carry on, until SIGTERM")
+    # What is not given has the default of `training.train.train`, whose module takes torch to import.
+    train = commands.add_parser("train", help="train, or carry on, until SIGTERM", argument_default=argparse.SUPPRESS)
     train.add_argument("--steps", type=int, help="stop after this many")
     train.add_argument("--finish", type=int, help="this many steps with a falling rate, beside the training itself")
     train.add_argument("--from-package", action="store_true", help="begin with the package's adapter")
-    train.add_argument("--rate", type=float, default=5e-4, help="the highest")
-    train.add_argument("--shrink", type=float, default=1.0, help="multiply the adapters with this first")
-    train.add_argument("--tokens", type=int, default=2048, help="of a step")
-    train.add_argument("--before", type=int, default=64, help="tokens before a hole that are learned as well")
-    train.add_argument("--workers", type=int, default=0, help="processes that prepare the steps for a GPU")
+    train.add_argument("--rate", type=float, dest="highest", help="the highest")
+    train.add_argument("--shrink", type=float, help="multiply the adapters with this first")
+    train.add_argument("--tokens", type=int, help="of a step")
+    train.add_argument("--before", type=int, help="tokens before a hole that are learned as well")
+    train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
     write = commands.add_parser("write", help="write the adapter into the package")
     write.add_argument("--weights", default="finished.pt", help="of the state folder: finished.pt or train.pt")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
@@ -42,18 +43,8 @@ def main() -> None:
     elif options.command == "train":
         from training import train as training
 
-        training.train(
-            options.state,
-            steps=options.steps,
-            finish=options.finish,
-            from_package=options.from_package,
-            highest=options.rate,
-            shrink=options.shrink,
-            tokens=options.tokens,
-            before=options.before,
-            device=options.device,
-            workers=options.workers,
-        )
+        given = {name: value for name, value in vars(options).items() if name not in ("command", "state")}
+        training.train(options.state, **given)
     elif options.command == "write":
         from training import train as training
 

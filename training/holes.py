@@ -186,7 +186,7 @@ def before(ids: Sequence[int], first: int, tokenizer: CodeLlamaTokenizer, count:
     Those with a line end are left out: there the model would learn not to end, which it is then slow to do.
     """
     assert tokenizer.infill_tokens is not None
-    begin = ids.index(tokenizer.infill_tokens.middle) + 2
+    begin = ids.index(tokenizer.infill_tokens.middle) + 2  # the prefix's first token has only the suffix before it
     near = range(max(begin, first - count), first)
     return [at for at in near if b"\n" not in tokenizer.vocabulary.bytes_of(ids[at])]
 

@@ -17,7 +17,7 @@ from lsp_server.engine import starter
 from lsp_server.engine.healing import Spellings
 from training import chat, cores, data, evaluate, holes
 from training.model import Taught
-from training.train import WARM_UP, Learner, _token_ids, rate, train, write
+from training.train import CHAT_EVERY, WARM_UP, Learner, Steps, _token_ids, rate, train, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,6 +129,19 @@ def test_what_is_learned_before_a_hole(state, tokenizer):
     assert max(lengths) > 40
 
 
+def test_a_step_learns_the_text_before_its_holes_unless_told_not_to(state, tokenizer):
+    files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
+    steps = [Steps(tokenizer, files, talks, 600, before) for before in (0, 64)]
+    (kind, rows, alone), (_, same, more) = (each[0] for each in steps)
+    assert kind == "infill"
+    assert torch.equal(rows, same)
+    assert (alone <= more).all()
+    assert more.sum() > 1.5 * alone.sum()
+    (kind, _, alone), (_, _, more) = (each[CHAT_EVERY - 1] for each in steps)
+    assert kind == "chat"
+    assert torch.equal(alone, more)
+
+
 @pytest.mark.parametrize(
     ("prefix", "kept"),
     [("x = retu", "x ="), ("def f():\n    ", "def f():"), ("foo(", "foo"), ("", "")],
@@ -155,16 +168,16 @@ def _flat(code):
 
 
 def test_training_carries_on_to_the_bit(state, tmp_path):
-    """Nine steps, one of them chat, at once and in two goes."""
+    """Thirteen steps, two of them chat, at once and in two goes."""
     results = []
-    for goes in ((9,), (4, 5)):
+    for goes in ((13,), (6, 7)):
         place = tmp_path / str(len(goes))
         shutil.copytree(state, place)
         for steps in goes:
             train(place, steps=steps, tokens=300)
         results.append(torch.load(place / "train.pt", weights_only=True))
     once, twice = results
-    assert once["step"] == twice["step"] == 9
+    assert once["step"] == twice["step"] == 13
     assert once["tokens"] == twice["tokens"]
     assert all(torch.equal(value, twice["adapters"][name]) for name, value in once["adapters"].items())
     assert once["adapters"]["model.layers.0.mlp.down_proj.b"].abs().sum() > 0
