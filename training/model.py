@@ -3,7 +3,7 @@ infilling tokens. https://arxiv.org/abs/2106.09685 is where the method comes fro
 
 from __future__ import annotations
 
-import threading
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,57 @@ from transformers import AutoModelForCausalLM
 
 RANK = 16
 SCALE = 2.0
+CHUNK = 64  # tokens whose logits are in memory at once
+NEVER = -1e4  # logit of a token that is ruled out
+
+
+class _Loss(torch.autograd.Function):
+    """(states [n, hidden], rows [4, hidden], head [vocabulary, hidden], tokens [4], wanted) -> summed loss, in nats.
+    `rows` are those of `head` for the infilling `tokens`, and the only ones that are trained.
+
+    `wanted`: ids [n], for the cross entropy, or logits [n, vocabulary] by slices, for KL(wanted || found), in which the
+    four infilling tokens are ruled out, as the product does in a chat.
+    The gradients are made together with the loss, a chunk of tokens at a time: all logits at once would be far larger
+    than a processor's cache.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: torch.Tensor, rows: torch.Tensor, head: torch.Tensor, tokens: torch.Tensor, wanted: Any
+    ) -> torch.Tensor:
+        loss = states.new_zeros((), dtype=torch.float32)
+        for_states, for_rows = torch.empty_like(states), torch.zeros_like(rows)
+        for first in range(0, len(states), CHUNK):
+            part = slice(first, first + CHUNK)
+            logits = (states[part] @ head.t()).float()
+            found = functional.log_softmax(logits.index_fill_(1, tokens, NEVER) if callable(wanted) else logits, -1)
+            if callable(wanted):
+                other = functional.log_softmax(wanted(part).float().index_fill_(1, tokens, NEVER), -1)
+                share = other.exp()
+                loss += share.mul(other - found).sum()
+                gradient = found.exp_().sub_(share)
+            else:
+                ids = wanted[part, None]
+                loss -= found.gather(1, ids).sum()
+                gradient = found.exp_()
+                gradient.scatter_add_(1, ids, gradient.new_full(ids.shape, -1.0))
+            gradient = gradient.to(states.dtype)
+            for_states[part] = gradient @ head
+            for_rows += gradient[:, tokens].t() @ states[part]
+        ctx.save_for_backward(for_states, for_rows)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        for_states, for_rows = ctx.saved_tensors
+        return gradient * for_states, gradient * for_rows, None, None, None
 
 
 class _Product(torch.autograd.Function):
-    """x @ (W + SCALE * B @ A).T. The sum is made once for each call: next to a batch it costs nothing, and it saves the
-    two thin products of the usual form, which are slow on a CPU."""
+    """x @ whole.T, where `whole` is W + b @ a, made beforehand; the gradients are those by a and b."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        whole = torch.addmm(weight, (SCALE * b).to(weight.dtype), a.to(weight.dtype))
+    def forward(ctx: Any, x: torch.Tensor, whole: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x, whole, a, b)
         return x @ whole.t()
 
@@ -30,84 +72,104 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, whole, a, b = ctx.saved_tensors
         flat, inputs = gradient.reshape(-1, gradient.shape[-1]), x.reshape(-1, x.shape[-1])
-        for_b = flat.t() @ (inputs @ a.to(x.dtype).t())
-        for_a = (flat @ b.to(x.dtype)).t() @ inputs
-        return gradient @ whole, None, SCALE * for_a.float(), SCALE * for_b.float()
-
-
-class _Thread(threading.local):
-    plain = False  # whether this thread computes without the adapters
-
-
-_thread = _Thread()
+        for_b = flat.t() @ (inputs @ a.t())
+        for_a = (flat @ b).t() @ inputs
+        return gradient @ whole, None, for_a, for_b
 
 
 class _Adapted(nn.Module):
+    """A linear layer with `a` = A [rank, in] and `b` = SCALE * B [out, rank]."""
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.weight = linear.weight
-        self.a = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
-        self.b = nn.Parameter(torch.zeros(linear.out_features, RANK))
+        self.plain, self.whole = linear.weight, torch.empty_like(linear.weight)
+        self.a = nn.Parameter(linear.weight.new_empty(RANK, linear.in_features))
+        self.b = nn.Parameter(linear.weight.new_empty(linear.out_features, RANK))
+
+    def merge(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        self.a.copy_(a)
+        self.b.copy_(SCALE * b)
+        torch.addmm(self.plain, self.b, self.a, out=self.whole)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.weight.t() if _thread.plain else _Product.apply(x, self.weight, self.a, self.b)
+        return _Product.apply(x, self.whole, self.a, self.b)
 
 
 class Taught(nn.Module):
-    """The model in bfloat16, whose only parameters to train are the adapters, in float32.
+    """The model in bfloat16, and its adapters, in float32. A step merges the adapters into the weights (`merge`), and
+    takes the `gradients` of `loss` or `drift`.
 
     `tokens`: ids of the infilling tokens, [prefix, suffix, middle, end]. `seed` decides how the adapters begin.
+    `compiled`: each layer by torch.compile, which takes a C++ compiler and a minute.
     """
 
-    def __init__(self, folder: Path, tokens: list[int], seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, tokens: list[int], seed: int = 0, device: str = "cpu", compiled: bool = False
+    ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         attention = "eager" if device == "cpu" else "sdpa"  # whose backward pass is slow on a CPU
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation=attention)
-        self.model.requires_grad_(False)
-        for layer in self.model.model.layers:
-            for part in (layer.self_attn, layer.mlp):
-                for name, child in list(part.named_children()):
-                    if isinstance(child, nn.Linear):
-                        setattr(part, name, _Adapted(child))
-        self.table = self.model.model.embed_tokens.weight
-        self.register_buffer("tokens", torch.tensor(tokens), persistent=False)
-        rows = self.table[self.tokens].float()
-        rows[3] = self.table[0].float()  # `<|endoftext|>`: the end of an infill begins as the end of a document
-        self.rows = nn.Parameter(rows)
-        self.to(device)
+        load = AutoModelForCausalLM.from_pretrained
+        self._plain, self._taught = (
+            load(folder, dtype=torch.bfloat16, attn_implementation=attention).requires_grad_(False).to(device).model
+            for _ in range(2)
+        )
+        self._adapters = dict[str, torch.Tensor]()
+        self._adapted = dict[str, _Adapted]()
+        for name, linear in list(self._taught.named_modules()):
+            if isinstance(linear, nn.Linear):
+                path = f"model.{name}"
+                a = torch.randn(RANK, linear.in_features) / linear.in_features**0.5
+                self._adapters[f"{path}.a"] = a.to(device)
+                self._adapters[f"{path}.b"] = torch.zeros(linear.out_features, RANK, device=device)
+                self._adapted[path] = _Adapted(linear)
+                self._taught.set_submodule(name, self._adapted[path])
+        if compiled:
+            for layer in (*self._plain.layers, *self._taught.layers):
+                layer.compile(dynamic=True)
+        self._table = self._taught.embed_tokens.weight
+        self._tokens = torch.tensor(tokens, device=device)
+        rows = self._table[self._tokens].float()
+        rows[3] = self._table[0].float()  # `<|endoftext|>`: the end of an infill begins as the end of a document
+        self._adapters["rows"] = rows
+        self._rows = nn.Parameter(rows.to(self._table.dtype))
 
     def adapters(self) -> dict[str, torch.Tensor]:
         """What is trained, by name: `rows`, and `<module>.a` and `<module>.b`, named as in the checkpoint."""
-        return {name.removeprefix("model."): each for name, each in self.named_parameters() if each.requires_grad}
+        return self._adapters
 
-    def states(self, ids: torch.Tensor) -> torch.Tensor:
-        """[batch, length] ids, padded at the right -> [batch, length, hidden]. No mask: what a token sees stands left
-        of it, where no padding is."""
-        embedded = functional.embedding(ids, self.table)
-        at = ids.unsqueeze(-1) == self.tokens
-        own = at.to(self.table.dtype) @ self.rows.to(self.table.dtype)
-        embedded = torch.where(at.any(-1, keepdim=True), own, embedded)
-        return self.model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Put the adapters into the weights that `loss` and `drift` compute with."""
+        for name, adapted in self._adapted.items():
+            adapted.merge(self._adapters[f"{name}.a"], self._adapters[f"{name}.b"])
+        self._rows.copy_(self._adapters["rows"])
+        self._table[self._tokens] = self._rows
 
-    def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """[n, hidden] -> [n, vocabulary] in float32."""
-        plain = states @ self.table.t()
-        return plain.index_copy(1, self.tokens, states @ self.rows.to(states.dtype).t()).float()
+    def gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
+        """Those of a loss by each of the `adapters`."""
+        parameters = [each for adapted in self._adapted.values() for each in (adapted.a, adapted.b)]
+        *found, rows = torch.autograd.grad(loss, [*parameters, self._rows], materialize_grads=True)
+        scales = itertools.cycle([1.0, SCALE])
+        return [*(scale * each.float() for scale, each in zip(scales, found, strict=False)), rows.float()]
 
     def loss(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
         """The cross entropy, in nats, of the ids [batch, length] that are to be `learned`, summed. They are a few; for
         the others no logits are made."""
-        learned = learned[:, 1:]
-        logits = self.logits(self.states(ids)[:, :-1][learned])
-        return functional.cross_entropy(logits, ids[:, 1:][learned], reduction="sum")
+        return self._loss(ids, learned, ids[:, 1:][learned[:, 1:]])
 
     def drift(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
         """How far the model is from the plain one on these ids: KL(plain || taught), in nats, summed."""
-        learned = learned[:, 1:]
+        table = self._plain.embed_tokens.weight
         with torch.no_grad():
-            _thread.plain = True
-            plain = functional.log_softmax(self.logits(self.states(ids)[:, :-1][learned]), -1)
-            _thread.plain = False
-        own = functional.log_softmax(self.logits(self.states(ids)[:, :-1][learned]), -1)
-        return functional.kl_div(own, plain, reduction="sum", log_target=True)
+            plain = self._plain(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learned[:, 1:]]
+        return self._loss(ids, learned, lambda part: plain[part] @ table.t())
+
+    def _loss(self, ids: torch.Tensor, learned: torch.Tensor, wanted: Any) -> torch.Tensor:
+        """[batch, length] ids, padded at the right. No mask: what a token sees stands left of it, where no padding
+        is."""
+        at = ids.unsqueeze(-1) == self._tokens
+        own = at.to(self._table.dtype) @ self._rows
+        embedded = torch.where(at.any(-1, keepdim=True), own, functional.embedding(ids, self._table))
+        states = self._taught(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        return _Loss.apply(states[:, :-1][learned[:, 1:]], self._rows, self._table, self._tokens, wanted)

@@ -54,7 +54,7 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
         if step % CHAT_EVERY == CHAT_EVERY - 1:
-            kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens)
+            kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens // 2)
         else:
             kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens)
         shape = len(examples), max(len(ids) for ids, _ in examples)
@@ -78,18 +78,18 @@ class Learner:
         """Set the adapters' gradients for these rows [n, length]; the mean loss of a token to be `learned`."""
         measure = self._taught.drift if kind == "chat" else self._taught.loss
         weight = CHAT_WEIGHT if kind == "chat" else 1.0
-        parameters = list(self._taught.adapters().values())
         count = int(learned.sum())
+        self._taught.merge()
 
-        def part(first: int) -> tuple[float, tuple[torch.Tensor, ...]]:
+        def part(first: int) -> tuple[float, list[torch.Tensor]]:
             own, wanted = rows[first :: self._parts], learned[first :: self._parts]
             longest = int(wanted.nonzero()[:, 1].max()) + 1
             loss = measure(own[:, :longest].to(self._device), wanted[:, :longest].to(self._device)) / count
-            return loss.item(), torch.autograd.grad(weight * loss, parameters, materialize_grads=True)
+            return loss.item(), self._taught.gradients(weight * loss)
 
         losses, gradients = zip(*self._cores.map(part, range(min(self._parts, len(rows)))), strict=True)
-        for parameter, *parts in zip(parameters, *gradients, strict=True):
-            parameter.grad = torch.stack(parts).sum(0)
+        for adapter, *parts in zip(self._taught.adapters().values(), *gradients, strict=True):
+            adapter.grad = torch.stack(parts).sum(0)
         return sum(losses)
 
 
@@ -104,6 +104,7 @@ def train(
     tokens: int = TOKENS,
     before: int = BEFORE,
     device: str = "cpu",
+    compiled: bool = False,
     workers: int = 0,
 ) -> None:
     """Carry on from `state`/train.pt, or begin: until SIGTERM, for `steps`, or `finish` further steps with a rate that
@@ -113,10 +114,11 @@ def train(
     `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
     small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
     `before`: tokens before a hole that are learned as well; without them the model learns best where to end.
-    `tokens`: of a step. `workers`: processes that prepare the steps, for a device that would have to wait for them.
+    `tokens`: of a step. `compiled`: as in `Taught`. `workers`: processes that prepare the steps, for a device that
+    would have to wait for them.
     """
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
-    taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device)
+    taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device, compiled)
     optimizer = torch.optim.AdamW(taught.adapters().values(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
     step, seen, begun = _resume(state / "train.pt", taught, optimizer, from_package)
     for name, value in taught.adapters().items():
@@ -155,7 +157,7 @@ Counts = tuple[int, int, int]
 
 def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, from_package: bool) -> Counts:
     if place.exists():
-        saved = torch.load(place, map_location=taught.rows.device, weights_only=True)
+        saved = torch.load(place, map_location=taught.adapters()["rows"].device, weights_only=True)
         _copy(saved["adapters"], taught)
         optimizer.load_state_dict(saved["optimizer"])
         return saved["step"], saved["tokens"], saved["begun"]

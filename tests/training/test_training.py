@@ -16,8 +16,8 @@ from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import starter
 from lsp_server.engine.healing import Spellings
 from training import chat, cores, data, evaluate, holes
-from training.model import Taught
-from training.train import CHAT_EVERY, WARM_UP, Learner, Steps, _token_ids, rate, train, write
+from training.model import SCALE, Taught
+from training.train import CHAT_EVERY, CHAT_WEIGHT, WARM_UP, Learner, Steps, _token_ids, rate, train, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,9 +211,9 @@ def test_training_goes_on_from_the_packages_adapter(state, tmp_path, monkeypatch
     assert rate(3 + WARM_UP, None, 1.0, begun=3) == 1.0
 
 
-@pytest.mark.parametrize("kind", ["infill", "chat"])
-def test_the_cores_together_learn_what_one_would(state, tokenizer, kind, monkeypatch):
-    """Rows of different lengths, in one part and in three."""
+@pytest.fixture(scope="module")
+def step(state, tokenizer):
+    """(rows, learned) of rows of different lengths."""
     examples = holes.batch(data.corpus(state, held_out=False), tokenizer, 1, 1, 600)
     rows = torch.zeros(len(examples), max(len(ids) for ids, _ in examples), dtype=torch.long)
     learned = torch.zeros(rows.shape, dtype=torch.bool)
@@ -221,19 +221,65 @@ def test_the_cores_together_learn_what_one_would(state, tokenizer, kind, monkeyp
         rows[at, : len(ids)] = torch.tensor(ids)
         learned[at, first : len(ids)] = True
     assert len(examples) >= 3
+    return rows, learned
+
+
+def taught(state, tokenizer, **options):
+    """With adapters that change something."""
+    made = Taught(state / "plain", _token_ids(tokenizer), **options)
+    for name, value in made.adapters().items():
+        if name.endswith(".b"):
+            torch.nn.init.normal_(value, std=0.05, generator=torch.Generator().manual_seed(1))
+    return made
+
+
+def learned_by(model, kind, step):
+    loss = Learner(model, "cpu").learn(kind, *step)
+    return loss, torch.cat([value.grad.flatten() for value in model.adapters().values()])
+
+
+def assert_alike(one, other):
+    assert one[0] == pytest.approx(other[0], rel=0.02)
+    assert torch.cosine_similarity(one[1], other[1], dim=0) > 0.99
+    assert one[1].norm().item() == pytest.approx(other[1].norm().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["infill", "chat"])
+def test_gradients_are_those_of_transformers(state, tokenizer, step, kind):
+    """Its model in float32 with W + SCALE * B @ A as weights, its own cross entropy, and autograd."""
+    model = taught(state, tokenizer)
+    adapters = {name: value.clone().requires_grad_() for name, value in model.adapters().items()}
+    reference = LlamaForCausalLM.from_pretrained(state / "plain", dtype=torch.float32)
+    weights, ids = dict(reference.named_parameters()), torch.tensor(_token_ids(tokenizer))
+    for name in [name.removesuffix(".a") for name in adapters if name.endswith(".a")]:
+        weights[f"{name}.weight"] = weights[f"{name}.weight"] + SCALE * adapters[f"{name}.b"] @ adapters[f"{name}.a"]
+    table = weights["model.embed_tokens.weight"].index_copy(0, ids, adapters["rows"])
+    weights |= {"model.embed_tokens.weight": table, "lm_head.weight": table}
+    rows, learned = step
+    logits = torch.func.functional_call(reference, weights, (rows,), tie_weights=False).logits[:, :-1]
+    chosen, count = learned[:, 1:], int(learned.sum())
+    if kind == "infill":
+        loss, weight = torch.nn.functional.cross_entropy(logits[chosen], rows[:, 1:][chosen]), 1.0
+    else:
+        others = [each for each in range(49152) if each not in ids]
+        plain = reference(rows).logits[:, :-1][chosen][:, others].detach().softmax(-1)
+        own = logits[chosen][:, others].softmax(-1)
+        loss, weight = (plain * (plain / own).log()).sum() / count, CHAT_WEIGHT
+    gradients = torch.autograd.grad(weight * loss, list(adapters.values()), materialize_grads=True)
+    assert_alike(learned_by(model, kind, step), (loss.item(), torch.cat([each.flatten() for each in gradients])))
+
+
+@pytest.mark.parametrize("kind", ["infill", "chat"])
+def test_the_cores_together_learn_what_one_would(state, tokenizer, step, kind, monkeypatch):
     found = []
     for parts in (1, 3):
         monkeypatch.setattr(cores, "count", lambda device, parts=parts: parts)
-        taught = Taught(state / "plain", _token_ids(tokenizer))
-        for name, value in taught.adapters().items():
-            if name.endswith(".b"):
-                torch.nn.init.normal_(value, std=0.05, generator=torch.Generator().manual_seed(1))
-        loss = Learner(taught, "cpu").learn(kind, rows, learned)
-        found.append((loss, torch.cat([value.grad.flatten() for value in taught.adapters().values()])))
-    (whole, gradient), (in_parts, other) = found
-    assert whole == pytest.approx(in_parts, rel=0.02)
-    assert torch.cosine_similarity(gradient, other, dim=0) > 0.99
-    assert gradient.norm().item() == pytest.approx(other.norm().item(), rel=0.05)
+        found.append(learned_by(taught(state, tokenizer), kind, step))
+    assert_alike(*found)
+
+
+def test_compiled_layers_learn_the_same(state, tokenizer, step):
+    assert_alike(*(learned_by(taught(state, tokenizer, compiled=each), "infill", step) for each in (False, True)))
 
 
 def test_answers_do_not_depend_on_their_batch(state, tokenizer):
