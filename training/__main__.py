@@ -25,12 +25,15 @@ def main() -> None:
     train.add_argument("--shrink", type=float, help="multiply the adapters with this first")
     train.add_argument("--tokens", type=int, help="of a step")
     train.add_argument("--before", type=int, help="tokens before a hole that are learned as well")
+    train.add_argument("--chat-every", type=int, help="of so many steps one is chat")
     train.add_argument(
         "--compile", action="store_true", dest="compiled", help="half again as fast; takes a C++ compiler"
     )
     train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
     write = commands.add_parser("write", help="write the adapter into the package")
-    write.add_argument("--weights", default="finished.pt", help="of the state folder: finished.pt or train.pt")
+    write.add_argument(
+        "--weights", nargs="+", default=["finished.pt"], help="files of the state folder; of several, their mean"
+    )
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)
     evaluate.add_argument("--modes", nargs="+", default=None, help="only these: bare, plain, psm, spm")

@@ -34,7 +34,7 @@ TASKS = (
     "finds the longest line", "caches its results", "walks a tree", "removes duplicates", "rounds a price",
 )  # fmt: skip
 ACTIONS = ("simplify", "document", "tests", "explain")
-ANSWERS, ANSWER_TOKENS = 168, 96
+ANSWERS, ANSWER_TOKENS = 456, 96
 ACTION_ANSWERS, ACTION_ANSWER_TOKENS = 144, 128
 TOGETHER = 24
 HELD_OUT_ANSWERS = 24  # the first
@@ -76,10 +76,12 @@ def _answered(model: Any, dialogs: Sequence[list[int]], most: int) -> list[dict[
 
 
 def load(state: Path, *, held_out: bool) -> list[Example]:
-    """The answers to train on, or those to measure with."""
+    """The answers to train on, or those to measure with, whose questions nothing to train on has."""
     lines = (state / "chat.jsonl").read_text(encoding="utf-8").splitlines()
-    lines = lines[:HELD_OUT_ANSWERS] if held_out else lines[HELD_OUT_ANSWERS:]
-    return [(talk["ids"], talk["answer"]) for talk in map(json.loads, lines)]
+    talks: list[Example] = [(talk["ids"], talk["answer"]) for talk in map(json.loads, lines)]
+    measured, others = talks[:HELD_OUT_ANSWERS], talks[HELD_OUT_ANSWERS:]
+    asked = [ids[:answer] for ids, answer in measured]
+    return measured if held_out else [(ids, answer) for ids, answer in others if ids[:answer] not in asked]
 
 
 def batch(talks: Sequence[Example], seed: int, step: int, tokens: int) -> list[Example]:

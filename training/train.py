@@ -51,9 +51,10 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
     talks: Sequence[holes.Example]
     tokens: int
     before: int
+    chat_every: int = CHAT_EVERY
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
-        if step % CHAT_EVERY == CHAT_EVERY - 1:
+        if step % self.chat_every == self.chat_every - 1:
             kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens // 2)
         else:
             kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens)
@@ -103,6 +104,7 @@ def train(
     shrink: float = 1.0,
     tokens: int = TOKENS,
     before: int = BEFORE,
+    chat_every: int = CHAT_EVERY,
     device: str = "cpu",
     compiled: bool = False,
     workers: int = 0,
@@ -114,8 +116,8 @@ def train(
     `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
     small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
     `before`: tokens before a hole that are learned as well; without them the model learns best where to end.
-    `tokens`: of a step. `compiled`: as in `Taught`. `workers`: processes that prepare the steps, for a device that
-    would have to wait for them.
+    `chat_every`: of so many steps one is chat. `tokens`: of a step. `compiled`: as in `Taught`. `workers`: processes
+    that prepare the steps, for a device that would have to wait for them.
     """
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device, compiled)
@@ -128,7 +130,8 @@ def train(
     place = state / ("finished.pt" if finish else "train.pt")
     ending = (step, step + finish) if finish else None
     last = step + (finish or steps or sys.maxsize - step)
-    todo = Steps(tokenizer, data.corpus(state, held_out=False), chat.load(state, held_out=False), tokens, before)
+    files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
+    todo = Steps(tokenizer, files, talks, tokens, before, chat_every)
     loader = DataLoader(todo, batch_size=None, sampler=range(step, last), num_workers=workers)
     stop = list[bool]()
     handler = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
@@ -189,11 +192,15 @@ def _log(state: Path, entry: dict[str, object]) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def write(state: Path, weights: str, folder: Path = starter.INFILLING) -> None:
+def write(state: Path, weights: Sequence[str], folder: Path = starter.INFILLING) -> None:
     """Write what was learned, in float16, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
-    infilling.json of a checkpoint that has it, with the adapter's hash."""
-    saved = torch.load(state / weights, map_location="cpu", weights_only=True)
-    tensors = {name: value.half().contiguous() for name, value in saved["adapters"].items()}
+    infilling.json of a checkpoint that has it, with the adapter's hash. Of several weights, stages of one training that
+    follow each other, it is the mean, with the counts of the last."""
+    stages = [torch.load(state / each, map_location="cpu", weights_only=True) for each in weights]
+    saved = stages[-1]
+    tensors = {
+        name: torch.stack([stage["adapters"][name] for stage in stages]).mean(0).half() for name in saved["adapters"]
+    }
     tensors["model.embed_tokens.rows"] = tensors.pop("rows")
     tensors["model.embed_tokens.ids"] = torch.tensor(_token_ids(CodeLlamaTokenizer.from_pretrained(state / "plain")))
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.codellama import CodeLlamaTokenizer
@@ -40,8 +41,10 @@ def state(starter, tmp_path_factory):
     held_out = [data.File(name, "python", "x = 1\n" * 100) for name in data.HELD_OUT.read_text().splitlines()[:20]]
     with gzip.open(state / "corpus.jsonl.gz", "wt") as out:
         out.writelines(json.dumps(dataclasses.asdict(file)) + "\n" for file in (*files, *held_out))
-    talk = json.dumps({"ids": list(range(100, 140)), "answer": 20}) + "\n"
-    (state / "chat.jsonl").write_text(talk * 30)
+    measured, other = (
+        json.dumps({"ids": [*range(first, first + 20), *range(300, 320)], "answer": 20}) + "\n" for first in (100, 200)
+    )
+    (state / "chat.jsonl").write_text(measured * (chat.HELD_OUT_ANSWERS + 1) + other * 6)
     return state
 
 
@@ -73,6 +76,12 @@ def test_whole_packages_are_held_out_in_every_language():
     for source in whole:
         assert any(name.startswith(f"{source.manager} {source.package} {source.version} ") for name in names)
     assert all(source.licence and source.version for source in data.sources())
+
+
+def test_no_question_that_is_measured_is_trained_on(state):
+    trained, measured = (chat.load(state, held_out=held_out) for held_out in (False, True))
+    assert len(measured) == chat.HELD_OUT_ANSWERS
+    assert [ids[:first] for ids, first in trained] == [list(range(200, 220))] * 6
 
 
 def test_a_hole_is_cut_out_of_its_file(state):
@@ -140,6 +149,7 @@ def test_a_step_learns_the_text_before_its_holes_unless_told_not_to(state, token
     (kind, _, alone), (_, _, more) = (each[CHAT_EVERY - 1] for each in steps)
     assert kind == "chat"
     assert torch.equal(alone, more)
+    assert [Steps(tokenizer, files, talks, 600, 64, 2)[step][0] for step in range(4)] == ["infill", "chat"] * 2
 
 
 @pytest.mark.parametrize(
@@ -198,7 +208,7 @@ def test_training_goes_on_from_the_packages_adapter(state, tmp_path, monkeypatch
     shutil.copytree(state, tmp_path / "state")
     train(tmp_path / "state", steps=3, tokens=300)
     before = torch.load(tmp_path / "state" / "train.pt", weights_only=True)
-    write(tmp_path / "state", "train.pt", tmp_path / "package")
+    write(tmp_path / "state", ["train.pt"], tmp_path / "package")
     (tmp_path / "state" / "train.pt").unlink()
     monkeypatch.setattr(starter, "INFILLING", tmp_path / "package")
     train(tmp_path / "state", steps=1, tokens=300, highest=0.0, from_package=True)
@@ -209,6 +219,18 @@ def test_training_goes_on_from_the_packages_adapter(state, tmp_path, monkeypatch
         assert torch.equal(after["adapters"][name], value.half().float()), name
     assert rate(3, None, 1.0, begun=3) == 1 / WARM_UP
     assert rate(3 + WARM_UP, None, 1.0, begun=3) == 1.0
+
+
+def test_the_adapter_of_two_stages_is_their_mean(state, tmp_path):
+    shutil.copytree(state / "plain", tmp_path / "plain")
+    for stage, value in ((1, 0.25), (2, 0.75)):
+        adapters = {"rows": torch.full((4, 32), value), "layer.a": torch.full((2, 3), -value)}
+        torch.save({"adapters": adapters, "step": stage, "tokens": 10 * stage}, tmp_path / f"{stage}.pt")
+    write(tmp_path, ["1.pt", "2.pt"], tmp_path / "package")
+    with safe_open(tmp_path / "package" / starter.ADAPTER, "pt") as adapter:
+        assert torch.equal(adapter.get_tensor("model.embed_tokens.rows"), torch.full((4, 32), 0.5).half())
+        assert torch.equal(adapter.get_tensor("layer.a"), torch.full((2, 3), -0.5).half())
+        assert (adapter.metadata()["steps"], adapter.metadata()["tokens"]) == ("2", "20")
 
 
 @pytest.fixture(scope="module")
