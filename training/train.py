@@ -74,6 +74,7 @@ class Learner:
     def __init__(self, taught: Taught, device: str) -> None:
         self._taught, self._device = taught, device
         self._parts, self._cores = cores.count(device), cores.pool(device)
+        self._met = set[str]()
 
     def learn(self, kind: str, rows: torch.Tensor, learned: torch.Tensor) -> float:
         """Set the adapters' gradients for these rows [n, length]; the mean loss of a token to be `learned`."""
@@ -88,7 +89,10 @@ class Learner:
             loss = measure(own[:, :longest].to(self._device), wanted[:, :longest].to(self._device)) / count
             return loss.item(), self._taught.gradients(weight * loss)
 
-        losses, gradients = zip(*self._cores.map(part, range(min(self._parts, len(rows)))), strict=True)
+        # The first of a kind by one core: layers may be compiled, which torch does not do in two threads at once.
+        each = self._cores.map if kind in self._met else map
+        self._met.add(kind)
+        losses, gradients = zip(*each(part, range(min(self._parts, len(rows)))), strict=True)
         for adapter, *parts in zip(self._taught.adapters().values(), *gradients, strict=True):
             adapter.grad = torch.stack(parts).sum(0)
         return sum(losses)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import bisect
-import calendar
 import contextlib
 import dataclasses
 import difflib
+import genericpath
 import textwrap
 from pathlib import Path
 from types import ModuleType
@@ -55,8 +55,8 @@ WHOLE = Gap(bisect, "def bisect_right(a, x, lo=0, hi=None, *, key=None):", "    
 LINES_ABOVE, LINES_BELOW = 6, 4
 
 # A function there, whose body is taken away and asked for again.
-STUB = Path(calendar.__file__)
-FUNCTION, BODY = "def isleap(year):", "    return year % 4"
+STUB = Path(genericpath.__file__)
+FUNCTION, BODY = "def getsize(filename):", "    return os.stat"
 
 console = Console(highlight=False)
 
@@ -116,7 +116,7 @@ async def _act(model: Reached) -> None:
     assert action is not None
     task = task_of(action, buffer, place, None, path=STUB.name)
     assert task is not None
-    console.rule(f"[bold]Code action[/] Implement isleap, in {STUB.name}", align="left")
+    console.rule(f"[bold]Code action[/] Implement getsize, in {STUB.name}", align="left")
     outcome = await run_action(model, task)
     before, after = buffer.source.splitlines(), apply(buffer.lines, outcome.edits).splitlines()
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[3:]:

@@ -13,5 +13,5 @@ def test_demo(starter):
     first, second, edit, chat = done.stdout.split(" \u2500\u2500\u2500")[1:]
     assert "w = TextWrapper(width=width, **kwargs)\n" in first
     assert "mid = (lo + hi) // 2\n" in second, "what the lines below it need"
-    assert "+    return year % 4" in edit
+    assert "+    return os.stat(filename).st_size\n" in edit
     assert "function wraps a single paragraph" in chat
