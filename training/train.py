@@ -51,7 +51,7 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
     talks: Sequence[holes.Example]
     tokens: int
     before: int
-    chat_every: int = CHAT_EVERY
+    chat_every: int
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
         if step % self.chat_every == self.chat_every - 1:

@@ -45,16 +45,17 @@ def test_nearer_to_the_unrounded_weights_than_the_stock_product(starter: Path) -
     def error(logits: torch.Tensor, length: int) -> float:
         return 1 - float(torch.cosine_similarity(logits[-1].double(), wanted[length - 1], dim=0))
 
-    def mean_error() -> float:
-        return statistics.mean(error(model.forward(ids[:length], DynamicKeysValues()), length) for length in lengths)
+    def usual_error() -> float:
+        """The median: one place of 16 is hard even in bfloat16, and would decide a mean."""
+        return statistics.median(error(model.forward(ids[:length], DynamicKeysValues()), length) for length in lengths)
 
-    stock = mean_error()
+    stock = usual_error()
     replaced = int8.replace_linears(loaded.model)
     assert replaced == 7 * checkpoint.config["num_hidden_layers"]
     assert not any(isinstance(module, bitsandbytes.nn.Linear8bitLt) for module in loaded.model.modules())
-    assert mean_error() < stock
+    assert usual_error() < stock / 2
     # ... and as near when the beginning is taken from kept keys and values.
     kept = DynamicKeysValues()
     model.forward(ids[: lengths[0] - 1], kept)
     each = [error(model.forward(ids[length - 1 : length], kept), length) for length in lengths]
-    assert statistics.mean(each) < stock
+    assert statistics.median(each) < stock / 2

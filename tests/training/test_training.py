@@ -140,7 +140,7 @@ def test_what_is_learned_before_a_hole(state, tokenizer):
 
 def test_a_step_learns_the_text_before_its_holes_unless_told_not_to(state, tokenizer):
     files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
-    steps = [Steps(tokenizer, files, talks, 600, before) for before in (0, 64)]
+    steps = [Steps(tokenizer, files, talks, 600, before, CHAT_EVERY) for before in (0, 64)]
     (kind, rows, alone), (_, same, more) = (each[0] for each in steps)
     assert kind == "infill"
     assert torch.equal(rows, same)
