@@ -8,6 +8,7 @@ from pathlib import Path
 
 # Threads that wait must not take the time of those that work: 50 times slower otherwise, next to other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the steps are made in processes of their own
 
 
 def main() -> None:
@@ -18,43 +19,35 @@ def main() -> None:
     commands.add_parser("data", help="fetch the packages and the plain model, and ask it its questions")
     # What is not given has the default of `training.train.train`, whose module takes torch to import.
     train = commands.add_parser("train", help="train, or carry on, until SIGTERM", argument_default=argparse.SUPPRESS)
-    train.add_argument("--steps", type=int, help="stop after this many")
-    train.add_argument("--finish", type=int, help="this many steps with a falling rate, beside the training itself")
-    train.add_argument("--from-package", action="store_true", help="begin with the package's adapter")
+    train.add_argument("--steps", type=int, help="how many are the whole training")
+    train.add_argument("--until", type=int, help="stop after this one, to carry on another time")
     train.add_argument("--rate", type=float, dest="highest", help="the highest")
-    train.add_argument("--shrink", type=float, help="multiply the adapters with this first")
     train.add_argument("--tokens", type=int, help="of a step")
-    train.add_argument("--before", type=int, help="tokens before a hole that are learned as well")
-    train.add_argument("--chat-every", type=int, help="of so many steps one is chat")
-    train.add_argument(
-        "--compile", action="store_true", dest="compiled", help="half again as fast; takes a C++ compiler"
-    )
+    train.add_argument("--compile", action="store_true", dest="compiled", help="faster; takes a C++ compiler")
     train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
-    write = commands.add_parser("write", help="write the adapter into the package")
-    write.add_argument(
-        "--weights", nargs="+", default=["finished.pt"], help="files of the state folder; of several, their mean"
-    )
+    write = commands.add_parser("write", help="write the adapter into the package", argument_default=argparse.SUPPRESS)
+    write.add_argument("--end", type=float, help="nats by which the end of a hole is made likelier")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)
     evaluate.add_argument("--modes", nargs="+", default=None, help="only these: bare, plain, psm, spm")
     options = parser.parse_args()
     options.state.mkdir(parents=True, exist_ok=True)
+    given = {name: value for name, value in vars(options).items() if name not in ("command", "state", "device")}
 
     if options.command == "data":
         from training import chat, data
 
         data.collect(options.state)
         data.make_plain_model(options.state)
-        chat.make(options.state)
+        chat.make(options.state, options.device)
     elif options.command == "train":
         from training import train as training
 
-        given = {name: value for name, value in vars(options).items() if name not in ("command", "state")}
-        training.train(options.state, **given)
+        training.train(options.state, device=options.device, **given)
     elif options.command == "write":
         from training import train as training
 
-        training.write(options.state, options.weights)
+        training.write(options.state, **given)
     else:
         from training import evaluate as evaluation
 

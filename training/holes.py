@@ -8,6 +8,8 @@ import random
 import re
 from collections.abc import Sequence
 
+import torch
+
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt
 from training.data import File
@@ -27,7 +29,7 @@ class Hole:
 
 
 # Share of each kind in training; lines and their ends are what an editor asks for most.
-KINDS = {"line": 0.3, "rest": 0.33, "piece": 0.07, "block": 0.2, "body": 0.1}
+KINDS = {"line": 0.28, "rest": 0.29, "piece": 0.07, "block": 0.24, "body": 0.12}
 LONGEST = {"line": 160, "rest": 160, "piece": 60, "block": 320, "body": 400}  # characters of a hole
 CLOSERS = ")]}>\"'`;:, \t"  # as lsp_server.completion.stopping: what may stand right of a cursor
 
@@ -178,6 +180,16 @@ def example(cut: Hole, tokenizer: CodeLlamaTokenizer, rng: random.Random) -> Exa
     return ids, first
 
 
+def padded(examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The examples as ids [n, length], padded at the right with 0, and which of them are to be learned."""
+    shape = len(examples), max(len(ids) for ids, _ in examples)
+    rows, learned = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
+    for at, (ids, first) in enumerate(examples):
+        rows[at, : len(ids)] = torch.tensor(ids)
+        learned[at, first : len(ids)] = True
+    return rows, learned
+
+
 def before(ids: Sequence[int], first: int, tokenizer: CodeLlamaTokenizer, count: int) -> list[int]:
     """Where in the prompt `ids`, of which `first` is the hole's first, tokens stand that are learned like the hole's:
     each begins a longer hole, with the same suffix. They are among the last `count` of a prefix that stands after its
@@ -192,7 +204,7 @@ def before(ids: Sequence[int], first: int, tokenizer: CodeLlamaTokenizer, count:
 
 
 # Tokens of the longest example of a batch, and how often: short ones show more holes in the same time.
-LENGTHS = {112: 0.33, 160: 0.33, 224: 0.18, 384: 0.1, 768: 0.06}
+LENGTHS = {128: 0.2, 192: 0.25, 320: 0.3, 640: 0.15, 1280: 0.1}
 CHARACTERS_PER_TOKEN = 3.2
 
 

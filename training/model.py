@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-RANK = 16
-SCALE = 2.0
-CHUNK = 64  # tokens whose logits are in memory at once
+RANK = 32
+SCALE = 1.0
+CHUNK = {"cpu": 64, "cuda": 8192}  # tokens whose logits are in memory at once: on a CPU, in its cache
 NEVER = -1e4  # logit of a token that is ruled out
 
 
@@ -24,8 +24,7 @@ class _Loss(torch.autograd.Function):
 
     `wanted`: ids [n], for the cross entropy, or logits [n, vocabulary] by slices, for KL(wanted || found), in which the
     four infilling tokens are ruled out, as the product does in a chat.
-    The gradients are made together with the loss, a chunk of tokens at a time: all logits at once would be far larger
-    than a processor's cache.
+    The gradients are made together with the loss, a chunk of tokens at a time.
     """
 
     @staticmethod
@@ -34,8 +33,9 @@ class _Loss(torch.autograd.Function):
     ) -> torch.Tensor:
         loss = states.new_zeros((), dtype=torch.float32)
         for_states, for_rows = torch.empty_like(states), torch.zeros_like(rows)
-        for first in range(0, len(states), CHUNK):
-            part = slice(first, first + CHUNK)
+        chunk = CHUNK[states.device.type]
+        for first in range(0, len(states), chunk):
+            part = slice(first, first + chunk)
             logits = (states[part] @ head.t()).float()
             found = functional.log_softmax(logits.index_fill_(1, tokens, NEVER) if callable(wanted) else logits, -1)
             if callable(wanted):
@@ -100,7 +100,7 @@ class Taught(nn.Module):
     takes the `gradients` of `loss` or `drift`.
 
     `tokens`: ids of the infilling tokens, [prefix, suffix, middle, end]. `seed` decides how the adapters begin.
-    `compiled`: each layer by torch.compile, which takes a C++ compiler and a minute.
+    `compiled`: each layer by torch.compile, which takes a C++ compiler and a minute; such a model is one thread's.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Taught(nn.Module):
                 self._adapters[f"{path}.b"] = torch.zeros(linear.out_features, RANK, device=device)
                 self._adapted[path] = _Adapted(linear)
                 self._taught.set_submodule(name, self._adapted[path])
+        self.compiled = compiled
         if compiled:
             for layer in (*self._plain.layers, *self._taught.layers):
                 layer.compile(dynamic=True)
@@ -166,10 +167,13 @@ class Taught(nn.Module):
         return self._loss(ids, learned, lambda part: plain[part] @ table.t())
 
     def _loss(self, ids: torch.Tensor, learned: torch.Tensor, wanted: Any) -> torch.Tensor:
-        """[batch, length] ids, padded at the right. No mask: what a token sees stands left of it, where no padding
-        is."""
+        return _Loss.apply(self.states(ids, learned), self._rows, self._table, self._tokens, wanted)
+
+    def states(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
+        """[n, hidden]: what the logits of the n ids to be `learned` are made of. `ids` [batch, length] are padded at
+        the right. No mask: what a token sees stands left of it, where no padding is."""
         at = ids.unsqueeze(-1) == self._tokens
         own = at.to(self._table.dtype) @ self._rows
         embedded = torch.where(at.any(-1, keepdim=True), own, functional.embedding(ids, self._table))
         states = self._taught(inputs_embeds=embedded, use_cache=False).last_hidden_state
-        return _Loss.apply(states[:, :-1][learned[:, 1:]], self._rows, self._table, self._tokens, wanted)
+        return states[:, :-1][learned[:, 1:]]

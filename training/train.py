@@ -7,38 +7,36 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import starter
-from training import chat, cores, data, holes
+from training import chat, cores, data, ending, holes
 from training.model import SCALE, Taught
 
 SEED = 6
-RATE = 5e-4
-WARM_UP = 20  # steps
-TOKENS = 2048  # of a step
-BEFORE = 64  # tokens before a hole that are learned as well
-CHAT_EVERY, CHAT_WEIGHT = 6, 6.0  # of so many steps one is chat; its gradients are small
+STEPS = 2000
+TOKENS = {"cpu": 2048, "cuda": 65536}  # of a step
+RATE = {"cpu": 6e-4, "cuda": 2e-3}  # smaller steps are noisier
+WARM_UP = 50  # steps
+BEFORE = 64  # tokens before a hole that are learned as well,
+ALONE = 0.3  # but not in the last steps, this share of all, which teach where to end
+CHAT_EVERY, CHAT_WEIGHT = 4, 12.0  # of so many steps one is chat; its gradients are small
+END = 1.0  # nats by which the end of a hole is likelier than it was learned: see README.md
 SAVE_EVERY = 180  # seconds
+LOG_EVERY = 10  # steps
 
 
-def rate(step: int, finish: tuple[int, int] | None, highest: float = RATE, begun: int = 0) -> float:
-    """Warm-up from step `begun` on, then constant, so that one can stop at any time; `finish` (first, last) is where it
-    falls to zero."""
-    value = highest * min(1.0, (step - begun + 1) / WARM_UP)
-    if finish is not None and step >= finish[0]:
-        value *= 1 - (step - finish[0]) / (finish[1] - finish[0])
-    return value
+def rate(step: int, steps: int, highest: float) -> float:
+    """Of `steps` together: it warms up, then falls to zero."""
+    return highest * min(1.0, (step + 1) / WARM_UP) * (1 - step / steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,93 +48,77 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
     files: Sequence[data.File]
     talks: Sequence[holes.Example]
     tokens: int
-    before: int
-    chat_every: int
+    steps: int
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
-        if step % self.chat_every == self.chat_every - 1:
+        if step % CHAT_EVERY == CHAT_EVERY - 1:
             kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens // 2)
         else:
             kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens)
-        shape = len(examples), max(len(ids) for ids, _ in examples)
-        rows, learned = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
-        for at, (ids, first) in enumerate(examples):
-            rows[at, : len(ids)] = torch.tensor(ids)
-            learned[at, first : len(ids)] = True
-            if kind == "infill":
-                learned[at, holes.before(ids, first, self.tokenizer, self.before)] = True
+        rows, learned = holes.padded(examples)
+        if kind == "infill" and step < self.steps * (1 - ALONE):
+            for at, (ids, first) in enumerate(examples):
+                learned[at, holes.before(ids, first, self.tokenizer, BEFORE)] = True
         return kind, rows, learned
 
 
 class Learner:
-    """Gradients of a step, of which each core takes some rows."""
+    """Gradients of a step, of which each core of a CPU takes some rows."""
 
     def __init__(self, taught: Taught, device: str) -> None:
         self._taught, self._device = taught, device
-        self._parts, self._cores = cores.count(device), cores.pool(device)
-        self._met = set[str]()
+        # Compiled layers are one thread's: torch does not compile in two at once, and does so whenever it likes.
+        self._parts = 1 if taught.compiled else cores.count(device)
+        self._cores = cores.pool(device)
 
-    def learn(self, kind: str, rows: torch.Tensor, learned: torch.Tensor) -> float:
+    def learn(self, kind: str, rows: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
         """Set the adapters' gradients for these rows [n, length]; the mean loss of a token to be `learned`."""
         measure = self._taught.drift if kind == "chat" else self._taught.loss
         weight = CHAT_WEIGHT if kind == "chat" else 1.0
         count = int(learned.sum())
         self._taught.merge()
 
-        def part(first: int) -> tuple[float, list[torch.Tensor]]:
+        def part(first: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
             own, wanted = rows[first :: self._parts], learned[first :: self._parts]
             longest = int(wanted.nonzero()[:, 1].max()) + 1
             loss = measure(own[:, :longest].to(self._device), wanted[:, :longest].to(self._device)) / count
-            return loss.item(), self._taught.gradients(weight * loss)
+            return loss.detach(), self._taught.gradients(weight * loss)
 
-        # The first of a kind by one core: layers may be compiled, which torch does not do in two threads at once.
-        each = self._cores.map if kind in self._met else map
-        self._met.add(kind)
-        losses, gradients = zip(*each(part, range(min(self._parts, len(rows)))), strict=True)
-        for adapter, *parts in zip(self._taught.adapters().values(), *gradients, strict=True):
-            adapter.grad = torch.stack(parts).sum(0)
-        return sum(losses)
+        parts = range(min(self._parts, len(rows)))
+        losses, gradients = zip(*(self._cores.map(part, parts) if self._parts > 1 else map(part, parts)), strict=True)
+        for adapter, *each in zip(self._taught.adapters().values(), *gradients, strict=True):
+            adapter.grad = torch.stack(each).sum(0)
+        return torch.stack(losses).sum()
 
 
 def train(
     state: Path,
     *,
-    steps: int | None = None,
-    finish: int | None = None,
-    from_package: bool = False,
-    highest: float = RATE,
-    shrink: float = 1.0,
-    tokens: int = TOKENS,
-    before: int = BEFORE,
-    chat_every: int = CHAT_EVERY,
+    steps: int = STEPS,
+    until: int | None = None,
+    highest: float | None = None,
+    tokens: int | None = None,
     device: str = "cpu",
     compiled: bool = False,
     workers: int = 0,
 ) -> None:
-    """Carry on from `state`/train.pt, or begin: until SIGTERM, for `steps`, or `finish` further steps with a rate that
-    falls to zero, whose result goes to `state`/finished.pt, so that the training itself can go on from where it was.
+    """Begin, or carry on from `state`/train.pt, until all `steps` are done, or SIGTERM, or step `until`.
 
-    `from_package`: where there is no train.pt, begin with the package's adapter, without what the optimizer knew.
-    `highest`: the rate. `shrink`: what all adapters are multiplied with before the first step, which takes out noise of
-    small steps and brings the chat nearer to what it was; the end of a hole has then to be learned again.
-    `before`: tokens before a hole that are learned as well; without them the model learns best where to end.
-    `chat_every`: of so many steps one is chat. `tokens`: of a step. `compiled`: as in `Taught`. `workers`: processes
-    that prepare the steps, for a device that would have to wait for them.
+    `highest`: the rate, or that of the device. `tokens`: of a step, likewise. With these and `steps` the same, a
+    training that is carried on is to the bit the one that was not stopped; with more `steps`, its rate rises again to
+    where that of a longer one would be. `compiled`: as in `Taught`. `workers`: processes that prepare the steps, for a
+    device that would have to wait.
     """
+    highest, tokens = highest or RATE[device], tokens or TOKENS[device]
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device, compiled)
-    optimizer = torch.optim.AdamW(taught.adapters().values(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    step, seen, begun = _resume(state / "train.pt", taught, optimizer, from_package)
-    for name, value in taught.adapters().items():
-        if name.endswith(".b"):
-            value.data.mul_(shrink)
+    optimizer = torch.optim.AdamW(taught.adapters().values(), lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
+    place = state / "train.pt"
+    step, seen = _resume(place, taught, optimizer)
     _log(state, {"step": step, "device": device, "torch": torch.__version__, "transformers": transformers.__version__})
-    place = state / ("finished.pt" if finish else "train.pt")
-    ending = (step, step + finish) if finish else None
-    last = step + (finish or steps or sys.maxsize - step)
     files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
-    todo = Steps(tokenizer, files, talks, tokens, before, chat_every)
-    loader = DataLoader(todo, batch_size=None, sampler=range(step, last), num_workers=workers)
+    todo = Steps(tokenizer, files, talks, tokens, steps)
+    loader = DataLoader(todo, batch_size=None, sampler=range(step, until or steps), num_workers=workers)
     stop = list[bool]()
     handler = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     started = saved_at = time.monotonic()
@@ -144,50 +126,37 @@ def train(
     for kind, rows, learned in loader:
         loss = learner.learn(kind, rows, learned)
         torch.nn.utils.clip_grad_norm_(taught.adapters().values(), 1.0)
-        optimizer.param_groups[0]["lr"] = rate(step, ending, highest, begun)
+        optimizer.param_groups[0]["lr"] = rate(step, steps, highest)
         optimizer.step()
         step, seen, now = step + 1, seen + int((rows > 0).sum()), time.monotonic()
-        entry = {"step": step, "kind": kind, "loss": round(loss, 4), "tokens": seen, "rows": len(rows)}
-        _log(state, {**entry, "seconds": round(now - started, 1)})
+        if step % LOG_EVERY == 0 or kind == "chat":  # a device has to be waited for to know the loss
+            entry = {"step": step, "kind": kind, "loss": round(float(loss), 4), "tokens": seen, "rows": len(rows)}
+            _log(state, {**entry, "seconds": round(now - started, 1)})
         if stop:
             break
         if now - saved_at > SAVE_EVERY:
-            _save(place, taught, optimizer, (step, seen, begun))
+            _save(place, taught, optimizer, step, seen)
             saved_at = now
     signal.signal(signal.SIGTERM, handler)
-    _save(place, taught, optimizer, (step, seen, begun))
+    _save(place, taught, optimizer, step, seen)
 
 
-Counts = tuple[int, int, int]
-"""Steps and tokens done so far, and the step at which the optimizer began."""
-
-
-def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, from_package: bool) -> Counts:
-    if place.exists():
-        saved = torch.load(place, map_location=taught.adapters()["rows"].device, weights_only=True)
-        _copy(saved["adapters"], taught)
-        optimizer.load_state_dict(saved["optimizer"])
-        return saved["step"], saved["tokens"], saved["begun"]
-    if not from_package:
-        return 0, 0, 0
-    with safe_open(starter.INFILLING / starter.ADAPTER, "pt") as adapter:
-        tensors = {name: adapter.get_tensor(name) for name in adapter.keys()}  # noqa: SIM118 - the file is no mapping
-        counts = adapter.metadata()
-    tensors["rows"] = tensors.pop("model.embed_tokens.rows")
-    _copy(tensors, taught)
-    return int(counts["steps"]), int(counts["tokens"]), int(counts["steps"])
-
-
-def _copy(tensors: Mapping[str, torch.Tensor], taught: Taught) -> None:
+def _resume(place: Path, taught: Taught, optimizer: torch.optim.Optimizer | None = None) -> tuple[int, int]:
+    """Steps and tokens done so far."""
+    if not place.exists():
+        return 0, 0
+    saved = torch.load(place, map_location=taught.adapters()["rows"].device, weights_only=True)
     for name, value in taught.adapters().items():
-        value.data.copy_(tensors[name])
+        value.copy_(saved["adapters"][name])
+    if optimizer is not None:
+        optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"], saved["tokens"]
 
 
-def _save(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, counts: Counts) -> None:
+def _save(place: Path, taught: Taught, optimizer: torch.optim.Optimizer, step: int, tokens: int) -> None:
     part = place.with_suffix(".part")
-    adapters = {name: value.detach() for name, value in taught.adapters().items()}
-    named = dict(zip(("step", "tokens", "begun"), counts, strict=True))
-    torch.save({"adapters": adapters, "optimizer": optimizer.state_dict(), **named}, part)
+    adapters = taught.adapters()
+    torch.save({"adapters": adapters, "optimizer": optimizer.state_dict(), "step": step, "tokens": tokens}, part)
     os.replace(part, place)
 
 
@@ -196,20 +165,30 @@ def _log(state: Path, entry: dict[str, object]) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def write(state: Path, weights: Sequence[str], folder: Path = starter.INFILLING) -> None:
-    """Write what was learned, in float16, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
-    infilling.json of a checkpoint that has it, with the adapter's hash. Of several weights, stages of one training that
-    follow each other, it is the mean, with the counts of the last."""
-    stages = [torch.load(state / each, map_location="cpu", weights_only=True) for each in weights]
-    saved = stages[-1]
+def write(state: Path, end: float = END, folder: Path = starter.INFILLING) -> None:
+    """Write what was learned, in 8 bits, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
+    infilling.json of a checkpoint that has it, with the adapter's hash. `end`: nats by which the logit of the end token
+    is raised."""
+    tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
+    taught = Taught(state / "plain", _token_ids(tokenizer))
+    learned = taught.adapters()
+    step, seen = _resume(state / "train.pt", taught)
+    taught.merge()
+    files = data.corpus(state, held_out=False)
+    learned["rows"][3] += end * ending.direction(taught, tokenizer, files)
     tensors = {
-        name: torch.stack([stage["adapters"][name] for stage in stages]).mean(0).half() for name in saved["adapters"]
+        "model.embed_tokens.rows": learned["rows"].half(),
+        "model.embed_tokens.ids": torch.tensor(_token_ids(tokenizer)),
     }
-    tensors["model.embed_tokens.rows"] = tensors.pop("rows")
-    tensors["model.embed_tokens.ids"] = torch.tensor(_token_ids(CodeLlamaTokenizer.from_pretrained(state / "plain")))
+    for name in [name.removesuffix(".a") for name in learned if name.endswith(".a")]:
+        a, b = learned[f"{name}.a"], learned[f"{name}.b"]
+        steps = a.abs().amax(1) / 127, b.abs().amax(0).clamp(min=1e-12) / 127
+        tensors[f"{name}.a"] = (a / steps[0][:, None]).round().to(torch.int8)
+        tensors[f"{name}.b"] = (b / steps[1]).round().to(torch.int8)
+        tensors[f"{name}.scale"] = SCALE * steps[0] * steps[1]
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / starter.ADAPTER
-    save_file(tensors, place, {"scale": str(SCALE), "steps": str(saved["step"]), "tokens": str(saved["tokens"])})
+    save_file(tensors, place, {"steps": str(step), "tokens": str(seen)})
     place.chmod(0o644)  # it is to be packaged; what the library writes is its owner's alone
     named = json.loads(data.TOKENS.read_text(encoding="utf-8"))
     named["adapter"] = hashlib.sha256(place.read_bytes()).hexdigest()

@@ -1,8 +1,9 @@
 """A low-rank adapter: what a checkpoint learned on top of another, small enough to ship with the package.
 
 The file is safetensors. For each changed weight W of the checkpoint it has `<module>.a` [rank, in] and `<module>.b`
-[out, rank], and its metadata a `scale`: the new weight is W + scale * b @ a (https://arxiv.org/abs/2106.09685). Rows of
-an embedding that were learned whole are `<module>.rows` [n, hidden], with their numbers in `<module>.ids` [n].
+[out, rank], both int8, and `<module>.scale` [rank]: the new weight is W + b @ diag(scale) @ a
+(https://arxiv.org/abs/2106.09685). Rows of an embedding that were learned whole are `<module>.rows` [n, hidden], with
+their numbers in `<module>.ids` [n].
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ def merge(model: nn.Module, adapter: Path) -> None:
     from safetensors import safe_open
 
     with safe_open(adapter, "pt") as file, torch.no_grad():
-        scale = float(file.metadata()["scale"])
         for name in file.keys():  # noqa: SIM118 - the file is no mapping
             module, _, part = name.rpartition(".")
             if part not in ("b", "rows"):
@@ -30,5 +30,5 @@ def merge(model: nn.Module, adapter: Path) -> None:
             if part == "rows":
                 weight[file.get_tensor(f"{module}.ids")] = file.get_tensor(name).to(weight.dtype)
             else:
-                change = file.get_tensor(name).float() @ file.get_tensor(f"{module}.a").float()
-                weight.copy_((weight.float() + scale * change).to(weight.dtype))
+                scaled = file.get_tensor(name).float() * file.get_tensor(f"{module}.scale")
+                weight.copy_((weight.float() + scaled @ file.get_tensor(f"{module}.a").float()).to(weight.dtype))

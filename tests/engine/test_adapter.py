@@ -20,26 +20,23 @@ def model():
 
 def test_weights_and_rows(model, tmp_path):
     tensors = {
-        "linear.a": torch.tensor([[1.0, -1.0]]),
-        "linear.b": torch.tensor([[2.0], [0.5]]),
+        "linear.a": torch.tensor([[1, -1], [0, 2]], dtype=torch.int8),
+        "linear.b": torch.tensor([[4, 1], [1, 0]], dtype=torch.int8),
+        "linear.scale": torch.tensor([1.5, 0.5]),
         "table.rows": torch.tensor([[7.0, 8.0], [9.0, 10.0]]),
         "table.ids": torch.tensor([2, 0]),
     }
     place = tmp_path / "adapter.safetensors"
-    save_file(
-        {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()},
-        place,
-        {"scale": "3.0"},
-    )
+    save_file(tensors, place)
     adapter.merge(model, place)
-    # b @ a = [[2, -2], [0.5, -0.5]]; three times that on top of [[1, 2], [3, 4]]
-    assert model.linear.weight.tolist() == [[7.0, -4.0], [4.5, 2.5]]
+    # 1.5 * [[4, -4], [1, -1]] + 0.5 * [[0, 2], [0, 0]] on top of [[1, 2], [3, 4]]
+    assert model.linear.weight.tolist() == [[7.0, -3.0], [4.5, 2.5]]
     assert model.table.weight.tolist() == [[9.0, 10.0], [3.0, 4.0], [7.0, 8.0]]
     assert model.linear.weight.dtype == model.table.weight.dtype == torch.float16
 
 
 def test_a_module_that_is_not_there(model, tmp_path):
     place = tmp_path / "adapter.safetensors"
-    save_file({"other.a": torch.ones(1, 2), "other.b": torch.ones(2, 1)}, place, {"scale": "1.0"})
+    save_file({"other.a": torch.ones(1, 2), "other.b": torch.ones(2, 1), "other.scale": torch.ones(1)}, place)
     with pytest.raises(AttributeError, match="other"):
         adapter.merge(model, place)
