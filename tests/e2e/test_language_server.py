@@ -121,7 +121,7 @@ async def test_what_follows_the_cursor_counts(starter: Path, tmp_path: Path, lay
     async with editor({"layout": layout, "prefetch": False}) as window:
         for name, text, missing in (
             ("count.py", COUNT, "for line in file:"),
-            ("load.py", LOAD, "settings = json.load(file)"),
+            ("load.py", LOAD, "settings = json.load"),
         ):
             (tmp_path / name).write_text(text.replace("¦", ""))
             uri = window.open(tmp_path / name)
