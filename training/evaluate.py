@@ -29,9 +29,9 @@ README = Path(__file__).with_name("README.md")
 SEED = 7
 SHARES = {"python": 0.4, "typescript": 0.14, "javascript": 0.1, "rust": 0.1, "go": 0.1, "java": 0.09, "c": 0.07}
 KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
-CHARACTERS_BEFORE, CHARACTERS_AFTER = 560, 240  # 250 tokens together
+CHARACTERS_BEFORE, CHARACTERS_AFTER = 2240, 960  # 1,000 tokens together, which is what the product sends
 MOST_TOKENS = {"line": 48, "rest": 48, "piece": 24, "block": 96, "body": 128}
-TOGETHER = 48
+TOGETHER = 8
 TAUGHT = ("psm", "spm")
 MODES = ("bare", "plain", *TAUGHT)
 """How a model is asked. `bare`: the plain model, with the text before the cursor. `plain`: the same with token healing:
@@ -67,7 +67,7 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
         left = [at for at in range(count) if at not in known]
         if not left:
             continue
-        left.sort(key=lambda at: (cuts[at].kind, len(cuts[at].middle)))
+        left.sort(key=lambda at: len(cuts[at].prefix + cuts[at].suffix))
         model = _model(state, taught=mode in TAUGHT, device=device)
         # Batches in an order of their own, so that a part of them is a fair sample.
         batches = [left[at : at + TOGETHER] for at in range(0, len(left), TOGETHER)]
