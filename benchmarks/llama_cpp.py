@@ -38,11 +38,19 @@ def server() -> Path:
     if not program.exists():
         source = _source()
         print("Compiling llama.cpp, once ...", flush=True)
-        settings = [f"-D{name}={value}" for name, value in OPTIONS.items()]
+        settings = [f"-D{name}={value}" for name, value in {**OPTIONS, **_without_amx()}.items()]
         _run(["cmake", "-S", str(source), "-B", str(folder / "build"), *settings])
         jobs = str(os.cpu_count() or 1)
         _run(["cmake", "--build", str(folder / "build"), "--target", "llama-server", "-j", jobs])
     return program
+
+
+def _without_amx() -> dict[str, str]:
+    """Options for a processor with AMX, where this version ends with a segmentation fault as it loads a model."""
+    processor = Path("/proc/cpuinfo")
+    if not processor.exists() or "amx_tile" not in processor.read_text():
+        return {}
+    return {f"CMAKE_{language}_FLAGS": "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" for language in ("C", "CXX")}
 
 
 def gguf(checkpoint: Path) -> Path:

@@ -308,7 +308,8 @@ async def _process(command: list[str], health: str) -> AsyncIterator[int]:
                 await _until(answers)
             yield process.pid
         finally:
-            end(psutil.Process(process.pid))
+            if process.poll() is None:  # otherwise what it said is being raised
+                end(psutil.Process(process.pid))
 
 
 def end(process: psutil.Process) -> None:
