@@ -86,9 +86,11 @@ def collect(state: Path) -> None:
         folder = state / "packages" / source.package.replace("/", "_")
         if not folder.exists():
             _fetch(source, folder)
-        files = [file for file in _files(source, folder) if _digest(file.text) not in seen]
-        files = sorted(files, key=lambda file: _digest(file.name))[:FILES_OF_A_PACKAGE]
-        seen.update(_digest(file.text) for file in files)
+        files = list[File]()
+        for file in sorted(_files(source, folder), key=lambda file: _digest(file.name)):
+            if len(files) < FILES_OF_A_PACKAGE and (text := _digest(file.text)) not in seen:
+                seen.add(text)
+                files.append(file)
         for file in files:
             kept.append(file)
             if source.use != "train" or int(_digest(file.name), 16) % 1000 < HELD_OUT_SHARE * 1000:

@@ -29,7 +29,7 @@ WARM_UP = 50  # steps
 BEFORE = 64  # tokens before a hole that are learned as well,
 ALONE = 0.3  # but not in the last steps, this share of all, which teach where to end
 CHAT_EVERY, CHAT_WEIGHT = 4, 12.0  # of so many steps one is chat; its gradients are small
-END = 1.0  # nats by which the end of a hole is likelier than it was learned: see README.md
+END = 1.25  # nats by which the end of a hole is likelier than it was learned: see README.md
 SAVE_EVERY = 180  # seconds
 LOG_EVERY = 10  # steps
 

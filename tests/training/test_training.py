@@ -79,6 +79,20 @@ def test_whole_packages_are_held_out_in_every_language():
     assert all(source.licence and source.version for source in data.sources())
 
 
+def test_a_text_is_kept_once(tmp_path, monkeypatch):
+    """Under one of its names, in whichever packages it is; otherwise a held-out file might be trained on."""
+    twice, once = "x = 1\n" * 100, "y = 2\n" * 100
+    for name, text in {"a/1.py": twice, "a/2.py": twice, "a/3.py": once, "b/4.py": twice}.items():
+        path = tmp_path / "packages" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    packages = [data.Source("pip", name, "1", "python", "MIT", "hold out") for name in ("a", "b")]
+    monkeypatch.setattr(data, "sources", lambda: packages)
+    monkeypatch.setattr(data, "HELD_OUT", tmp_path / "held_out.txt")
+    data.collect(tmp_path)
+    assert sorted(file.text for file in data.corpus(tmp_path, held_out=True)) == [twice, once]
+
+
 def test_no_question_that_is_measured_is_trained_on(state):
     trained, measured = (chat.load(state, held_out=held_out) for held_out in (False, True))
     assert len(measured) == chat.HELD_OUT_ANSWERS
