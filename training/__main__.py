@@ -25,8 +25,7 @@ def main() -> None:
     train.add_argument("--tokens", type=int, help="of a step")
     train.add_argument("--compile", action="store_true", dest="compiled", help="faster; takes a C++ compiler")
     train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
-    write = commands.add_parser("write", help="write the adapter into the package", argument_default=argparse.SUPPRESS)
-    write.add_argument("--end", type=float, help="nats by which the end of a hole is made likelier")
+    commands.add_parser("write", help="write the adapter into the package")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)
     evaluate.add_argument("--modes", nargs="+", default=None, help="only these: bare, plain, psm, spm")
@@ -47,7 +46,7 @@ def main() -> None:
     elif options.command == "write":
         from training import train as training
 
-        training.write(options.state, **given)
+        training.write(options.state)
     else:
         from training import evaluate as evaluation
 

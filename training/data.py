@@ -117,8 +117,8 @@ def make_plain_model(state: Path) -> None:
             gguf, _ = starter.fetch(Path(work), lambda progress: None)
             made = Path(work) / "plain"
             starter.convert(gguf, made, None)
-            shutil.copyfile(TOKENS, made / TOKENS.name)
             made.replace(folder)
+    shutil.copyfile(TOKENS, folder / TOKENS.name)
 
 
 def _fetch(source: Source, folder: Path) -> None:

@@ -22,6 +22,7 @@ from lsp_server.completion import stopping
 from lsp_server.engine import starter
 from lsp_server.engine.adapter import merge
 from lsp_server.engine.healing import Spellings
+from lsp_server.settings import Settings
 from training import chat, cores, data, edits
 from training.holes import Hole, hole, kept
 
@@ -30,7 +31,7 @@ SEED = 7
 SHARES = {"python": 0.4, "typescript": 0.14, "javascript": 0.1, "rust": 0.1, "go": 0.1, "java": 0.09, "c": 0.07}
 KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
 CHARACTERS_BEFORE, CHARACTERS_AFTER = 2240, 960  # 1,000 tokens together, which is what the product sends
-MOST_TOKENS = {"line": 48, "rest": 48, "piece": 24, "block": 96, "body": 128}
+MOST_TOKENS = 128  # of an answer: the longest holes have as many
 TOGETHER = 8
 TAUGHT = ("psm", "spm")
 MODES = ("bare", "plain", *TAUGHT)
@@ -84,9 +85,10 @@ def evaluate(state: Path, count: int, modes: Sequence[str], device: str) -> None
 
 
 def _answers(state: Path, mode: str) -> Path:
-    """Where the answers of a mode are; those of another adapter are elsewhere."""
-    adapter = hashlib.sha256((starter.INFILLING / starter.ADAPTER).read_bytes()).hexdigest()[:8]
-    folder = state / "answers" / (adapter if mode in TAUGHT else "plain")
+    """Where the answers of a mode are; those of another adapter, or asked in another way, are elsewhere."""
+    parts = ((starter.INFILLING / starter.ADAPTER).read_bytes(), (state / "plain" / starter.TOKENS).read_bytes())
+    asked = hashlib.sha256(b"".join(parts)).hexdigest()[:8]
+    folder = state / "answers" / (asked if mode in TAUGHT else "plain")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{mode}.jsonl"
 
@@ -102,7 +104,7 @@ def answer(
     model: torch.nn.Module, tokenizer: CodeLlamaTokenizer, spellings: Spellings, mode: str, cuts: Sequence[Hole]
 ) -> list[tuple[str, bool]]:
     """(text, whether the model ended it by itself) for each hole: the most likely token, one after the other, until the
-    model or the product's stopping rules end it."""
+    model or the product's stopping rules end it. Asked as the product asks by default, for one line or for several."""
     device = next(model.parameters()).device
     prompts, forced = list[list[int]](), list[bytes]()
     for cut in cuts:
@@ -114,22 +116,24 @@ def answer(
             prompts.append(tokenizer.completion_ids(prefix) or [0])
     taken = list(forced)
     ends = set(tokenizer.infill_stop_ids)
-    most = max(MOST_TOKENS[cut.kind] for cut in cuts)
     made: list[list[int]] = [[] for _ in cuts]
     ended = [False] * len(cuts)
+    biases = [tokenizer.infill_bias(one_line=mode in TAUGHT and not _place(cut).multiline) for cut in cuts]
     rows = list(range(len(cuts)))
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(each)) + each for each in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in prompts], device=device)
     cache = DynamicCache()
     with torch.inference_mode():
-        for _ in range(most + 8):
+        for _ in range(MOST_TOKENS):
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
             output = model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
             )
             logits = output.logits[:, -1].float()
             for at, row in enumerate(rows):
+                for each, bias in biases[row].items():
+                    logits[at, each] += bias
                 if forced[row]:
                     fitting = torch.tensor(spellings.fitting(forced[row]), device=device)
                     logits[at] = torch.full_like(logits[at], -torch.inf).index_copy(0, fitting, logits[at, fitting])
@@ -144,7 +148,7 @@ def answer(
                 new = tokenizer.vocabulary.bytes_of(token)
                 forced[row] = forced[row][len(new) :]
                 text = tokenizer.decode(made[row])[len(taken[row].decode()) :]
-                if len(made[row]) < MOST_TOKENS[cuts[row].kind] and shown(cuts[row], text) == text:
+                if shown(cuts[row], text) == text:
                     going.append(at)
             if not going:
                 break
@@ -174,11 +178,13 @@ def likelihood(state: Path, model: torch.nn.Module) -> float:
     return total / count
 
 
+def _place(cut: Hole) -> stopping.Place:
+    return stopping.place(cut.prefix, cut.suffix, Settings().multiline)
+
+
 def shown(cut: Hole, text: str) -> str:
-    """What the product would show of an answer: one line, or what its stopping rules leave."""
-    if cut.kind in ("line", "rest", "piece"):
-        return text.partition("\n")[0]
-    end = stopping.end_of(text, stopping.Place(cut.prefix, cut.suffix, True))
+    """What the product's stopping rules leave of an answer."""
+    end = stopping.end_of(text, _place(cut))
     return text if end is None else text[:end]
 
 

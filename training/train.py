@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine import starter
-from training import chat, cores, data, ending, holes
+from training import chat, cores, data, holes
 from training.model import SCALE, Taught
 
 SEED = 6
@@ -29,7 +29,6 @@ WARM_UP = 50  # steps
 BEFORE = 64  # tokens before a hole that are learned as well,
 ALONE = 0.3  # but not in the last steps, this share of all, which teach where to end
 CHAT_EVERY, CHAT_WEIGHT = 4, 12.0  # of so many steps one is chat; its gradients are small
-END = 1.25  # nats by which the end of a hole is likelier than it was learned: see README.md
 SAVE_EVERY = 180  # seconds
 LOG_EVERY = 10  # steps
 
@@ -165,17 +164,13 @@ def _log(state: Path, entry: dict[str, object]) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def write(state: Path, end: float = END, folder: Path = starter.INFILLING) -> None:
+def write(state: Path, folder: Path = starter.INFILLING) -> None:
     """Write what was learned, in 8 bits, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
-    infilling.json of a checkpoint that has it, with the adapter's hash. `end`: nats by which the logit of the end token
-    is raised."""
+    infilling.json of a checkpoint that has it, with the adapter's hash."""
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer))
     learned = taught.adapters()
     step, seen = _resume(state / "train.pt", taught)
-    taught.merge()
-    files = data.corpus(state, held_out=False)
-    learned["rows"][3] += end * ending.direction(taught, tokenizer, files)
     tensors = {
         "model.embed_tokens.rows": learned["rows"].half(),
         "model.embed_tokens.ids": torch.tensor(_token_ids(tokenizer)),

@@ -73,7 +73,7 @@ async def generate(
         heal=prompt.heal,
         temperature=ANSWER_TEMPERATURE if is_answer else EDIT_TEMPERATURE,
         priority=PRIORITY_ACTION,
-        never_ids=model.tokenizer.never_in_dialogs if prompt.kind == "chat" else (),
+        logit_bias=model.tokenizer.dialog_bias if prompt.kind == "chat" else None,
     )
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

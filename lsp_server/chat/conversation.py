@@ -104,7 +104,7 @@ async def continuation(
         top_p=0.95,
         seed=seed,
         priority=PRIORITY_CHAT,
-        never_ids=tokenizer.never_in_dialogs,
+        logit_bias=tokenizer.dialog_bias,
     )
     begun = False
     async with contextlib.aclosing(pieces):

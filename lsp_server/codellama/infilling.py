@@ -50,13 +50,17 @@ DOCUMENT_ENDS = (
 
 @dataclass(frozen=True)
 class InfillTokens:
-    """Ids of the infilling tokens of one checkpoint, and the layouts it was trained on."""
+    """Ids of the infilling tokens of one checkpoint, and the layouts it was trained on.
+
+    `one_line_bias`: what is added to the end's logit where one line is asked for, which a small model is slow to end.
+    """
 
     prefix: int
     suffix: int
     middle: int
     end: int | None
     layouts: tuple[Layout, ...]
+    one_line_bias: float = 0.0
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -68,8 +72,8 @@ class InfillTokens:
 def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> InfillTokens | None:
     """The infilling tokens of a vocabulary; None where it names none.
 
-    `own` is the checkpoint's infilling.json, {"prefix", "suffix", "middle", "end"?, "layouts"?}, with which a
-    checkpoint names tokens of its own. Raises CheckpointError where that file names a token that does not exist.
+    `own` is the checkpoint's infilling.json, {"prefix", "suffix", "middle", "end"?, "layouts"?, "one_line_bias"?}, with
+    which a checkpoint names tokens of its own. Raises CheckpointError where that file is wrong.
     """
     if own:
         named = {key: own.get(key) for key in ("prefix", "suffix", "middle", "end")}
@@ -84,7 +88,10 @@ def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> I
         layouts = tuple(each for each in LAYOUTS if isinstance(wanted, list) and each in wanted)
         if not layouts:
             raise CheckpointError('infilling.json should give "layouts" as a list of "psm" and "spm".')
-        return _tokens(ids["prefix"], ids["suffix"], ids["middle"], ids["end"], layouts)
+        bias = own.get("one_line_bias", 0.0)
+        if type(bias) not in (int, float) or abs(bias) > 100:
+            raise CheckpointError('infilling.json should give "one_line_bias" as a number from -100 to 100.')
+        return _tokens(ids["prefix"], ids["suffix"], ids["middle"], ids["end"], layouts, bias)
     for names in (CODE_LLAMA, *OTHERS):
         prefix, suffix, middle = id_of(names.prefix), id_of(names.suffix), id_of(names.middle)
         if prefix is not None and suffix is not None and middle is not None:
@@ -95,12 +102,17 @@ def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> I
 
 
 def _tokens(
-    prefix: int | None, suffix: int | None, middle: int | None, end: int | None, layouts: tuple[Layout, ...]
+    prefix: int | None,
+    suffix: int | None,
+    middle: int | None,
+    end: int | None,
+    layouts: tuple[Layout, ...],
+    one_line_bias: float = 0.0,
 ) -> InfillTokens:
     assert prefix is not None
     assert suffix is not None
     assert middle is not None
-    return InfillTokens(prefix, suffix, middle, end, layouts)
+    return InfillTokens(prefix, suffix, middle, end, layouts, one_line_bias)
 
 
 def reason_against(tokens: InfillTokens | None, setting: Setting, is_70b: bool) -> str:

@@ -106,10 +106,18 @@ class CodeLlamaTokenizer:
         step = (self.step_id,) if self.abilities.chat_format == "source-step" and self.step_id is not None else ()
         return _distinct(step, self.eos_ids, self._known(dialog.TURN_ENDS))
 
+    def infill_bias(self, *, one_line: bool) -> dict[int, float]:
+        """What is added to the logits in an infill, by id. `one_line`: whether one line is asked for."""
+        tokens = self.infill_tokens
+        if not one_line or tokens is None or tokens.end is None or not tokens.one_line_bias:
+            return {}
+        return {tokens.end: tokens.one_line_bias}
+
     @property
-    def never_in_dialogs(self) -> tuple[int, ...]:
-        """Ids that no answer of a dialog may have: the infilling tokens, with which a model would break it off."""
-        return self._infill_ids
+    def dialog_bias(self) -> dict[int, float]:
+        """What is added to the logits in an answer, by id: the infilling tokens, with which a model would break it off,
+        are ruled out."""
+        return dict.fromkeys(self._infill_ids, -100.0)
 
     @property
     def _infill_ids(self) -> tuple[int, ...]:

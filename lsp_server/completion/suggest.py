@@ -124,6 +124,7 @@ async def _answer(
     decoder = model.tokenizer.decoder()
     written, pending = "", prompt.pending
     until = time.perf_counter() + settings.time_budget_ms / 1000
+    one_line = prompt.kind != "completion" and not asked.here.multiline
     pieces = model.client.complete(
         prompt.ids,
         max_tokens=settings.max_tokens,
@@ -132,6 +133,7 @@ async def _answer(
         temperature=0.0 if seed is None else TEMPERATURE,
         seed=seed,
         priority=priority,
+        logit_bias=model.tokenizer.infill_bias(one_line=one_line),
     )
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

@@ -90,8 +90,8 @@ async def _generate(state: EngineState, request: Request, *, chat: bool) -> Resp
     most = ask.max_tokens or scheduler.context_length
     sampling = ask.sampling
     if ask.messages is not None and state.codec is not None:
-        never = tuple((each, -100.0) for each in state.codec.never_in_dialogs)
-        sampling = dataclasses.replace(sampling, logit_bias=(*never, *sampling.logit_bias))
+        biases = (*state.codec.dialog_bias.items(), *sampling.logit_bias)
+        sampling = dataclasses.replace(sampling, logit_bias=biases)
     wanted = GenerationRequest(ids, most, stop_ids, sampling, ask.priority, ask.heal)
     try:
         handle = scheduler.submit(wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for `initialize`, not for HTTP
@@ -114,12 +114,12 @@ class ModelClient:
         top_p: float = 1.0,
         seed: int | None = None,
         priority: int = PRIORITY_COMPLETION,
-        never_ids: Sequence[int] = (),
+        logit_bias: Mapping[int, float] | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """The continuation of `prompt`, piece by piece; the last piece has `finish_reason` and `usage`.
 
         The last `heal` ids count only as text, with which the answer begins: the project's own engine alone can do
-        that. `never_ids` do not come.
+        that. `logit_bias`: what is added to logits, by id; -100 rules a token out.
 
         Raises EngineLost, EngineRefused. Close the iterator (`contextlib.aclosing`) to end the work early.
         """
@@ -141,8 +141,8 @@ class ModelClient:
             body["seed"] = seed
         if heal:
             body["heal"] = heal
-        if never_ids:
-            body["logit_bias"] = {str(each): -100 for each in never_ids}
+        if logit_bias:
+            body["logit_bias"] = {str(each): bias for each, bias in logit_bias.items()}
         finish_reason = ""
         usage: dict[str, Any] = {}
         with _as_engine_lost(self.url):

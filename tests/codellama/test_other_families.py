@@ -91,8 +91,19 @@ def test_a_checkpoint_can_name_its_own_infilling_tokens(tmp_path):
     pre, suf, mid = map(id_of, ("<reponame>", "<filename>", "<file_sep>"))
     assert tok.infill_ids("a", "b", layout="spm") == [pre, suf, *tok.encode("b"), mid, *tok.encode("a")]
     assert tok.infill_stop_ids[0] == 0
-    (folder / "infilling.json").write_text(json.dumps({**own, "layouts": []}))
-    with pytest.raises(CheckpointError, match="layouts"):
+    assert tok.infill_bias(one_line=True) == {}
+    (folder / "infilling.json").write_text(json.dumps({**own, "one_line_bias": 1.25}))
+    tok, _ = load(folder)
+    assert tok.infill_bias(one_line=True) == {0: 1.25}
+    assert tok.infill_bias(one_line=False) == {}
+
+
+@pytest.mark.parametrize("wrong", [{"layouts": []}, {"one_line_bias": "much"}, {"one_line_bias": 101}])
+def test_what_is_wrong_in_it_is_named(tmp_path, wrong):
+    folder = checkpoints.byte_level_tokenizer(tmp_path, SMOLLM2)
+    own = {"prefix": "<reponame>", "suffix": "<filename>", "middle": "<file_sep>", "end": "<|endoftext|>"}
+    (folder / "infilling.json").write_text(json.dumps({**own, **wrong}))
+    with pytest.raises(CheckpointError, match=f"infilling.json .*{next(iter(wrong))}"):
         load(folder)
 
 

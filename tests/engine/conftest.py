@@ -6,7 +6,7 @@ import codecs
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -91,7 +91,7 @@ class ByteCodec:
     vocab_size = VOCABULARY
     completion_stop_ids = frozenset({0})
     dialog_stop_ids = frozenset({1})
-    never_in_dialogs = (2,)
+    dialog_bias: ClassVar = {2: -100.0}
 
     def completion_ids(self, text: str) -> list[int]:
         return list(text.encode())

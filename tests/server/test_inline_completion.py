@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,26 @@ async def test_the_layout_by_where_the_cursor_is(options: dict[str, object], eng
         assert engine.asked[-1]["prompt"][2] != 32008, "in a word: prefix first"
         await window.suggest(uri, 1, 4)
         assert engine.asked[-1]["prompt"][:3] == [1, 32007, 32008], "elsewhere: suffix first"
+
+
+async def test_the_end_is_likelier_where_one_line_is_asked_for(
+    options: dict[str, object], engine: StandIn, tokenizer_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """By what the checkpoint says, and not where several lines may come; Code Llama says nothing."""
+    places = {"x = foo(a, \n": 1.5, "def f():\n    \n": None}
+    biased = shutil.copytree(tokenizer_folder("7b"), tmp_path / "biased")
+    own = {"prefix": "▁<PRE>", "suffix": "▁<SUF>", "middle": "▁<MID>", "end": "▁<EOT>", "one_line_bias": 1.5}
+    (biased / "infilling.json").write_text(json.dumps(own), encoding="utf-8")
+    for folder in (tokenizer_folder("7b"), biased):
+        async with editor({**options, "tokenizer": str(folder)}) as window:
+            for text, bias in places.items():
+                uri = window.open(f"untitled:{text!r}", text)
+                await window.ready()
+                lines = text.split("\n")
+                await window.suggest(uri, len(lines) - 2, len(lines[-2]))
+                wanted = {"32010": bias} if bias and folder == biased else None
+                assert engine.asked[-1].get("logit_bias") == wanted
+    assert len(engine.asked) == 4
 
 
 async def test_nothing_is_asked_where_there_is_code_to_the_right(options: dict[str, object], engine: StandIn) -> None:
