@@ -166,7 +166,7 @@ def answer(
 def likelihood(state: Path, model: torch.nn.Module) -> float:
     """Mean log-likelihood, in nats a token, of the plain model's answers that were not trained on. The infilling tokens
     are ruled out, as the product does."""
-    never = list(CodeLlamaTokenizer.from_pretrained(state / "plain").never_in_dialogs)
+    never = list(CodeLlamaTokenizer.from_pretrained(state / "plain").dialog_bias)
     total = count = 0.0
     with torch.inference_mode():
         for ids, first in chat.load(state, held_out=True):
