@@ -32,6 +32,7 @@ SHARES = {"python": 0.4, "typescript": 0.14, "javascript": 0.1, "rust": 0.1, "go
 KINDS = {"line": 0.33, "rest": 0.37, "piece": 0.08, "block": 0.14, "body": 0.08}
 CHARACTERS_BEFORE, CHARACTERS_AFTER = 2240, 960  # 1,000 tokens together, which is what the product sends
 MOST_TOKENS = 128  # of an answer: the longest holes have as many
+MULTILINE = Settings().multiline
 TOGETHER = 8
 TAUGHT = ("psm", "spm")
 MODES = ("bare", "plain", *TAUGHT)
@@ -179,7 +180,7 @@ def likelihood(state: Path, model: torch.nn.Module) -> float:
 
 
 def _place(cut: Hole) -> stopping.Place:
-    return stopping.place(cut.prefix, cut.suffix, Settings().multiline)
+    return stopping.place(cut.prefix, cut.suffix, MULTILINE)
 
 
 def shown(cut: Hole, text: str) -> str:

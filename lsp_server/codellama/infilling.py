@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from .errors import CheckpointError, InfillingUnsupported
@@ -91,7 +91,8 @@ def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> I
         bias = own.get("one_line_bias", 0.0)
         if type(bias) not in (int, float) or abs(bias) > 100:
             raise CheckpointError('infilling.json should give "one_line_bias" as a number from -100 to 100.')
-        return _tokens(ids["prefix"], ids["suffix"], ids["middle"], ids["end"], layouts, bias)
+        tokens = _tokens(ids["prefix"], ids["suffix"], ids["middle"], ids["end"], layouts)
+        return replace(tokens, one_line_bias=bias)
     for names in (CODE_LLAMA, *OTHERS):
         prefix, suffix, middle = id_of(names.prefix), id_of(names.suffix), id_of(names.middle)
         if prefix is not None and suffix is not None and middle is not None:
@@ -102,17 +103,12 @@ def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> I
 
 
 def _tokens(
-    prefix: int | None,
-    suffix: int | None,
-    middle: int | None,
-    end: int | None,
-    layouts: tuple[Layout, ...],
-    one_line_bias: float = 0.0,
+    prefix: int | None, suffix: int | None, middle: int | None, end: int | None, layouts: tuple[Layout, ...]
 ) -> InfillTokens:
     assert prefix is not None
     assert suffix is not None
     assert middle is not None
-    return InfillTokens(prefix, suffix, middle, end, layouts, one_line_bias)
+    return InfillTokens(prefix, suffix, middle, end, layouts)
 
 
 def reason_against(tokens: InfillTokens | None, setting: Setting, is_70b: bool) -> str:

@@ -83,16 +83,18 @@ def test_smollm2_does_not_infill(tmp_path):
     assert tok.abilities.chat_format == "template"
 
 
+OWN = {"prefix": "<reponame>", "suffix": "<filename>", "middle": "<file_sep>", "end": "<|endoftext|>"}
+
+
 def test_a_checkpoint_can_name_its_own_infilling_tokens(tmp_path):
     folder = checkpoints.byte_level_tokenizer(tmp_path, SMOLLM2)
-    own = {"prefix": "<reponame>", "suffix": "<filename>", "middle": "<file_sep>", "end": "<|endoftext|>"}
-    (folder / "infilling.json").write_text(json.dumps({**own, "layouts": ["psm", "spm"]}))
+    (folder / "infilling.json").write_text(json.dumps({**OWN, "layouts": ["psm", "spm"]}))
     tok, id_of = load(folder)
     pre, suf, mid = map(id_of, ("<reponame>", "<filename>", "<file_sep>"))
     assert tok.infill_ids("a", "b", layout="spm") == [pre, suf, *tok.encode("b"), mid, *tok.encode("a")]
     assert tok.infill_stop_ids[0] == 0
     assert tok.infill_bias(one_line=True) == {}
-    (folder / "infilling.json").write_text(json.dumps({**own, "one_line_bias": 1.25}))
+    (folder / "infilling.json").write_text(json.dumps({**OWN, "one_line_bias": 1.25}))
     tok, _ = load(folder)
     assert tok.infill_bias(one_line=True) == {0: 1.25}
     assert tok.infill_bias(one_line=False) == {}
@@ -101,8 +103,7 @@ def test_a_checkpoint_can_name_its_own_infilling_tokens(tmp_path):
 @pytest.mark.parametrize("wrong", [{"layouts": []}, {"one_line_bias": "much"}, {"one_line_bias": 101}])
 def test_what_is_wrong_in_it_is_named(tmp_path, wrong):
     folder = checkpoints.byte_level_tokenizer(tmp_path, SMOLLM2)
-    own = {"prefix": "<reponame>", "suffix": "<filename>", "middle": "<file_sep>", "end": "<|endoftext|>"}
-    (folder / "infilling.json").write_text(json.dumps({**own, **wrong}))
+    (folder / "infilling.json").write_text(json.dumps({**OWN, **wrong}))
     with pytest.raises(CheckpointError, match=f"infilling.json .*{next(iter(wrong))}"):
         load(folder)
 

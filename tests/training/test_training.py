@@ -314,6 +314,5 @@ def test_the_end_is_likelier_where_one_line_is_asked_for(state, tokenizer, kind,
     model = LlamaForCausalLM.from_pretrained(state / "plain", dtype=torch.float32).eval()
     spellings = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
     sure = dataclasses.replace(tokenizer, infill_tokens=dataclasses.replace(tokenizer.infill_tokens, one_line_bias=1e4))
-    opener = tuple(stopping.BLOCK_OPENERS)
-    some = [cut for cut in cuts(state, 20, kind) if not cut.prefix.rstrip().endswith(opener)][:5]
+    some = [cut for cut in cuts(state, 20, kind) if not cut.prefix.rstrip().endswith(stopping.BLOCK_OPENERS)][:5]
     assert [ended for _, ended in evaluate.answer(model, sure, spellings, "spm", some)] == [ends] * 5
