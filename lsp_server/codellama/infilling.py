@@ -89,7 +89,7 @@ def find_tokens(id_of: Callable[[str], int | None], own: Mapping[str, Any]) -> I
         if not layouts:
             raise CheckpointError('infilling.json should give "layouts" as a list of "psm" and "spm".')
         bias = own.get("one_line_bias", 0.0)
-        if type(bias) not in (int, float) or abs(bias) > 100:
+        if type(bias) not in (int, float) or not abs(bias) <= 100:  # NaN is neither more nor less
             raise CheckpointError('infilling.json should give "one_line_bias" as a number from -100 to 100.')
         tokens = _tokens(ids["prefix"], ids["suffix"], ids["middle"], ids["end"], layouts)
         return replace(tokens, one_line_bias=bias)

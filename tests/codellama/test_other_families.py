@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import checkpoints
 import pytest
@@ -100,7 +101,9 @@ def test_a_checkpoint_can_name_its_own_infilling_tokens(tmp_path):
     assert tok.infill_bias(one_line=False) == {}
 
 
-@pytest.mark.parametrize("wrong", [{"layouts": []}, {"one_line_bias": "much"}, {"one_line_bias": 101}])
+@pytest.mark.parametrize(
+    "wrong", [{"layouts": []}, {"one_line_bias": "much"}, {"one_line_bias": 101}, {"one_line_bias": math.nan}]
+)
 def test_what_is_wrong_in_it_is_named(tmp_path, wrong):
     folder = checkpoints.byte_level_tokenizer(tmp_path, SMOLLM2)
     (folder / "infilling.json").write_text(json.dumps({**OWN, **wrong}))
