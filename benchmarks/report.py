@@ -93,7 +93,6 @@ def plot(results: dict[str, dict[str, Any]]) -> None:
         left.step(times, shares, where="post", label=name)
     left.set(xscale="log", xlabel="milliseconds from key to suggestion", ylabel="% of keys", ylim=(0, 100))
     left.grid(alpha=0.3)
-    left.legend(fontsize=7)
     figures = [row for row in results["engine"]["figures"] if row["what"].startswith("decode of a token at ")]
     for name in dict.fromkeys(row["system"] for row in figures):
         own = [row for row in figures if row["system"] == name]
@@ -101,7 +100,8 @@ def plot(results: dict[str, dict[str, Any]]) -> None:
         right.plot(contexts, [row["median_ms"] for row in own], marker="o", label=name)
     right.set(xlabel="tokens of context", ylabel="milliseconds for a token", ylim=(0, None))
     right.grid(alpha=0.3)
-    right.legend(fontsize=7)
+    for half in (left, right):
+        half.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     figure.tight_layout()
     figure.savefig(PLOT, metadata={"Date": None})
 
