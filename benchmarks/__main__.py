@@ -16,9 +16,9 @@ import torch
 
 from benchmarks import report
 
-PARTS = ("start", "menu", "neovim", "vscode", "engine", "typing", "scale", "quality")
+PARTS = ["start", "menu", "neovim", "vscode", "engine", "typing", "scale", "quality"]
 if torch.cuda.is_available():
-    PARTS = (*PARTS, "gpu")
+    PARTS.append("gpu")
 WITH_QUICK = ("engine", "typing", "scale", "quality", "gpu")
 
 

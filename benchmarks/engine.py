@@ -53,7 +53,10 @@ async def main(argv: list[str] | None = None) -> None:
         for server in servers:
             await systems.run(server, ids.take(64), 4)
         list(plain.greedy(ids.take(64), 4))
-        measured = [*(Served(server, samples, counts) for server in servers), Plain(plain, samples)]
+        measured: list[Served | Plain] = [
+            *(Served(server, samples, counts) for server in servers),
+            Plain(plain, samples),
+        ]
         for number in range(rounds):
             for context in contexts:
                 prompt, more = ids.take(context), ids.take(1)[0]

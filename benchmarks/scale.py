@@ -158,7 +158,7 @@ async def _changes_during_generation(engine: systems.Engine, tokenizer: CodeLlam
         async for _ in engine.stream(texts.Ids(tokenizer).take(100), 4000, whole=True):
             pass
 
-    times = []
+    times: list[float] = []
     async with _windows(1, {}) as (window,):
         uri = window.open("untitled:busy.py", _file(1000))
         writing = asyncio.ensure_future(write())
@@ -175,7 +175,8 @@ async def _changes_during_generation(engine: systems.Engine, tokenizer: CodeLlam
 async def _after_cancel(engine: systems.Engine, tokenizer: CodeLlamaTokenizer) -> list[int]:
     """Tokens that the engine generated and the client no longer read, for answers closed after a few: as many forward
     passes, for answers in which a pass made several are left out."""
-    ids, further = texts.Ids(tokenizer), []
+    ids = texts.Ids(tokenizer)
+    further: list[int] = []
     while len(further) < 20:
         before, read = await engine.totals(), 0
         async with contextlib.aclosing(engine.stream(ids.take(100), 200, whole=True)) as pieces:

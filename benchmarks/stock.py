@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,9 @@ class Generate(BaseStreamer):
         self._arrived: asyncio.Queue[torch.Tensor | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
-    async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+    async def stream(
+        self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False
+    ) -> AsyncGenerator[Any, None]:
         tensor = torch.tensor([list(ids)], device=self._stock.device)
         work = asyncio.create_task(
             asyncio.to_thread(

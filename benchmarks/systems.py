@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,7 +74,7 @@ class System(Protocol):
     name: str
     pid: int
 
-    def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+    def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncGenerator[Any, None]:
         """Pieces of the continuation of `ids` by at most `tokens` tokens, then a dict of counts. `whole`: do not stop
         before. `chat`: as somebody who can wait, where the system knows the difference. Closing it ends the work."""
 
@@ -83,7 +83,7 @@ async def run(system: System, ids: Sequence[int], tokens: int, *, whole: bool = 
     """Ask, and note when what arrives."""
     answer = Run()
     started = time.perf_counter()
-    async with contextlib.aclosing(system.stream(ids, tokens, whole=whole, chat=chat)) as pieces:  # type: ignore[type-var]
+    async with contextlib.aclosing(system.stream(ids, tokens, whole=whole, chat=chat)) as pieces:
         async for piece in pieces:
             if isinstance(piece, dict):
                 answer.counts = piece
@@ -109,7 +109,9 @@ class Engine:
         headers = {"Authorization": f"Bearer {at.token}"} if at.token else {}
         self._http = httpx.AsyncClient(base_url=at.url, transport=transport, headers=headers, timeout=600)
 
-    async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+    async def stream(
+        self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False
+    ) -> AsyncGenerator[Any, None]:
         body = {
             "model": self._model,
             "prompt": list(ids),
@@ -163,7 +165,9 @@ class LlamaCpp:
         self.pid = pid
         self._http = httpx.AsyncClient(base_url=url, limits=LIMITS, timeout=600)
 
-    async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+    async def stream(
+        self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False
+    ) -> AsyncGenerator[Any, None]:
         body = {
             "prompt": list(ids),
             "n_predict": tokens,
@@ -196,7 +200,9 @@ class TransformersServe:
         self._model, self._tokenizer = model, tokenizer
         self._http = httpx.AsyncClient(base_url=url, limits=LIMITS, timeout=600)
 
-    async def stream(self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False) -> AsyncIterator[Any]:
+    async def stream(
+        self, ids: Sequence[int], tokens: int, *, whole: bool, chat: bool = False
+    ) -> AsyncGenerator[Any, None]:
         body = {
             "model": self._model,
             "prompt": self._tokenizer.shown(ids),  # control tokens are told by their names
@@ -212,7 +218,7 @@ class TransformersServe:
                     yield {"prefilled": usage["prompt_tokens"], "reused": 0, "generated": usage["completion_tokens"]}
 
 
-async def _events(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def _events(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
     """The objects of a stream of server-sent events."""
     async with http.stream("POST", path, json=body) as response:
         if response.status_code != 200:

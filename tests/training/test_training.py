@@ -37,7 +37,7 @@ def state(starter, tmp_path_factory):
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         shutil.copyfile(starter / name, state / "plain" / name)
     shutil.copyfile(data.TOKENS, state / "plain" / data.TOKENS.name)
-    paths = [path for path in (ROOT / "lsp_server").rglob("*.py") if path.stat().st_size >= data.BYTES[0]]
+    paths = [path for path in sorted((ROOT / "lsp_server").rglob("*.py")) if path.stat().st_size >= data.BYTES[0]]
     files = [data.File(str(path), "python", path.read_text()) for path in paths]
     held_out = [data.File(name, "python", "x = 1\n" * 100) for name in data.HELD_OUT.read_text().splitlines()[:20]]
     with gzip.open(state / "corpus.jsonl.gz", "wt") as out:
