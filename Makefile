@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests at a time: most of them wait for processes of their own more than for a processor.
+JOBS ?= 3
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode bench clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode fuzz soak bench quality clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -17,13 +20,14 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 test-python: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --ignore tests/editors
+	$(PYTEST) --ignore tests/editors
 
-# Neovim comes with the Python packages, Emacs from Debian's.
+# Neovim comes with the Python packages, Emacs from Debian's. Its keys want a processor to themselves.
+test-neovim: JOBS = 2
 test-neovim: $(VENV)/dev.stamp
 	command -v emacs >/dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends \
 	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
-	$(BIN)/python -m pytest tests/editors --ignore tests/editors/vscode
+	$(PYTEST) tests/editors --ignore tests/editors/vscode
 
 # The extension's types, settings, units and package.
 check-vscode: $(VENV)/dev.stamp
@@ -35,9 +39,21 @@ test-vscode: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/editors/vscode
 	PYTHON=$(abspath $(BIN)/python) bash editors/vscode/ci.sh --starter
 
+# Inputs that nobody would write, some minutes of them; the tests have some seconds of the same.
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000)
+
+# 20,000 fast keys, or KEYS, with a slow server of others: its connections stay few, and all keys are answered.
+soak: $(VENV)/dev.stamp
+	KEYS=$(or $(KEYS),20000) $(BIN)/python -m pytest tests/model/test_connections.py
+
 # Beside llama.cpp, which is compiled the first time, and `transformers serve`; QUICK=--quick for a short run.
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(QUICK)
+
+# How good suggestions are; HUMANEVAL=FOLDER with the files of HumanEval infilling, QUICK=--quick for a short run.
+quality: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.quality $(QUICK) $(if $(HUMANEVAL),--humaneval $(HUMANEVAL))
 
 clean:
 	rm -rf $(VENV)

@@ -16,10 +16,10 @@ import torch
 
 from benchmarks import report
 
-PARTS = ["start", "menu", "neovim", "vscode", "engine", "typing", "scale", "quality"]
+PARTS = ["start", "menu", "neovim", "vscode", "engine", "typing", "new_places", "scale", "index", "quality"]
 if torch.cuda.is_available():
     PARTS.append("gpu")
-WITH_QUICK = ("engine", "typing", "scale", "quality", "gpu")
+WITH_QUICK = ("engine", "typing", "new_places", "scale", "index", "quality", "gpu")
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from benchmarks import stock, systems, texts
 from benchmarks.figures import median, p95, paired_ratio
 from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine.naming import checkpoint_folder
+from lsp_server.engine.loading.naming import checkpoint_folder
 
 CHUNK = 256  # tokens prefilled at once
 DECODED = 16  # tokens decoded in one go: few, so that the systems take turns often

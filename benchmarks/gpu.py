@@ -29,8 +29,8 @@ from benchmarks import results, shapes, stock, systems, texts
 from benchmarks.engine import BURSTS, END, OURS, Samples, Served, table, turned
 from benchmarks.figures import median, paired_ratio
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import plan, sizes
-from lsp_server.engine.devices import Device, gib
+from lsp_server.engine.loading import plan, sizes
+from lsp_server.engine.loading.devices import Device, gib
 from lsp_server.places import cache_folder
 
 SHAPES = ("7b", "34b")

@@ -26,7 +26,7 @@ from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt as prompts
 from lsp_server.context.buffer import Buffer
-from lsp_server.engine.naming import checkpoint_folder
+from lsp_server.engine.loading.naming import checkpoint_folder
 from lsp_server.settings import Settings
 
 LENGTHS = (10, 100, 1000, 10_000, 100_000)

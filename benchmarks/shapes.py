@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
 import checkpoints
 
-from lsp_server.engine.checkpoint import INDEX_NAME
+from lsp_server.engine.loading.shards import INDEX_NAME
 from lsp_server.places import cache_folder
 
 CONFIGS = Path(__file__).parents[1] / "tests" / "engine" / "configs"

@@ -25,7 +25,7 @@ import psutil
 from benchmarks import llama_cpp, systems
 from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import starter
+from lsp_server.engine.loading import starter
 
 RUNS, ENGINE_RUNS = 9, 3
 

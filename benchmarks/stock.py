@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
 from benchmarks import systems
-from lsp_server.engine import loading
+from lsp_server.engine.loading import weights
 
 
 class Stock:
@@ -30,7 +30,7 @@ class Stock:
     """
 
     def __init__(self, folder: Path, bits: int = 8) -> None:
-        loading.quiet()
+        weights.quiet()
         self.name = {8: "transformers, bitsandbytes 8-bit", 16: "transformers, bfloat16", 32: "transformers, float32"}[
             bits
         ]

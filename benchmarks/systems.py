@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +25,21 @@ import psutil
 
 from benchmarks import llama_cpp
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import address, threads
+from lsp_server.engine import address
+from lsp_server.engine.passes import threads
 from lsp_server.engine.process import THREADS
 from lsp_server.model import local
 from lsp_server.settings import Settings
 
 LIMITS = httpx.Limits(max_keepalive_connections=0)  # a server that closes an idle connection would lose a request
+# What has the engine compute as on a processor with AVX2 and nothing newer: oneDNN, which then has no bfloat16, MKL,
+# torch's own kernels, and the compiled passes, each by its own variable.
+AVX2 = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "NUMBA_CPU_NAME": "haswell",
+}
 START_SECONDS = 1200.0  # 70 GB of weights are read from a disk in this time
 
 
@@ -253,6 +262,21 @@ def runtime() -> Iterator[Path]:
                 del os.environ["CODELLAMA_LS_RUNTIME"]
             else:
                 os.environ["CODELLAMA_LS_RUNTIME"] = before
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """With these variables of the environment for what is started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.asynccontextmanager

@@ -40,7 +40,7 @@ from benchmarks.keystrokes import Key, Trace
 from benchmarks.results import keep, target
 from benchmarks.typists import LanguageServer, LlamaVim, Server, Typist
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine.naming import checkpoint_folder
+from lsp_server.engine.loading.naming import checkpoint_folder
 
 SEED = 5
 KEYS = 26  # at least so many in each file

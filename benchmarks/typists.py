@@ -17,9 +17,9 @@ from benchmarks.keystrokes import Key, Trace
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion.suggest import Suggestion, generate, prepare
 from lsp_server.context.buffer import Buffer
-from lsp_server.model import client
 from lsp_server.model.access import Reached
 from lsp_server.model.client import ModelClient
+from lsp_server.model.reading import Piece
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ class Client(ModelClient):
         self._system = system
         self.counts: Counter[str] = Counter()
 
-    async def complete(
-        self, prompt: Sequence[int], *, max_tokens: int, **unused: Any
-    ) -> AsyncGenerator[client.Piece, None]:
+    async def complete(self, prompt: Sequence[int], *, max_tokens: int, **unused: Any) -> AsyncGenerator[Piece, None]:
         # What is counted if the system does not say: a whole prompt, and a token for each piece.
         counts: dict[str, float] = {"prefilled": len(prompt), "generated": 0}
         said = False
@@ -124,12 +122,12 @@ class Client(ModelClient):
                 async for piece in pieces:
                     if isinstance(piece, systems.Piece):
                         counts["generated"] += not said
-                        yield client.Piece(text=piece.text)
+                        yield Piece(text=piece.text)
                     else:
                         counts, said = piece, True
         finally:
             self.counts.update({name: int(counts[key]) for name, key in COUNTED.items() if key in counts})
-        yield client.Piece(finish_reason="length" if counts["generated"] >= max_tokens else "stop")
+        yield Piece(finish_reason="length" if counts["generated"] >= max_tokens else "stop")
 
 
 class Server:

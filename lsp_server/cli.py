@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+from lsp_server import processes
+
+processes.isolate()  # before anything else is loaded
+
 import argparse
+import contextlib
 import gc
 import importlib
 import os
 import sys
 from collections.abc import Callable
 
-from lsp_server import __version__
-from lsp_server.commands import Failed
+from lsp_server import __version__, printing
+from lsp_server.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; without one, be the language server on standard input and output."""
     words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["engine"]:  # has its own options, and is started often: nothing else is loaded
-        from lsp_server.engine.process import main as engine
-
-        return engine(words[1:])
-    options = _parser().parse_args(words)
+    printing.prepare()
     try:
-        return int(_loaded(options.run)(options))
+        status = _run(words)
+        printing.flush()
+        return status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` is satisfied
-        sys.stderr.close()
+        printing.give_up()
         return 0
     except Exception as error:
-        if not _expected(error):
+        if not isinstance(error, (UserError, OSError)):
             raise
-        print(f"codellama-ls: {error}", file=sys.stderr)
+        printing.note(f"codellama-ls: {printing.sentence(error)}")
         return 1
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["engine"]:  # has its own options, and is started often: nothing else is loaded
+        from lsp_server.commands.engine import run as engine
+
+        return engine(words[1:])
+    options = _parser().parse_args(words)
+    return int(_loaded(options.run)(options))
 
 
 def _loaded(run: str) -> Callable[[argparse.Namespace], int]:
@@ -44,26 +56,23 @@ def _loaded(run: str) -> Callable[[argparse.Namespace], int]:
     module, _, function = run.partition(":")
     gc.disable()
     try:
-        return getattr(importlib.import_module(f"lsp_server.{module}"), function)
+        loaded = importlib.import_module(f"lsp_server.{module}")
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _expected(error: Exception) -> bool:
-    """Whether an error is one whose message was written for the user."""
-    return isinstance(error, (Failed, OSError)) or type(error).__module__.startswith("lsp_server.")
+    command: Callable[[argparse.Namespace], int] = getattr(loaded, function)
+    return command
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = printing.Parser(
         prog="codellama-ls",
         description="Code Llama in your editor. Without a command: the language server on standard input and output.",
     )
     parser.add_argument("--version", action="version", version=f"codellama-ls {__version__}")
     parser.add_argument("--stdio", action="store_true", help="accepted for editors that pass it; it is the only way")
     parser.set_defaults(run="server.app:main")
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(name: str, run: str, text: str, *, model: bool = True) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
@@ -76,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
             token = os.environ.get("CODELLAMA_LS_ENGINE_TOKEN", "")  # other users can read a command line
             text = "its bearer token; without this option $CODELLAMA_LS_ENGINE_TOKEN"
             made.add_argument("--engine-token", default=token, help=text)
+            text = "send the token by plain http to another machine too"
+            made.add_argument("--allow-plain-http", action="store_true", help=text)
+            made.add_argument("--ca-file", default="", help="the certificate of who vouches for that server")
+            made.add_argument("--remote-model", default="", help="what that server calls the model")
             made.add_argument(
                 "--tokenizer", default="", help="with --engine-url: where the tokenizer is, if not --model"
             )
@@ -85,27 +98,48 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("--layout", default="auto", choices=("auto", "psm", "spm"))
         return made
 
-    made = command("complete", "commands.ask:complete", "Print the suggestion at a place in a file.")
-    made.add_argument("place", metavar="FILE:LINE:COL", help="line and column count from 1, columns in characters")
+    def sampling(made: argparse.ArgumentParser, top_p: float) -> None:
+        text = f"the tokens that make up so much of the probability are chosen from (default: {top_p:g})"
+        made.add_argument("--top-p", type=_number(float, 0, 1), default=top_p, help=text)
+        text = "the same one with the same prompt gives the same answer"
+        made.add_argument("--seed", type=_number(int, 0, 2**31 - 32), help=text)
+        text = "so many answers, one after the other; with a temperature they differ"
+        made.add_argument("--count", type=_number(int, 1, 16), default=1, help=text)
+
+    text = "Print the suggestion at a place in a file, or go on with a text."
+    made = command("complete", "commands.ask:complete", text)
+    place_help = "line and column count from 1, columns in characters; `-`: go on with the text on standard input"
+    made.add_argument("place", metavar="FILE:LINE:COL", help=place_help)
     made.add_argument("--json", action="store_true", help="with timings, and the reason where there is no suggestion")
-    made.add_argument("--max-tokens", type=int, default=64)
+    made.add_argument("--max-tokens", type=_number(int, 1, 1024), default=64)
+    text = "0, the default: the most likely tokens; the more, the freer"
+    made.add_argument("--temperature", type=_number(float, 0, 2), default=0.0, help=text)
+    sampling(made, 1.0)
     made.add_argument("--multiline", default="auto", choices=("auto", "always", "never"))
 
     made = command("prompt", "commands.ask:prompt", "Print exactly what the model would see at a place in a file.")
-    made.add_argument("place", metavar="FILE:LINE:COL", nargs="?")
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("place", metavar="FILE:LINE:COL", nargs="?")
+    what.add_argument(
+        "--chat", metavar="QUESTION", type=printing.typed, help="that of a chat with this question, and no place"
+    )
+    dialog = 'that of a chat in which this was said, [{"role", "content"}, ...], and no place'
+    what.add_argument("--messages", metavar="FILE.json", help=dialog)
     made.add_argument("--json", action="store_true", help="as text and token ids")
     made.add_argument("--action", metavar="ID", help="that of a code action, e.g. document, tests, fix, commit")
-    made.add_argument("--chat", metavar="QUESTION", help="that of a chat with this question, and no place")
     made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", default=[], help="with --chat: attached to it")
-    made.add_argument("--target", default="", metavar="LANGUAGE", help="with --action translate")
-    made.add_argument("--message", default="", help="with --action fix: what is reported there")
+    made.add_argument("--target", default="", type=printing.typed, metavar="LANGUAGE", help="with --action translate")
+    made.add_argument("--message", default="", type=printing.typed, help="with --action fix: what is reported there")
 
     made = command("chat", "commands.chat:run", "Ask the model a question, or without one talk with it.")
-    made.add_argument("question", nargs="?")
+    made.add_argument("question", nargs="?", type=printing.typed)
     file_help = "show the model this file, or these lines of it; may be repeated"
     made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", help=file_help)
-    made.add_argument("--max-tokens", type=int, default=1024)
-    made.add_argument("--temperature", type=float, default=0.2)
+    made.add_argument("--max-tokens", type=_number(int, 1, 131072), default=1024)
+    made.add_argument("--temperature", type=_number(float, 0, 2), default=0.2)
+    sampling(made, 0.95)
+    text = "what the model is told of its role; without it the setting's default"
+    made.add_argument("--system", metavar="TEXT", type=printing.typed, help=text)
 
     command("demo", "commands.demo:run", "Completions, an edit and a chat answer on real files, by the starter.")
     command("engine", "", "Run the engine in the foreground (--help lists its options).", model=False)
@@ -116,6 +150,29 @@ def _parser() -> argparse.ArgumentParser:
         model=False,
     )
     made.add_argument("--json", action="store_true")
+    made = command("eval", "commands.evaluate:run", "How good the suggestions of a model are on your own code.")
+    made.add_argument("folder", nargs="?", default=".", help="whose source files it is asked about; default: this one")
+    made.add_argument("--against", default="none", choices=("none", "4bit", "bf16"), help="its weights in other bits")
+    text = "ask once more with a setting: NAME, or NAME=VALUE"
+    made.add_argument("--with", dest="on", metavar="NAME", action="append", default=[], help=text)
+    text = "ask once more without a source of context or a filter"
+    made.add_argument("--without", dest="off", metavar="NAME", action="append", default=[], help=text)
+    made.add_argument("--holes", type=_number(int, 1, 100_000), default=60, help="how many places, of all kinds")
+    made.add_argument("--seed", type=_number(int, 0, 2**31), default=20, help="other places with another number")
+    made.add_argument("--json", metavar="FILE", help="also write all of it there")
     made = command("doctor", "commands.doctor:run", "What works here, what does not, and the command that mends it.")
     made.add_argument("--json", action="store_true")
     return parser
+
+
+def _number(kind: type[int] | type[float], low: int, high: int) -> Callable[[str], float]:
+    """What reads an option that is a number; a wrong one is wrong usage, told before anything is started."""
+    name = "a whole number" if kind is int else "a number"
+
+    def read(word: str) -> float:
+        with contextlib.suppress(ValueError):
+            if low <= (value := kind(word)) <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"must be {name} from {low} to {high}, not {word!r}")
+
+    return read

@@ -1,20 +1,51 @@
 """The folders of this user that the language server and the engine share.
 
-`CODELLAMA_LS_CACHE` moves the checkpoints, `CODELLAMA_LS_RUNTIME` the sockets, locks and logs of running engines.
+`CODELLAMA_LS_CACHE` moves the checkpoints and the indexes of workspaces, `CODELLAMA_LS_INDEX` the indexes alone,
+`CODELLAMA_LS_RUNTIME` the sockets, locks and logs of running engines.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import warnings
 from pathlib import Path
 
 import platformdirs
 
+from lsp_server.errors import UserError
+
 NAME = "codellama-ls"
 # A Unix socket's path must fit in about 100 bytes (sun_path); macOS has the least room, 104.
-MAX_SOCKET_FOLDER = 80
+MAX_SOCKET_FOLDER = 75
+_OWN = "set CODELLAMA_LS_RUNTIME to a folder of your own"
+
+
+def named_folder(name: str) -> Path | None:
+    """The folder that a model's name means; None where the name is no path.
+
+    It is one only if it is written as one (`/...`, `~/...`, `./...`): `org/name` is a model of the hub, also where the
+    working folder, which may be anybody's, has a folder of that name. Raises UserError for a path that is not whole.
+    """
+    if not _is_path(name):
+        return None
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:  # `~name` of an unknown user
+        folder = Path(name)
+    if not folder.is_absolute():
+        raise UserError(f"{name} is not a whole path; write the folder of the checkpoint from / or ~ on.")
+    return folder
+
+
+def absolute_name(name: str) -> str:
+    """A model's name as it is meant in the working folder of who typed it: a relative path becomes a whole one."""
+    return os.path.abspath(os.path.expanduser(name)) if _is_path(name) else name
+
+
+def _is_path(name: str) -> bool:
+    return name in (".", "..") or name.startswith(("/", "~", "./", "../", ".\\", "..\\")) or os.path.isabs(name)
 
 
 def cache_folder() -> Path:
@@ -22,28 +53,63 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CODELLAMA_LS_CACHE") or platformdirs.user_cache_path(NAME)).expanduser()
 
 
+def index_folder() -> Path:
+    """Where the indexes of workspaces are kept."""
+    return Path(os.environ.get("CODELLAMA_LS_INDEX") or cache_folder() / "index")
+
+
 def log_folder() -> Path:
-    """Where the engine writes its log; created if need be."""
-    folder = Path(os.environ.get("CODELLAMA_LS_RUNTIME") or platformdirs.user_log_path(NAME))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    """Where the engine writes its log; created if need be. Raises UserError where that cannot be."""
+    return _made(_moved() or platformdirs.user_log_path(NAME))
 
 
 def runtime_folder() -> Path:
     """Where sockets and locks of running engines lie: of this user alone (0700), created if need be.
 
-    Raises PermissionError where the folder belongs to somebody else.
+    Raises UserError where the folder belongs to others too, or cannot be made or written.
     """
     with warnings.catch_warnings():  # where there is no login session it takes a folder in /tmp, and says so
         warnings.simplefilter("ignore")
-        folder = Path(os.environ.get("CODELLAMA_LS_RUNTIME") or platformdirs.user_runtime_path(NAME))
+        folder = _moved() or platformdirs.user_runtime_path(NAME)
     if not hasattr(os, "getuid"):  # Windows: the folder lies in the user's own profile
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return _made(folder)
     if len(str(folder)) > MAX_SOCKET_FOLDER:
         folder = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to another user; set CODELLAMA_LS_RUNTIME to a folder of your own.")
-    folder.chmod(0o700)
+    _made(folder)
+    found = folder.stat()
+    if found.st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to another user; {_OWN}.")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UserError(f"Others may write into {folder}; {_OWN}.")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
     return folder
+
+
+def _moved() -> Path | None:
+    """The folder that the user names for all that belongs to running engines. Raises UserError."""
+    named = os.environ.get("CODELLAMA_LS_RUNTIME")
+    if not named:
+        return None
+    if not os.path.isabs(named):  # it would be another one in each folder
+        raise UserError(f"CODELLAMA_LS_RUNTIME is {named}, which is not a whole path; {_OWN}, from / on.")
+    return Path(named)
+
+
+def _made(folder: Path) -> Path:
+    """The folder, which can be written into. Raises UserError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); {_OWN}.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written into; {_OWN}.")
+    return folder
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: what it creates, or finds, is for this user alone (0600)."""
+    descriptor = os.open(path, flags, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

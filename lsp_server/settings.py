@@ -12,12 +12,26 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from lsp_server.errors import UserError
+
 SECTION = "codellama"
 
 
-def _setting(default: Any, doc: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """A dataclass field with its documentation and bounds; a list or dict default is copied for each instance."""
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum}
+Restarts = Literal["nothing", "client", "engine"]
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    restarts: Restarts = "nothing",
+    secret: bool = False,
+) -> Any:
+    """A dataclass field with its documentation, bounds and what a change of it restarts (see `restarts`); a list or
+    dict default is copied for each instance. `secret`: no message shows its value."""
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "restarts": restarts, "secret": secret}
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -33,22 +47,66 @@ class Settings:
         "starter",
         "The model: a hub id such as `codellama/CodeLlama-7b-hf`, the folder of a checkpoint, or `starter`, a small "
         "model that runs on a laptop.",
+        restarts="client",
     )
     engine_url: str = _setting(
         "",
         "The URL of an OpenAI-compatible server, such as vLLM, that serves the model, e.g. `http://gpu-box:8000`. "
-        "Empty: the model runs on this machine. Your code is sent there.",
+        "Several, with white space or commas between them: each request goes to the one that is there and has least "
+        "to do. Empty: the model runs on this machine. Your code is sent there.",
+        restarts="client",
+        secret=True,  # a password may be in it
     )
-    engine_token: str = _setting("", "The bearer token that the server at `engineUrl` asks for.")
+    engine_token: str = _setting(
+        "",
+        "The bearer token that the server at `engineUrl` asks for; it is sent to the address that it was set along "
+        "with. Or for each server its address, a space and its token: then it is sent nowhere else.",
+        restarts="client",
+        secret=True,
+    )
+    allow_plain_http: bool = _setting(
+        False,
+        "Whether a token or password may be sent to another machine by plain `http`, where others on the way can read "
+        "it.",
+        restarts="client",
+    )
+    ca_file: str = _setting(
+        "",
+        "With `engineUrl`: a file with the certificate, in PEM form, of who vouches for the server, where the system "
+        "does not know them; for a self-signed certificate, the file of that.",
+        restarts="client",
+    )
+    remote_model: str = _setting(
+        "",
+        "With `engineUrl`: what the server calls the model. Empty: the one named like `model` or `tokenizer`, or the "
+        "only one that it has.",
+        restarts="client",
+    )
+    first_token_seconds: float = _setting(
+        120,
+        "With `engineUrl`: how many seconds the server may take until an answer begins.",
+        minimum=1,
+        maximum=3600,
+        restarts="client",
+    )
+    next_token_seconds: float = _setting(
+        30,
+        "With `engineUrl`: how many seconds the server may be silent in the middle of an answer.",
+        minimum=1,
+        maximum=3600,
+        restarts="client",
+    )
     tokenizer: str = _setting(
         "",
         "With `engineUrl`: the checkpoint folder or hub id that has the served model's tokenizer. Empty: that of "
         "`model`.",
+        restarts="client",
     )
     infilling: Literal["auto", "on", "off"] = _setting(
         "auto",
         "Whether to infill (use the code after the cursor). `auto`: where the model is known to have been trained for "
         "it. `on`: wherever its vocabulary has the tokens, which includes 70B, on which Meta's documents disagree.",
+        restarts="engine",
     )
     layout: Literal["auto", "psm", "spm"] = _setting(
         "auto",
@@ -59,6 +117,18 @@ class Settings:
         "auto",
         "The chat format: `inst` ([INST], 7B to 34B), `source-step` (70B), `template` (the checkpoint's own). "
         "`auto`: read from the checkpoint.",
+        restarts="engine",
+    )
+    in_comments: bool = _setting(
+        True, "Whether suggestions come of themselves inside comments; asked for by hand they always come."
+    )
+    in_strings: bool = _setting(
+        True, "Whether suggestions come of themselves inside strings; asked for by hand they always come."
+    )
+    quiet_when_passed_over: bool = _setting(
+        True,
+        "After two suggestions on a line that you read and passed over, none comes of itself there until you have "
+        "typed some more.",
     )
     max_tokens: int = _setting(64, "Most tokens in one suggestion.", minimum=1, maximum=1024)
     multiline: Literal["auto", "always", "never"] = _setting(
@@ -66,8 +136,34 @@ class Settings:
         "Whether a suggestion may have several lines. `auto`: on an empty line or after one that opens a block.",
     )
     window_tokens: int = _setting(
-        1024, "Most tokens of the buffer that are sent around the cursor.", minimum=64, maximum=16384
+        0,
+        "Most tokens of the buffer that are sent around the cursor. 0: automatic, from 1024 to 4096 by the speed of "
+        "the model on this machine, 2048 with `engineUrl`.",
+        minimum=0,
+        maximum=16384,
     )
+    related_tokens: int = _setting(
+        -1,
+        "Most tokens of your other work that are sent in front of the code around the cursor: of other files, and of "
+        "what you edited of late. At most half of `windowTokens`. 0: none. -1: 512, but none with the starter, which "
+        "was found to gain nothing by them.",
+        minimum=-1,
+        maximum=8192,
+    )
+    workspace_index: bool = _setting(
+        True,
+        "Keep an index of the open folders' source files in the cache folder, for what other files add to a "
+        "suggestion. Ignored and secret files are not in it.",
+    )
+    related_imports: bool = _setting(
+        True, "Take signatures of what the file imports from its own project, and of what the function uses."
+    )
+    related_edits: bool = _setting(True, "Take what you edited in the last minutes, here and elsewhere.")
+    related_similar: bool = _setting(True, "Take pieces of other files that are about the same names.")
+    related_counterpart: bool = _setting(True, "Take from the test of a source file, and from the source of a test.")
+    related_open: bool = _setting(True, "Take from open tabs and recently seen files what the lines here use.")
+    related_copied: bool = _setting(True, "Take what was just copied inside the editor, where the editor tells.")
+    related_cells: bool = _setting(True, "In a notebook, take the cells before.")
     debounce_ms: int = _setting(
         0,
         "How long to wait, in milliseconds, for another keystroke before the model is asked. A suggestion that is "
@@ -81,10 +177,18 @@ class Settings:
         minimum=0,
         maximum=60000,
     )
+    min_probability: float = _setting(
+        -1,
+        "A suggestion whose first line the model itself finds less probable is not shown, unless you ask for one "
+        "yourself. 0: everything is shown. -1: as was found to be right for the model, where that was measured.",
+        minimum=-1,
+        maximum=1,
+    )
     prefetch: bool = _setting(
         True,
         "While you read a suggestion, compute what would come after it; and where the cursor rests, what the next key "
-        "will want. Not with `engineUrl`: others use that server.",
+        "will want. Where the model is slow, the first suggestion at a new place then sees only the lines around it, "
+        "and the next ones the whole window. Not with `engineUrl`: others use that server.",
     )
     completion_menu: bool = _setting(
         False,
@@ -96,11 +200,17 @@ class Settings:
         "less where memory is short.",
         minimum=0,
         maximum=131072,
+        restarts="engine",
     )
     idle_minutes: float = _setting(
-        30, "Minutes without a request after which the engine ends and frees its memory. 0: never.", minimum=0
+        30,
+        "Minutes without a request after which the engine ends and frees its memory. 0: never.",
+        minimum=0,
+        restarts="engine",
     )
-    threads: int = _setting(0, "Processor threads of the engine. 0: one for each core.", minimum=0, maximum=1024)
+    threads: int = _setting(
+        0, "Processor threads of the engine. 0: one for each core.", minimum=0, maximum=1024, restarts="engine"
+    )
     system_prompt: str = _setting(
         "You are a helpful and honest code assistant.", "What chat tells the model about its role. Empty: nothing."
     )
@@ -110,12 +220,34 @@ class Settings:
         "`function`, `class`, `selection`), `languages` (a list of language ids) and `result` (`edit` or `answer`).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
-        "info", "How much is logged. The text of your buffers never is."
+        "info", "How much is logged. The text of your buffers never is.", restarts="engine"
     )
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting has the wrong name, type or value; the message names it and says what it may be."""
+
+
+def section_in(sent: Any, *, alone: bool = False) -> Any:
+    """The settings of SECTION in what an editor sent; None where there are none.
+
+    Editors send them under the name of the section, as an object or with dots, or both; some with those of all other
+    programs beside them, which are not looked at; and some as they are. `alone`: they were asked for, so that what is
+    sent are they in any case.
+    """
+    if not isinstance(sent, Mapping):
+        return sent
+    texts = {key: value for key, value in sent.items() if isinstance(key, str)}
+    dotted = {key[len(_PREFIX) :]: value for key, value in texts.items() if key.startswith(_PREFIX)}
+    if SECTION in texts:
+        nested = texts[SECTION]
+        if nested is not None and not isinstance(nested, Mapping):
+            return dotted or nested
+        return {**section_in(nested or {}, alone=True), **dotted}
+    plain = {key: value for key, value in texts.items() if not key.startswith(_PREFIX)}
+    if not alone and not any(_meant(key, 0.85) and not isinstance(value, Mapping) for key, value in plain.items()):
+        return dotted or None
+    return {**plain, **dotted}
 
 
 def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tuple[Settings, list[str]]:
@@ -129,22 +261,43 @@ def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tupl
         return current, []
     if not isinstance(values, Mapping):
         return current, [f"The settings under `{SECTION}` must be an object, not {_kind(values)}; they are ignored."]
-    fields = {camel(f.name): f for f in dataclasses.fields(Settings)}
     hints = typing.get_type_hints(Settings)
     changes: dict[str, Any] = {}
     problems: list[str] = []
     for key, value in values.items():
-        field = fields.get(key)
+        field = _FIELDS.get(key)
         if field is None:
-            problems.append(f"There is no setting `{SECTION}.{key}`; it is ignored.")
+            meant = _meant(key)
+            then = f"did you mean `{SECTION}.{meant}`?" if meant else "it is ignored."
+            problems.append(f"There is no setting `{SECTION}.{key:.60}`; {then}")
             continue
         if value is None:  # editors send null for "not set"
             continue
         try:
             changes[field.name] = _checked(key, value, hints[field.name], field.metadata)
         except SettingsError as error:
-            problems.append(f"{error} It stays at {getattr(current, field.name)!r}.")
+            stays = "as it was" if field.metadata["secret"] else f"at {_short(getattr(current, field.name))}"
+            problems.append(f"{error} It stays {stays}.")
+    if _moves(current, changes):
+        changes["engine_token"] = ""
+        problems.append(
+            f"`{SECTION}.engineToken` was set along with another address and is not sent to the one that "
+            f"`{SECTION}.engineUrl` names now; set both in one place."
+        )
     return dataclasses.replace(current, **changes), problems
+
+
+def restarts(old: Settings, new: Settings) -> Restarts:
+    """What has to begin anew where `new` takes the place of `old`: the client, which reaches a model and reads its
+    tokenizer; and with it the engine of this machine, which is to have other options."""
+    kinds = {
+        field.metadata["restarts"]
+        for field in dataclasses.fields(Settings)
+        if getattr(old, field.name) != getattr(new, field.name)
+    }
+    if "engine" in kinds and not new.engine_url:
+        return "engine"
+    return "client" if kinds - {"nothing"} else "nothing"
 
 
 def camel(name: str) -> str:
@@ -153,39 +306,66 @@ def camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-def _checked(key: str, value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:
+_PREFIX = SECTION + "."
+_FIELDS = {camel(field.name): field for field in dataclasses.fields(Settings)}
+
+
+def _moves(current: Settings, changes: Mapping[str, Any]) -> bool:
+    """Whether the token of `current` would go to an address that came without it. One that names its address does not
+    go anywhere else."""
+    token, url = current.engine_token, changes.get("engine_url", current.engine_url)
+    return bool(token) and "://" not in token and "engine_token" not in changes and url != current.engine_url
+
+
+def _meant(key: str, likeness: float = 0.7) -> str:
+    """The setting that has this name or one much like it; "" for none."""
+    if len(key) > 60:
+        return ""
+    small = {name.lower(): name for name in _FIELDS}
+    letters = "".join(char for char in key.lower() if char.isalnum())
+    import difflib  # an editor waits for `initialize`, not for the settings that are wrong
+
+    return "".join(small[name] for name in difflib.get_close_matches(letters, small, n=1, cutoff=likeness))
+
+
+def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     origin = typing.get_origin(hint)
+    given, shown = "something else" if metadata["secret"] else _kind(value), _short(value)
     if origin is Literal:
         allowed = typing.get_args(hint)
         if value not in allowed:
-            raise SettingsError(f"`{SECTION}.{key}` must be one of {', '.join(allowed)}, not {value!r}.")
+            raise SettingsError(f"`{SECTION}.{key}` must be one of {', '.join(allowed)}, not {shown}.")
         return value
     if origin is list:
         of_texts = typing.get_args(hint) == (str,)
         # What is wrong with one object is told by whoever uses it, so that the others stay.
         if not isinstance(value, list) or (of_texts and not all(isinstance(item, str) for item in value)):
             kind = "texts" if of_texts else "objects"
-            raise SettingsError(f"`{SECTION}.{key}` must be a list of {kind}, not {_kind(value)}.")
+            raise SettingsError(f"`{SECTION}.{key}` must be a list of {kind}, not {given}.")
         return value
+    if hint is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # some editors know only one kind of number
     wanted: type | types.UnionType = (int, float) if hint is float else hint  # type: ignore[assignment]
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
         name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[hint]
-        raise SettingsError(f"`{SECTION}.{key}` must be {name}, not {_kind(value)}.")
-    low, high = bounds.get("minimum"), bounds.get("maximum")
+        raise SettingsError(f"`{SECTION}.{key}` must be {name}, not {given}.")
+    low, high = metadata["minimum"], metadata["maximum"]
     if (low is not None and value < low) or (high is not None and value > high):
         span = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise SettingsError(f"`{SECTION}.{key}` must be {span}, not {value}.")
+        raise SettingsError(f"`{SECTION}.{key}` must be {span}, not {shown}.")
     return value
 
 
 def _kind(value: Any) -> str:
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "the text",
-        list: "a list",
-        dict: "an object",
-    }
-    kind = names.get(type(value), type(value).__name__)
-    return f"{kind} {value!r}" if isinstance(value, (bool, int, float, str)) else kind
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {_short(value)}"
+    if isinstance(value, str):
+        return f"the text {_short(value)}"
+    return {list: "a list", dict: "an object", type(None): "nothing"}.get(type(value), type(value).__name__)
+
+
+def _short(value: Any) -> str:
+    shown = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return shown if len(shown) <= 60 else shown[:60] + "…"

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that every test can `import checkpoints`
 
 import checkpoints
+
+# The same inputs at each run, so that a failure is one of the change at hand; `make fuzz` draws new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
+
+# Not those of the user: indexes of folders that the tests make.
+os.environ["CODELLAMA_LS_INDEX"] = tempfile.mkdtemp(prefix="codellama-ls-index-")
+atexit.register(shutil.rmtree, os.environ["CODELLAMA_LS_INDEX"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +43,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
 @pytest.fixture(scope="session")
 def starter() -> Path:
     """The starter checkpoint, in the user's cache: fetched and converted once."""
-    from lsp_server.engine import starter as starter_model
+    from lsp_server.engine.loading import starter as starter_model
 
     return starter_model.ensure(lambda progress: None)
 

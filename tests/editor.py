@@ -107,6 +107,7 @@ async def editor(
     encoding: str = "utf-16",
     configuration: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    notebooks: bool = False,
     command: list[str] = SERVER,
 ) -> AsyncIterator[Editor]:
     """An editor window whose server was given `options` as initializationOptions."""
@@ -123,6 +124,11 @@ async def editor(
         workspace=types.WorkspaceClientCapabilities(configuration=configuration is not None),
         text_document=types.TextDocumentClientCapabilities(
             inline_completion=types.InlineCompletionClientCapabilities()
+        ),
+        notebook_document=(
+            types.NotebookDocumentClientCapabilities(types.NotebookDocumentSyncClientCapabilities())
+            if notebooks
+            else None
         ),
     )
     root = [types.WorkspaceFolder(folder.as_uri(), folder.name)] if folder else None

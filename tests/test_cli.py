@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,12 +58,13 @@ def test_places_outside_the_file(tmp_path: Path) -> None:
     assert said == f"Line 1 of {file} has 3 characters; its last column is 4, not 5."
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read(tokenizer_folder: Callable[..., Path], tmp_path: Path) -> None:
     file = tmp_path / "latin.py"
     file.write_bytes(b"x = '\xe9'\n")
     assert failed("prompt", f"{file}:1:1") == (
-        f"{file} is not UTF-8 (byte 5); convert it first, e.g. with `iconv -t UTF-8`."
+        f"{file} is not UTF-8 (byte 5); convert it first, e.g. with `iconv -f LATIN1 -t UTF-8`."
     )
+    assert "is not UTF-8 (byte 5)" in failed("prompt", "--messages", str(file), "--model", str(tokenizer_folder("7b")))
     assert "no-such-file.py" in failed("prompt", f"{tmp_path}/no-such-file.py:1:1")
 
 
@@ -77,7 +79,10 @@ def test_prompt_is_exact_and_shows_its_control_tokens(tokenizer_folder: Callable
     folder = str(tokenizer_folder("7b"))
     for layout in ("psm", "spm"):
         asked = run("prompt", place, "--model", folder, "--layout", layout, "--json")
-        assert json.loads(asked.stdout)["ids"] == example[f"{layout}_ids"]
+        answer = json.loads(asked.stdout)
+        assert answer["ids"] == example[f"{layout}_ids"]
+        assert answer["tokens"] == {"prompt": len(answer["ids"]), "related": 0}
+        assert (answer["related"], answer["leftOut"]) == ([], [])
     shown = run("prompt", place, "--model", folder, "--layout", "psm").stdout
     assert shown.startswith("<s><PRE> def remove_non_ascii")
     assert shown.endswith("<SUF>\n    return result\n<MID>\n")
@@ -88,6 +93,44 @@ def test_secret_files_have_no_suggestions(tmp_path: Path) -> None:
     answer = json.loads(run("complete", ".env:1:7", "--json", cwd=tmp_path).stdout)
     assert answer["suggestion"] == ""
     assert "secrets" in answer["reason"]
+
+
+def test_no_prompt_is_shown_of_what_no_model_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("TOKEN=\n")
+    monkeypatch.chdir(tmp_path)
+    said = ".env looks like a file of secrets; such files are never shown to the model."
+    assert failed("prompt", ".env:1:7") == said
+    assert failed("prompt", ".env:1:7", "--action", "explain") == said
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "other"),
+    [
+        (["a.py:1:1", "--file", "a.py"], "--file", "--chat"),
+        (["--chat", "x", "--action", "fix"], "--action", "FILE:LINE:COL"),
+        (["--messages", "a.json", "--action", "fix"], "--action", "FILE:LINE:COL"),
+        (["a.py:1:1", "--target", "Rust"], "--target", "--action translate"),
+        (["a.py:1:1", "--action", "document", "--message", "x"], "--message", "--action fix"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(words: list[str], option: str, other: str) -> None:
+    assert failed("prompt", *words) == f"{option} goes with {other}; leave it out, or give that too."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["complete", "a:1:1", "--max-tokens", "0"], "--max-tokens: must be a whole number from 1 to 1024, not '0'"),
+        (["chat", "x", "--max-tokens", "many"], "--max-tokens: must be a whole number from 1 to 131072, not 'many'"),
+        (["chat", "x", "--temperature", "nan"], "--temperature: must be a number from 0 to 2, not 'nan'"),
+        (["help"], "argument COMMAND: invalid choice: 'help' (choose from"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_started(words: list[str], said: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Starting" not in done.stderr
 
 
 def test_models_names_all_twelve() -> None:
@@ -126,3 +169,11 @@ def test_doctor_says_what_is_here_and_what_mends_the_rest(tmp_path: Path) -> Non
     assert done.returncode == 1
     model = next(check for check in json.loads(done.stdout) if check["name"] == "model")
     assert "config.json" in model["found"]
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe.py"])
+def test_what_is_no_file_is_refused_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.py")
+    assert "is no regular file" in failed("complete", f"{name}:1:1")
+    assert "is no regular file" in failed("prompt", "--chat", "What is this?", "--file", name)

@@ -14,4 +14,4 @@ def test_the_wheel_holds_the_package_alone_with_the_starters_adapter(tmp_path):
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"lsp_server"}
-    assert "lsp_server/engine/starter_infilling/adapter.safetensors" in names
+    assert "lsp_server/engine/loading/starter_infilling/adapter.safetensors" in names

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from lsp_server.engine.threads import cores
+from lsp_server.engine.passes.threads import cores
 
 
 def count(device: str) -> int:

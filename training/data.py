@@ -16,7 +16,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lsp_server.engine import starter
+from lsp_server.engine.loading import starter
+from lsp_server.evaluation.holes import File
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources.csv"
@@ -62,15 +63,6 @@ class Source:
     use: str
 
 
-@dataclasses.dataclass(frozen=True)
-class File:
-    """One source file: its name in `held_out.txt`, its language, its text with `\n` line endings."""
-
-    name: str
-    language: str
-    text: str
-
-
 def sources() -> list[Source]:
     with SOURCES.open(encoding="utf-8", newline="") as rows:
         return [Source(**row) for row in csv.DictReader(rows)]
@@ -85,9 +77,9 @@ def collect(state: Path) -> None:
     for source in sources():
         folder = state / "packages" / source.package.replace("/", "_")
         if not folder.exists():
-            _fetch(source, folder)
+            fetch(source, folder)
         files = list[File]()
-        for file in sorted(_files(source, folder), key=lambda file: _digest(file.name)):
+        for file in sorted(source_files(source, folder), key=lambda file: _digest(file.name)):
             if len(files) < FILES_OF_A_PACKAGE and (text := _digest(file.text)) not in seen:
                 seen.add(text)
                 files.append(file)
@@ -121,8 +113,9 @@ def make_plain_model(state: Path) -> None:
     shutil.copyfile(TOKENS, folder / TOKENS.name)
 
 
-def _fetch(source: Source, folder: Path) -> None:
-    """Unpack one package into `folder`, by the client of its registry."""
+def fetch(source: Source, folder: Path) -> None:
+    """Unpack one package into `folder`, by the client of its registry. Raises subprocess.CalledProcessError, OSError
+    where that cannot be had."""
     work = folder.with_name(folder.name + ".part")
     shutil.rmtree(work, ignore_errors=True)
     (work / "files").mkdir(parents=True)
@@ -147,7 +140,8 @@ def _fetch(source: Source, folder: Path) -> None:
     shutil.rmtree(work)
 
 
-def _files(source: Source, folder: Path) -> Iterator[File]:
+def source_files(source: Source, folder: Path) -> Iterator[File]:
+    """The files of a package that was fetched into `folder` which people wrote by hand."""
     for path in sorted(folder.rglob("*")):
         inside = "/" + path.relative_to(folder).as_posix()
         if path.is_symlink() or not path.is_file() or not inside.endswith(ENDINGS[source.language]):

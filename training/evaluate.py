@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import hashlib
 import json
@@ -19,12 +18,14 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.codellama.infilling import Layout
 from lsp_server.completion import stopping
-from lsp_server.engine import starter
-from lsp_server.engine.adapter import merge
-from lsp_server.engine.healing import Spellings
+from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.loading import starter
+from lsp_server.engine.loading.adapter import merge
+from lsp_server.evaluation.holes import Hole, hole
+from lsp_server.evaluation.scores import first_line_exact, similarity
 from lsp_server.settings import Settings
 from training import chat, cores, data, edits
-from training.holes import Hole, hole, kept
+from training.holes import kept
 
 README = Path(__file__).with_name("README.md")
 SEED = 7
@@ -180,22 +181,13 @@ def likelihood(state: Path, model: torch.nn.Module) -> float:
 
 
 def _place(cut: Hole) -> stopping.Place:
-    return stopping.place(cut.prefix, cut.suffix, MULTILINE)
+    return stopping.place_at(cut.prefix, cut.suffix, MULTILINE)
 
 
 def shown(cut: Hole, text: str) -> str:
     """What the product's stopping rules leave of an answer."""
     end = stopping.end_of(text, _place(cut))
     return text if end is None else text[:end]
-
-
-def first_line_exact(wanted: str, text: str) -> bool:
-    return wanted.strip().partition("\n")[0].rstrip() == text.strip().partition("\n")[0].rstrip()
-
-
-def similarity(wanted: str, text: str) -> float:
-    """0 to 1: difflib's ratio, which counts the characters that both have in the same order."""
-    return difflib.SequenceMatcher(None, wanted, text, autojunk=False).ratio()
 
 
 def _read(place: Path) -> list[dict[str, Any]]:

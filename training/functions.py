@@ -6,7 +6,7 @@ import ast
 import random
 
 from lsp_server.actions.catalog import action_of
-from lsp_server.actions.place import Task, place_of, task_of
+from lsp_server.actions.site import Task, site_of, task_of
 from lsp_server.context.buffer import Buffer
 from training.data import File
 
@@ -30,4 +30,4 @@ def task_at(text: str, row: int, action: str) -> Task | None:
     at = row, len(buffer.lines[row]) - len(buffer.lines[row].lstrip())
     known = action_of(action)
     assert known is not None
-    return task_of(known, buffer, place_of(buffer, at, at, [], path="one.py"), path="one.py")
+    return task_of(known, buffer, site_of(buffer, at, at, [], path="one.py"), path="one.py")

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import starter
+from lsp_server.engine.loading import starter
 from training import chat, cores, data, holes
 from training.model import SCALE, Taught
 
@@ -165,8 +165,8 @@ def _log(state: Path, entry: dict[str, object]) -> None:
 
 
 def write(state: Path, folder: Path = starter.INFILLING) -> None:
-    """Write what was learned, in 8 bits, as the adapter that `lsp_server.engine.adapter` merges, and beside it the
-    infilling.json of a checkpoint that has it, with the adapter's hash."""
+    """Write what was learned, in 8 bits, as the adapter that `lsp_server.engine.loading.adapter` merges, and beside it
+    the infilling.json of a checkpoint that has it, with the adapter's hash."""
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer))
     learned = taught.adapters()

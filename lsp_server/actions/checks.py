@@ -27,6 +27,23 @@ class Problem:
     sentence: str
 
 
+@dataclasses.dataclass(frozen=True)
+class _Version:
+    """The file with one version of the block, which is on its lines `first` to `last`. `tree`: None without a grammar,
+    or where it is not parsed yet."""
+
+    text: str
+    lines: list[str]
+    first: int
+    last: int
+    tree: Tree | None = None
+
+    @property
+    def rows(self) -> list[str]:
+        """The lines of the block."""
+        return self.lines[self.first : self.last + 1]
+
+
 _ELLIPSIS = re.compile(r"^\W*(?:\.\.\.|…)|(?:\.\.\.|…)\W*$")
 _ELIDED = re.compile(
     r"\b(?:rest|existing|remaining|same|original|unchanged|omitted|previous|other|code|implementation|logic)\b", re.I
@@ -60,44 +77,58 @@ def check(
     """
     old_lines, new_lines = split_lines(before), split_lines(after)
     new_last = block.last_line + len(new_lines) - len(old_lines)
-    old, new = old_lines[block.first_line : block.last_line + 1], new_lines[block.first_line : new_last + 1]
-    known = language(language_id)
+    old = _Version(before, old_lines, block.first_line, block.last_line)
+    new = _Version(after, new_lines, block.first_line, new_last)
+    spoken = language(language_id)
     if not complete:
         return Problem("truncated", "The model's answer stops before its end, so the code is not whole.")
-    if not "".join(new).strip():
+    if not "".join(new.rows).strip():
         return Problem("no-code", "The model's answer has no code.")
-    if [line.rstrip() for line in old] == [line.rstrip() for line in new]:
+    if [line.rstrip() for line in old.rows] == [line.rstrip() for line in new.rows]:
         return Problem("unchanged", "The model suggests no change.")
-    if remark := _elision(old, new, known):
+    if remark := _elision(old.rows, new.rows, spoken):
         return Problem("elided", f'The model left code out: "{remark}".')
-    old_tree = tree or parse(before, language_id)
-    new_tree = parse(after, language_id, old_tree)
-    if old_tree is None or new_tree is None:
-        if _open_brackets(new, known) > max(0, _open_brackets(old, known)):
-            return Problem("truncated", "The model's answer stops before its end: a bracket stays open.")
-    elif errors_in(new_tree) > errors_in(old_tree):
-        if _open_brackets(new, known) > max(0, _open_brackets(old, known)):
-            return Problem("truncated", "The model's answer stops before its end: a bracket stays open.")
-        return Problem("syntax", "With the model's answer the file would no longer parse.")
-    lost = None
-    if keep == "code":
-        lost = _changed_code(old, new, old_tree, new_tree, block, new_last, known)
-    elif keep == "names":
-        lost = _lost_names(old, new, old_tree, new_tree, block, new_last) or _moved(old, new, known)
-    if keep in ("signature", "names", "head") and lost is None:
-        old_found = symbols(before, language_id, tree=old_tree)
-        new_found = symbols(after, language_id, tree=new_tree)
-        lost = _lost_definition(old_found, new_found, block, new_last) or _lost_attribute(old, new, block, known)
-        if keep == "head" and lost is None:
-            found = [each for each in new_found if each.path == block.path and each.header_line <= new_last]
-            lost = _changed_head(old_lines, new_lines, block, found[-1])
+    old = dataclasses.replace(old, tree=tree or parse(before, language_id))
+    new = dataclasses.replace(new, tree=parse(after, language_id, old.tree))
+    if problem := _broken(old, new, spoken):
+        return problem
+    lost = _lost(old, new, block, keep, language_id)
     return Problem("dropped", lost) if lost else None
 
 
-def _elision(old: Sequence[str], new: Sequence[str], known: Language) -> str | None:
+def _broken(old: _Version, new: _Version, spoken: Language) -> Problem | None:
+    """What the new code would break in the file that was not broken before."""
+    if old.tree is not None and new.tree is not None and errors_in(new.tree) <= errors_in(old.tree):
+        return None
+    if _open_brackets(new.rows, spoken) > max(0, _open_brackets(old.rows, spoken)):
+        return Problem("truncated", "The model's answer stops before its end: a bracket stays open.")
+    if old.tree is None or new.tree is None:
+        return None
+    return Problem("syntax", "With the model's answer the file would no longer parse.")
+
+
+def _lost(old: _Version, new: _Version, block: Block, keep: Keep, language_id: str) -> str | None:
+    """What the new code does not leave as it is, though it has to, as a sentence."""
+    spoken = language(language_id)
+    if keep == "code":
+        return _changed_code(old, new, spoken)
+    if keep == "nothing":
+        return None
+    if keep == "names" and (lost := _lost_names(old, new) or _moved(old.rows, new.rows, spoken)):
+        return lost
+    old_found = symbols(old.text, language_id, tree=old.tree)
+    new_found = symbols(new.text, language_id, tree=new.tree)
+    lost = _lost_definition(old_found, new_found, block, new.last) or _lost_attribute(old.rows, new.rows, block, spoken)
+    if keep == "head" and lost is None:
+        found = [each for each in new_found if each.path == block.path and each.header_line <= new.last]
+        lost = _changed_head(old.lines, new.lines, block, found[-1])
+    return lost
+
+
+def _elision(old: Sequence[str], new: Sequence[str], spoken: Language) -> str | None:
     """A comment that stands for code the model did not repeat, e.g. `# ... rest of the code`."""
     there = {line.strip() for line in old}
-    marks = tuple(filter(None, (known.line_comment, known.block_comment and known.block_comment[0])))
+    marks = tuple(filter(None, (spoken.line_comment, spoken.block_comment and spoken.block_comment[0])))
     for line in new:
         text = line.strip()
         if text not in there and text.startswith(marks or ("\0",)):
@@ -108,28 +139,20 @@ def _elision(old: Sequence[str], new: Sequence[str], known: Language) -> str | N
     return None
 
 
-def _changed_code(
-    old: Sequence[str],
-    new: Sequence[str],
-    old_tree: Tree | None,
-    new_tree: Tree | None,
-    block: Block,
-    new_last: int,
-    known: Language,
-) -> str | None:
-    if old_tree is None or new_tree is None:
-        one, other = _code_lines(old, known), _code_lines(new, known)
+def _changed_code(old: _Version, new: _Version, spoken: Language) -> str | None:
+    if old.tree is None or new.tree is None:
+        one, other = _code_lines(old.rows, spoken), _code_lines(new.rows, spoken)
         return (
             None if one == other else _differs(next((a for a, b in zip(one, [*other, ""], strict=False) if a != b), ""))
         )
     # A `pass` is there only because a body must not be empty.
-    tokens = [leaf for leaf in leaves(old_tree, block.first_line, block.last_line) if leaf.text != "pass"]
-    others = [leaf for leaf in leaves(new_tree, block.first_line, new_last) if leaf.text != "pass"]
+    tokens = [leaf for leaf in leaves(old.tree, old.first, old.last) if leaf.text != "pass"]
+    others = [leaf for leaf in leaves(new.tree, new.first, new.last) if leaf.text != "pass"]
     for index, leaf in enumerate(tokens):
         if index >= len(others) or (leaf.text, leaf.depth) != (others[index].text, others[index].depth):
-            return _differs(old_tree.lines[leaf.row].decode())
+            return _differs(old.tree.lines[leaf.row].decode())
     if len(others) > len(tokens):
-        return _differs(new_tree.lines[others[len(tokens)].row].decode())
+        return _differs(new.tree.lines[others[len(tokens)].row].decode())
     return None
 
 
@@ -139,23 +162,21 @@ def _differs(line: str) -> str:
     )
 
 
-def _lost_names(
-    old: Sequence[str], new: Sequence[str], old_tree: Tree | None, new_tree: Tree | None, block: Block, new_last: int
-) -> str | None:
+def _lost_names(old: _Version, new: _Version) -> str | None:
     """The first line on which the two differ in a word or operator; types, and imports for them, aside."""
-    if old_tree is None or new_tree is None:
-        tokens = [(word, line) for line in old for word in re.findall(r"\w+", line) if word not in _TYPE_WORDS]
-        left = iter([word for line in new for word in re.findall(r"\w+", line)])
+    if old.tree is None or new.tree is None:
+        tokens = [(word, line) for line in old.rows for word in re.findall(r"\w+", line) if word not in _TYPE_WORDS]
+        left = iter([word for line in new.rows for word in re.findall(r"\w+", line)])
         gone = next((line for word, line in tokens if word not in left), None)
     else:
-        kept = list(_names(leaves(old_tree, block.first_line, block.last_line)))
-        now = list(_names(leaves(new_tree, block.first_line, new_last)))
-        there = {line.strip() for line in old_tree.lines[block.first_line : block.last_line + 1]}
-        now = [leaf for leaf in now if not _imports(new_tree, leaf) or new_tree.lines[leaf.row].strip() in there]
+        kept = list(_names(leaves(old.tree, old.first, old.last)))
+        now = list(_names(leaves(new.tree, new.first, new.last)))
+        there = {line.strip() for line in old.tree.lines[old.first : old.last + 1]}
+        now = [leaf for leaf in now if not _imports(new.tree, leaf) or new.tree.lines[leaf.row].strip() in there]
         gone = None
         for one, other in itertools.zip_longest(kept, now):
             if one is None or other is None or one.text != other.text:
-                tree, leaf = (old_tree, one) if one is not None else (new_tree, other)
+                tree, leaf = (old.tree, one) if one is not None else (new.tree, other)
                 gone = tree.lines[leaf.row].decode()
                 break
     return None if gone is None else f"The model changed more than types: `{gone.strip()}`."
@@ -166,9 +187,9 @@ def _imports(tree: Tree, leaf: Leaf) -> bool:
     return tree.lines[leaf.row].lstrip().startswith((b"import ", b"from ", b"use ", b"using "))
 
 
-def _moved(old: Sequence[str], new: Sequence[str], known: Language) -> str | None:
+def _moved(old: Sequence[str], new: Sequence[str], spoken: Language) -> str | None:
     """A line that stands at another depth than before, where that alone says which block it is in."""
-    if known.braces:
+    if spoken.braces:
         return None
     there, texts = {line.rstrip() for line in new}, {line.strip() for line in new}
     moved = next((line for line in old if line.strip() in texts and line.rstrip() not in there), None)
@@ -218,30 +239,30 @@ def _definitions(found: Sequence[Block], first: int, last: int) -> list[tuple[st
     ]
 
 
-def _lost_attribute(old: Sequence[str], new: Sequence[str], block: Block, known: Language) -> str | None:
+def _lost_attribute(old: Sequence[str], new: Sequence[str], block: Block, spoken: Language) -> str | None:
     """A decorator, attribute or annotation above the definition that is gone."""
     there = {line.strip() for line in new}
     for line in old[: block.header_line - block.first_line]:
         text = line.strip()
-        if text.startswith(("@", "#[", "[")) and text not in there and not text.startswith(known.doc_marks or ("\0",)):
+        if text.startswith(("@", "#[", "[")) and text not in there and not text.startswith(spoken.doc_marks or ("\0",)):
             return f"The model's answer drops `{text}`."
     return None
 
 
-def _code_lines(lines: Sequence[str], known: Language) -> list[str]:
+def _code_lines(lines: Sequence[str], spoken: Language) -> list[str]:
     """The lines that are not comments, without blanks at their ends, read without a grammar."""
     text = "".join(lines)
-    if known.block_comment:
+    if spoken.block_comment:
         text = re.sub(
-            re.escape(known.block_comment[0]) + r".*?" + re.escape(known.block_comment[1]), "", text, flags=re.S
+            re.escape(spoken.block_comment[0]) + r".*?" + re.escape(spoken.block_comment[1]), "", text, flags=re.S
         )
-    if known.line_comment:
-        text = re.sub(r"(?m)(?:^|(?<=\s))" + re.escape(known.line_comment) + r".*$", "", text)
+    if spoken.line_comment:
+        text = re.sub(r"(?m)(?:^|(?<=\s))" + re.escape(spoken.line_comment) + r".*$", "", text)
     return [line.rstrip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
 
 
-def _open_brackets(lines: Sequence[str], known: Language) -> int:
+def _open_brackets(lines: Sequence[str], spoken: Language) -> int:
     """Brackets opened and not closed, less those closed and not opened; not in comments, nor strings on one line."""
     text = re.sub(r"\"(?:\\.|[^\"\\\r\n])*\"|'(?:\\.|[^'\\\r\n])*'|`(?:\\.|[^`\\\r\n])*`", "", "".join(lines))
-    text = "\n".join(_code_lines(split_lines(text), known))
+    text = "\n".join(_code_lines(split_lines(text), spoken))
     return sum(text.count(char) for char in "([{") - sum(text.count(char) for char in ")]}")

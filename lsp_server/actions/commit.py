@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import collections
 import dataclasses
+import hashlib
 import os
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from lsp_server.context.privacy import why_hidden
+from lsp_server.context import git
+from lsp_server.context.workspace import Workspace
+from lsp_server.errors import UserError
 
 SUBJECT_LENGTH, BODY_LENGTH = 72, 72
 HISTORY = 12
-GIT_SECONDS = 10.0
-MOST_BYTES = 400_000
+# Of the list of what is staged; 100,000 files fit.
+MOST_NAMES_BYTES = 20_000_000
+# Tokens of a diff that say anything.
+LEAST_SHARE = 16
+# Characters of a file's name in the prompt.
+LONGEST_NAME = 200
 # Of a lock file or generated data the model learns nothing but that it changed.
 _DULL = re.compile(r"(^|/)([^/]*[-.]lock(\.[^/]*)?|[^/]*\.lock|go\.sum|[^/]*\.(min\.js|min\.css|svg|snap|map))$")
+_KINDS = {0o12: "symbolic link", 0o16: "submodule"}  # the first digits of a mode
+_EMPTY = {hashlib.new(name, b"blob 0\0", usedforsecurity=False).hexdigest() for name in ("sha1", "sha256")}
+_SPECIAL = re.compile(rb'[\x00-\x1f\x7f"\\]')
+_ESCAPES = {
+    b"\a": rb"\a", b"\b": rb"\b", b"\t": rb"\t", b"\n": rb"\n", b"\v": rb"\v", b"\f": rb"\f", b"\r": rb"\r",
+    b'"': rb"\"", b"\\": rb"\\",
+}  # fmt: skip
+_SUBMODULES = ("--ignore-submodules=none", "--ita-invisible-in-index")
+# The same for both questions, so that they have the same pairs. The limit is git's own: 1000 files with 1000 others.
+_COMPARED = (
+    "--find-copies", "-l1000", "--no-rename-empty", *_SUBMODULES, "--submodule=short", "--no-ext-diff", "--no-textconv",
+    "--no-color", "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
 _PREFIX = re.compile(r"^[a-z]+(\([^)]*\))?!?: ")
 
 SYSTEM = "You write the messages of git commits. You answer with nothing but the message."
 
 
-class NoCommit(RuntimeError):
+class NoCommit(UserError):
     """There is no message to write; the text says why, in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Staged:
-    """What is staged. `diffs`: (path, its diff), without the files the model must not see; those are in `hidden`."""
+    """What is staged. `diffs`: (path, a line that says what happened to it, and its diff where there is one to show),
+    without the files the model must not see; those are in `hidden`."""
 
     diffs: tuple[tuple[str, str], ...]
     hidden: tuple[str, ...] = ()
@@ -48,28 +69,151 @@ class Style:
     lower: bool
 
 
-async def staged(folder: Path) -> Staged:
-    """What is staged in the repository that holds `folder`. Raises NoCommit; cancelling ends git too."""
-    if not await asyncio.to_thread(folder.is_dir):
-        raise NoCommit(f"There is no folder {folder}.")
-    root = Path((await _git(folder, "rev-parse", "--show-toplevel")).strip())
-    names = await _git(root, "diff", "--cached", "--name-only", "--no-renames", "-z")
-    paths = [name for name in names.split("\0") if name]
-    if not paths:
-        raise NoCommit("Nothing is staged, so there is nothing to write a message for; `git add` what you commit.")
-    hidden = tuple(path for path in paths if why_hidden(root / path, (root,)))
-    shown = [path for path in paths if path not in hidden]
-    if not shown:
-        raise NoCommit("Only files that the model must not see are staged (secrets, or ignored ones).")
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """What happened to one file, as `git diff-index --raw` has it: the modes and ids before and after, 0 where there
+    is none, a letter, and the names before and after, which differ for a rename or a copy."""
+
+    modes: tuple[int, int]
+    ids: tuple[str, str]
+    status: str
+    old: bytes
+    new: bytes
+
+
+async def staged(folder: Path, hidden: Callable[[Path], str] | None = None) -> Staged:
+    """What is staged in the repository that holds `folder`. Raises NoCommit; cancelling ends git too.
+
+    `hidden`: why the model must not see a file, "" where it may; by default as the rules of the repository have it.
+    """
     try:
-        log = await _git(root, "log", "-n", str(HISTORY), "--no-merges", "--format=%B%x00")
-    except NoCommit:  # the first commit
-        log = ""
-    whole = await _git(
-        root, "diff", "--cached", "--no-color", "--no-ext-diff", "--no-renames", "-U3", "--", *shown[:500]
+        async with git.snapshot(folder) as taken:
+            return await _staged(taken, hidden)
+    except git.NoGit as error:
+        raise NoCommit(str(error)) from error
+
+
+async def _staged(taken: git.Snapshot, hidden: Callable[[Path], str] | None) -> Staged:
+    raw = ("diff-index", "--cached", "--raw", "-z")
+    patch = b""
+    try:
+        names = await taken.git(*raw, *_COMPARED, taken.base, most=MOST_NAMES_BYTES)
+    except git.NoGit:  # to find renames git reads the files, which may be too large, or not on this machine
+        names = await taken.git(*raw, "--no-renames", *_SUBMODULES, taken.base, most=MOST_NAMES_BYTES)
+    else:
+        patch = await _or_nothing(taken.git("diff-index", "--cached", "--patch", "-U3", *_COMPARED, taken.base))
+    log = b""
+    if taken.head:
+        asked = ("log", "-n", str(HISTORY), "--no-merges", "--encoding=UTF-8", "--format=%B%x00")
+        log = await _or_nothing(taken.git(*asked, taken.head))
+    return await asyncio.to_thread(_read, taken.repository.root, names, patch, log, hidden)
+
+
+async def _or_nothing(asked: Awaitable[bytes]) -> bytes:
+    """What git says, or nothing where it cannot: a message can be written without."""
+    try:
+        return await asked
+    except git.NoGit:
+        return b""
+
+
+def _read(root: Path, names: bytes, patch: bytes, log: bytes, hidden: Callable[[Path], str] | None) -> Staged:
+    """What is staged, from what git printed. Raises NoCommit."""
+    if len(names) == MOST_NAMES_BYTES:
+        raise NoCommit("Too many files are staged to write a message for; commit them in parts.")
+    entries = _entries(names)
+    if not entries:
+        raise NoCommit("Nothing is staged, so there is nothing to write a message for; `git add` what you commit.")
+    if hidden is None:
+        hidden = Workspace((root,)).why_hidden
+    # A file that was renamed, or copied, has what its old name has kept from view.
+    secret = [any(hidden(root / os.fsdecode(name)) for name in {each.old, each.new}) for each in entries]
+    if all(secret):
+        raise NoCommit("Only files that the model must not see are staged (secrets, or ignored ones).")
+    patches = _patches(patch, entries)
+    return Staged(
+        tuple(
+            (os.fsdecode(each.new), "\n".join([_headline(each, parts), *_hunks(parts)]))
+            for each, parts, kept in zip(entries, patches, secret, strict=True)
+            if not kept
+        ),
+        tuple(os.fsdecode(each.new) for each, kept in zip(entries, secret, strict=True) if kept),
+        tuple(message.strip() for message in log.decode("utf-8", "replace").split("\0") if message.strip()),
     )
-    history = tuple(message.strip() for message in log.split("\0") if message.strip())
-    return Staged(tuple(_by_file(whole)), hidden, history)
+
+
+def _entries(raw: bytes) -> list[_Entry]:
+    """The output of `git diff-index --raw -z`: `:mode mode id id letter[similarity]`, a name, and for some another."""
+    found: list[_Entry] = []
+    fields = iter(raw.split(b"\0"))
+    for field in fields:
+        if not field:
+            continue
+        old_mode, new_mode, old_id, new_id, status = field.decode("ascii").lstrip(":").split(" ")
+        old = next(fields)
+        new = next(fields) if status[0] in "RC" else old
+        found.append(_Entry((int(old_mode, 8), int(new_mode, 8)), (old_id, new_id), status[0], old, new))
+    return found
+
+
+def _patches(patch: bytes, entries: Sequence[_Entry]) -> list[list[bytes]]:
+    """The parts of a patch that belong to each entry: mostly one, two for a change of type.
+
+    They are told by their first lines. Two pairs of names may have the same one: neither is given a part then, as it
+    may be that of a hidden file.
+    """
+    parts: dict[bytes, list[bytes]] = collections.defaultdict(list)
+    for part in re.split(rb"^(?=diff --git )", patch, flags=re.MULTILINE):
+        parts[part.partition(b"\n")[0]].append(part)
+    headers = [b"diff --git " + _quoted(b"a/" + each.old) + b" " + _quoted(b"b/" + each.new) for each in entries]
+    times = collections.Counter(headers)
+    return [parts[header] if times[header] == 1 else [] for header in headers]
+
+
+def _hunks(parts: Sequence[bytes]) -> list[str]:
+    """The lines of a file's patch without those above the first hunk."""
+    lines: list[str] = []
+    for part in parts:
+        start = part.find(b"\n@@ ")
+        if start >= 0:
+            lines += part[start + 1 :].decode("utf-8", "replace").split("\n")
+    return [line for line in lines if line[:1] in ("@", "+", "-", " ", "\\")]
+
+
+def _headline(entry: _Entry, parts: Sequence[bytes]) -> str:
+    """The name of a file and what happened to it, as `run.sh: changed, made executable`."""
+    before, after = (_KINDS.get(mode >> 12, "file") for mode in entry.modes)
+    kind = before if entry.status == "D" else after
+    if kind == "file":
+        if entry.ids[entry.status != "D"] in _EMPTY:
+            kind = "empty file"
+        elif any(b"\nBinary files " in part and b"\n@@ " not in part for part in parts):
+            kind = "binary file"
+    said = {"A": [f"new {kind}"], "D": [f"deleted {kind}"], "U": ["in conflict"]}.get(entry.status, [])
+    if entry.status == "T":
+        said.append(f"was a {before}, is now a {after}")
+    elif entry.status in "RC":
+        said.append(f"{'renamed' if entry.status == 'R' else 'copied'} from {_name(entry.old)}")
+    if entry.status in "MRC":
+        if entry.ids[0] != entry.ids[1]:
+            said.append("changed" if kind == "file" else f"changed {kind}")
+        if entry.modes[0] != entry.modes[1]:
+            said.append("made executable" if entry.modes[1] & 0o100 else "no longer executable")
+    if entry.status == "A" and entry.modes[1] & 0o100:
+        said.append("executable")
+    return f"{_name(entry.new)}: {', '.join(said) or 'changed'}"
+
+
+def _name(name: bytes) -> str:
+    """How the prompt names a file: in one line, and not too long."""
+    text = _quoted(name).decode("utf-8", "replace")
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[-LONGEST_NAME // 2 :]}"
+
+
+def _quoted(name: bytes) -> bytes:
+    """A name as git writes it in a patch with `core.quotePath` off: like a string of C where it has to be."""
+    escaped = _SPECIAL.sub(lambda found: _ESCAPES.get(found[0], b"\\%03o" % ord(found[0])), name)
+    return name if escaped == name else b'"' + escaped + b'"'
 
 
 def style_of(history: Sequence[str]) -> Style:
@@ -107,16 +251,31 @@ def messages(change: Staged, budget: int, count: Callable[[str], int]) -> list[d
 
 
 def shortened(diffs: Sequence[tuple[str, str]], budget: int, count: Callable[[str], int]) -> str:
-    """The diffs in at most about `budget` tokens: the short ones whole, of the long ones the beginning."""
-    parts = {path: f"{path}: changed" if _DULL.search(path) else text.rstrip("\n") for path, text in diffs}
-    sizes = {path: count(part[: 6 * budget]) for path, part in parts.items()}
-    left, waiting = budget, sorted(parts, key=lambda path: sizes[path])
-    for number, path in enumerate(waiting):
-        share = max(16, left // (len(waiting) - number))
-        if sizes[path] > share or len(parts[path]) > 6 * budget:
-            parts[path] = _head(parts[path], share, count)
-        left = max(0, left - count(parts[path]))
-    return "\n".join(parts[path] for path, _ in diffs)
+    """The diffs in at most about `budget` tokens: the short ones whole, of the long ones the beginning.
+
+    The first line of each, which names the file, is always there, or as many of these as fit and how many more.
+    """
+    heads = [text.partition("\n")[0] for _, text in diffs]
+    costs: list[int] = []
+    left = budget
+    for head in heads:
+        costs.append(count(head) + 1)
+        left -= costs[-1]
+        if left < 0 and len(costs) > 1:
+            shown = max(1, len(costs) - 2)  # the last line has to fit as well
+            return "\n".join([*heads[:shown], f"... and {len(heads) - shown} more files"])
+    parts = [head if _DULL.search(path) else text.rstrip("\n") for head, (path, text) in zip(heads, diffs, strict=True)]
+    # What takes more than its share is not counted to its end.
+    sizes = [
+        count(part) + 1 - cost if len(part) <= 6 * budget else budget for part, cost in zip(parts, costs, strict=True)
+    ]
+    waiting = sorted(range(len(parts)), key=lambda at: sizes[at])
+    for number, at in enumerate(waiting):
+        share = max(0, left // (len(waiting) - number))
+        if sizes[at] > share or len(parts[at]) > 6 * budget:
+            parts[at] = _head(parts[at], share + costs[at], count) if share >= LEAST_SHARE else heads[at]
+        left = max(0, left - (count(parts[at]) + 1 - costs[at]))
+    return "\n".join(parts)
 
 
 def cleaned(answer: str, style: Style) -> str:
@@ -165,73 +324,8 @@ def _body(lines: Sequence[str]) -> str:
 
 def _head(text: str, budget: int, count: Callable[[str], int]) -> str:
     """The first lines of `text` in `budget` tokens, and a line that says how many are missing."""
-    lines, low, high = text.split("\n"), 1, text.count("\n") + 1
+    lines, low, high = text.split("\n"), 1, max(1, text.count("\n", 0, 6 * budget))
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count("\n".join(lines[:middle])) + 8 <= budget else (low, middle - 1)
-    return "\n".join([lines[0][: 6 * budget], *lines[1:low], f"... ({len(lines) - low} more lines)"])
-
-
-def _by_file(diff: str) -> list[tuple[str, str]]:
-    """(path, diff) of each file in a diff, without git's lines about indexes."""
-    found: list[tuple[str, str]] = []
-    for part in re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE):
-        lines = [line for line in part.splitlines() if not line.startswith(("diff --git", "index "))]
-        named = re.search(r"^(?:\+\+\+ b/|--- a/)([^\t\n]+)", part, re.MULTILINE)
-        header = re.match(r"diff --git a/.* b/(.+)$", part, re.MULTILINE)
-        new = re.search(r"^\+\+\+ b/([^\t\n]+)", part, re.MULTILINE)
-        path = (new or named or header).group(1) if new or named or header else ""  # type: ignore[union-attr]
-        if path:
-            found.append((path, "\n".join(lines)))
-    return found
-
-
-async def _git(folder: Path, *arguments: str) -> str:
-    """What git prints, bounded. Raises NoCommit with a sentence where it cannot."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "git", "-c", "core.quotePath=false", *arguments,
-            cwd=folder, env=environment,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise NoCommit("git is not installed, or not on the PATH, so no commit message can be written.") from error
-    except OSError as error:
-        raise NoCommit(f"git could not be run in {folder}: {error.strerror or error}.") from error
-
-    async def read() -> tuple[bytes, bytes]:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        complaints = asyncio.ensure_future(_bounded(process.stderr))
-        out = await _bounded(process.stdout)
-        if len(out) == MOST_BYTES and process.returncode is None:  # it has more to say; we have enough
-            process.kill()
-        err = await complaints
-        await process.wait()
-        return out, err
-
-    try:
-        out, err = await asyncio.wait_for(read(), GIT_SECONDS)
-    except (TimeoutError, asyncio.TimeoutError) as error:
-        raise NoCommit(f"git did not answer within {GIT_SECONDS:.0f} s.") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-    if process.returncode and len(out) < MOST_BYTES:
-        problem = err.decode("utf-8", "replace").strip().splitlines()
-        if any("not a git repository" in line for line in problem):
-            raise NoCommit(f"{folder} is not in a git repository.")
-        raise NoCommit(f"git {arguments[0]} failed: {problem[0] if problem else process.returncode}")
-    return out.decode("utf-8", "replace")
-
-
-async def _bounded(stream: asyncio.StreamReader) -> bytes:
-    """The beginning of a stream, at most MOST_BYTES."""
-    parts: list[bytes] = []
-    size = 0
-    while size < MOST_BYTES and (part := await stream.read(65536)):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)[:MOST_BYTES]
+    return "\n".join([*lines[:low], f"... ({len(lines) - low} more lines)"])

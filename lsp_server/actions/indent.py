@@ -16,6 +16,8 @@ _CLOSER = re.compile(r"[)\]}]|(?:end|fi|done|esac)\b")
 # The first line of what goes on as deep in the next code line: an attribute, or the start of a comment above.
 _ABOVE = re.compile(r"@|#\[|\[\w[\w.]*(?:\(.*\))?\]$|///?|--|#(?!include|define|if|endif)")
 _TAB = 8
+# Form feeds part the pages of old sources, and a byte order mark begins a file: no model writes them again.
+_INVISIBLE = "\f\v\ufeff"
 
 
 def newline_of(lines: Sequence[str]) -> str:
@@ -179,15 +181,28 @@ def _without(columns: int, line: str) -> str:
 
 
 def _kept(new: list[str], original: Sequence[str]) -> list[str]:
-    """The new lines; those that differ from the original's only in blanks at the end or the ending are as they were."""
+    """The new lines; those that differ from the original's only in what cannot be seen (blanks at the end, the ending,
+    marks at the start) are as they were. A mark of a line that became another one stays in its place."""
     result = list(new)
-    bare_new, bare_original = [line.rstrip() for line in new], [line.rstrip() for line in original]
+    bare_new, bare_original = [_bare(line) for line in new], [_bare(line) for line in original]
     matcher = difflib.SequenceMatcher(None, bare_original, bare_new, autojunk=False)
-    for first, new_first, size in matcher.get_matching_blocks():
-        for offset in range(size):
-            if original[first + offset].endswith(("\n", "\r")):
-                result[new_first + offset] = original[first + offset]
+    for tag, first, last, new_first, new_last in matcher.get_opcodes():
+        for line, row in zip(original[first:last], range(new_first, new_last), strict=False):
+            if tag == "equal" and line.endswith(("\n", "\r")):
+                result[row] = line
+            elif marks := _marks(line):
+                result[row] = marks + result[row].lstrip(_INVISIBLE)
     return result
+
+
+def _bare(line: str) -> str:
+    lead = line[: len(line) - len(line.lstrip(" \t" + _INVISIBLE))]
+    return "".join(char for char in lead if char in " \t") + line[len(lead) :].rstrip()
+
+
+def _marks(line: str) -> str:
+    """What cannot be seen at the start of a line, but is no blank."""
+    return line[: len(line) - len(line.lstrip(_INVISIBLE))]
 
 
 def _depth(line: str) -> int:

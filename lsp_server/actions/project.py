@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from lsp_server.context.workspace import Workspace
+
 MOST_FILES = 20_000
 MOST_TEXT = 64_000
+MOST_BYTES = 1_000_000
 # Read so that the framework need not be guessed from names.
 SAMPLES = 4
-SKIPPED_FOLDERS = {"node_modules", "target", "build", "dist", "out", "vendor", "venv", "__pycache__", "third_party"}
 CONFIG_FILES = {
     "package.json", "pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "pytest.ini", "requirements.txt",
     "requirements-dev.txt", "pom.xml", "build.gradle", "build.gradle.kts", "CMakeLists.txt", "Makefile", "meson.build",
@@ -83,23 +84,13 @@ def test_place(file: str, language_id: str, files: Collection[str], texts: Mappi
 test_place.__test__ = False  # type: ignore[attr-defined]
 
 
-def read_project(root: Path, language_id: str) -> tuple[list[str], dict[str, str]]:
+def read_project(workspace: Workspace, root: Path, language_id: str) -> tuple[list[str], dict[str, str]]:
     """(files, texts) of the project at `root` for `test_place`, bounded. Reads the disk: not for the event loop."""
-    files: list[str] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS)
-        base = Path(folder).relative_to(root).as_posix()
-        files += [name if base == "." else f"{base}/{name}" for name in sorted(names)]
-        if len(files) > MOST_FILES:
-            break
+    files = [path.relative_to(root).as_posix() for path in workspace.walk(folder=root, most=MOST_FILES).files]
     samples = [path for path in files if is_test(path, language_id)][:SAMPLES]
-    texts: dict[str, str] = {}
-    for path in [path for path in files if posixpath.basename(path) in CONFIG_FILES][:50] + samples:
-        try:
-            with (root / path).open(encoding="utf-8", errors="replace") as opened:
-                texts[path] = opened.read(MOST_TEXT)
-        except OSError:
-            continue
+    wanted = [path for path in files if posixpath.basename(path) in CONFIG_FILES][:50] + samples
+    read = workspace.read_all((root / path for path in wanted), MOST_BYTES)
+    texts = {path.relative_to(root).as_posix(): data.decode(errors="replace")[:MOST_TEXT] for path, data in read}
     return files, texts
 
 

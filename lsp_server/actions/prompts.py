@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from lsp_server.actions import commit
 from lsp_server.actions.indent import unit_of
-from lsp_server.actions.place import Task, body_rows
+from lsp_server.actions.site import Task, body_rows
 from lsp_server.actions.wording import Context, context_of, messages
 from lsp_server.completion.prompt import tail
 from lsp_server.context import window
+from lsp_server.errors import UserError
 
 if TYPE_CHECKING:
     from lsp_server.codellama import CodeLlamaTokenizer
@@ -25,12 +26,12 @@ INFILL_TOKENS = 1024
 COMMIT_TOKENS, COMMIT_DIFF_TOKENS = 256, 6000
 
 
-class TooLong(ValueError):
+class TooLong(UserError):
     """The code and an answer to it do not fit the model's context; the message says so in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Prompt:
+class ActionPrompt:
     """What the model is asked. `kind`: a dialog, or infilling with its layout. `left_out`: what did not fit, as one
     sentence. `heal`, `pending`: as in completion.prompt.Prompt. `begun`: how a body begins, which the model
     is given."""
@@ -48,7 +49,7 @@ class Prompt:
 
 def build(
     task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, *, layout: str = "auto", healing: bool = True
-) -> Prompt:
+) -> ActionPrompt:
     """The prompt of a task. `healing`: whether the engine can choose the last tokens anew. Raises TooLong, and
     DialogError where the model has no chat format."""
     if task.action.needs == "either" and tokenizer.abilities.infilling:
@@ -69,7 +70,7 @@ def build(
             f"This code takes {len(ids)} tokens with the question, and its answer about {least}, but the model has "
             f"room for {context_length}; select less of it."
         )
-    return Prompt(
+    return ActionPrompt(
         "chat",
         ids,
         tokenizer.dialog_stop_ids,
@@ -90,7 +91,7 @@ def _answer_tokens(task: Task, size: int) -> tuple[int, int]:
 
 def _infilling(
     task: Task, tokenizer: CodeLlamaTokenizer, context_length: int, layout: str, *, healing: bool
-) -> Prompt | None:
+) -> ActionPrompt | None:
     """The prompt for a body by infilling; None where the body has no lines of its own."""
     rows = body_rows(task)
     if rows is None:
@@ -111,7 +112,7 @@ def _infilling(
     begun = _indent_of_body(task, *rows) if healing and chosen == "spm" else ""
     ids = tokenizer.infill_ids(part.prefix + begun, part.suffix, chosen)
     heal, pending = tail(tokenizer, ids, part.prefix + begun) if begun else (0, "")
-    return Prompt(chosen, ids, tokenizer.infill_stop_ids, answer, heal=heal, pending=pending, begun=begun)
+    return ActionPrompt(chosen, ids, tokenizer.infill_stop_ids, answer, heal=heal, pending=pending, begun=begun)
 
 
 def _indent_of_body(task: Task, first: int, after: int) -> str:
@@ -119,16 +120,16 @@ def _indent_of_body(task: Task, first: int, after: int) -> str:
     docs = task.block.docs
     above = (docs[0],) if docs is not None and docs[0] > task.block.header_line else ()
     for row in (*range(first, after), *above):
-        line = task.lines[row]
+        line: str = task.lines[row]
         if line.strip():
             return line[: len(line) - len(line.lstrip())]
     return task.block.indent + (unit_of(task.lines) or "    ")
 
 
-def commit_prompt(tokenizer: CodeLlamaTokenizer, context_length: int, change: commit.Staged) -> Prompt:
+def commit_prompt(tokenizer: CodeLlamaTokenizer, context_length: int, change: commit.Staged) -> ActionPrompt:
     """The prompt for the message of a staged change, with as much of the change as fits. Raises DialogError."""
     budget = max(256, context_length - COMMIT_TOKENS - SLACK_TOKENS)
     asked = commit.messages(change, min(budget, COMMIT_DIFF_TOKENS), lambda text: len(tokenizer.encode_raw(text)))
     ids = tokenizer.dialog_ids(asked)
     room = max(1, min(COMMIT_TOKENS, context_length - len(ids) - 1))
-    return Prompt("chat", ids, tokenizer.dialog_stop_ids, room, tuple(asked))
+    return ActionPrompt("chat", ids, tokenizer.dialog_stop_ids, room, tuple(asked))

@@ -8,14 +8,16 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from lsp_server.actions import added, body, commit, prompts
+from lsp_server.actions import adding_tests, body, commit, prompts
 from lsp_server.actions.answer import NoCode, code_of
-from lsp_server.actions.edits import Edit
-from lsp_server.actions.place import Task
 from lsp_server.actions.rewrite import rewrite
+from lsp_server.actions.site import Task
+from lsp_server.completion.filtering.characters import readable
 from lsp_server.context.buffer import split_lines
+from lsp_server.context.edits import Edit
 from lsp_server.model.access import Reached
-from lsp_server.model.client import PRIORITY_ACTION
+from lsp_server.model.answering import REPEATS, Answer, Question
+from lsp_server.model.client import PRIORITY_ACTION, Choice
 
 # Edits should be what the model is surest of; of an explanation the next best words are fine too.
 EDIT_TEMPERATURE, ANSWER_TEMPERATURE = 0.0, 0.2
@@ -44,62 +46,72 @@ async def run(
 ) -> Outcome:
     """Ask the model and read its answer. Cancelling ends the work in the engine as well.
 
-    Raises prompts.TooLong, DialogError, EngineLost, EngineRefused.
+    Raises prompts.TooLong, DialogError, EngineLost, EngineRefused, ModelUnavailable.
     """
     # In threads: of long texts these take a while, and what is typed meanwhile must not wait for it.
     prompt = await asyncio.to_thread(
         prompts.build, task, model.tokenizer, model.context_length, layout=layout, healing=model.heals
     )
-    answer, finished, tokens = await generate(model, prompt, task, on_tokens)
+    text, finished, answer = await generate(model, prompt, task, on_tokens)
+    repeats = answer.finish_reason == REPEATS
     if task.action.result == "answer":
-        cut = "" if finished else "\n\n*(The answer ends here because it became too long.)*"
+        why = "the model began to repeat itself" if repeats else "it became too long"
+        cut = "" if finished else f"\n\n*(The answer ends here because {why}.)*"
         note = f"*{prompt.left_out}*\n\n" if prompt.left_out else ""
-        return Outcome(note + answer.strip() + cut, tokens=tokens)
-    made = await asyncio.to_thread(_made, task, prompt, answer, finished)
-    return dataclasses.replace(made, tokens=tokens)
+        return Outcome(note + text.strip() + cut, tokens=answer.tokens)
+    made = await asyncio.to_thread(_made, task, prompt, text, finished)
+    if repeats and made.problem:
+        made = dataclasses.replace(made, problem="The model began to repeat itself, so its answer was ended.")
+    return dataclasses.replace(made, tokens=answer.tokens)
 
 
 async def generate(
-    model: Reached, prompt: prompts.Prompt, task: Task | None, on_tokens: Callable[[int], None]
-) -> tuple[str, bool, int]:
-    """(text, whether it is whole, tokens) of the model's answer to a prompt."""
-    decoder = model.tokenizer.decoder()
-    given, text, seen, tokens, finished = "", prompt.begun, 0, 0, False
+    model: Reached, prompt: prompts.ActionPrompt, task: Task | None, on_tokens: Callable[[int], None]
+) -> tuple[str, bool, Answer]:
+    """(text, whether it is whole, the answer that it is of) for a prompt."""
+    text, seen, finished = prompt.begun, 0, False
     is_answer = task is not None and task.action.result == "answer"
-    pieces = model.client.complete(
-        prompt.ids,
-        max_tokens=prompt.max_tokens,
-        stop_ids=prompt.stop_ids,
-        heal=prompt.heal,
-        temperature=ANSWER_TEMPERATURE if is_answer else EDIT_TEMPERATURE,
-        priority=PRIORITY_ACTION,
-        logit_bias=model.tokenizer.dialog_bias if prompt.kind == "chat" else None,
+    answer = Answer(
+        model,
+        Question(
+            prompt.ids,
+            prompt.stop_ids,
+            prompt.max_tokens,
+            heal=prompt.heal,
+            pending=prompt.pending,
+            choice=Choice(
+                temperature=ANSWER_TEMPERATURE if is_answer else EDIT_TEMPERATURE,
+                logit_bias=model.tokenizer.dialog_bias if prompt.kind == "chat" else None,
+            ),
+            priority=PRIORITY_ACTION,
+            ends_circles=True,
+            messages=prompt.messages,
+        ),
     )
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            tokens += len(piece.ids) or bool(piece.text)
-            given += decoder.push(piece.ids) if piece.ids else piece.text
-            if piece.finish_reason:
-                given += decoder.flush()
-            text = prompt.begun + given[len(prompt.pending) :]
-            on_tokens(tokens)
-            if piece.finish_reason:
-                finished = piece.finish_reason == "stop"
+    async with contextlib.aclosing(answer.parts()) as parts:
+        async for part in parts:
+            text += "".join(part)
+            on_tokens(answer.tokens)
+            if answer.finish_reason:
+                finished = answer.finish_reason not in ("length", REPEATS)  # servers have other names for an end
             elif task is not None and not is_answer and await _is_over(text, seen, prompt, task):
                 finished = True
                 break
             seen = len(text)
-    return text, finished, tokens
+    return text, finished, answer
 
 
 async def commit_message(model: Reached, change: commit.Staged, on_tokens: Callable[[int], None]) -> str:
-    """The message for a staged change; "" where the model wrote none. Raises DialogError, EngineLost, EngineRefused."""
-    prompt = prompts.commit_prompt(model.tokenizer, model.context_length, change)
+    """The message for a staged change; "" where the model wrote none.
+
+    Raises DialogError, EngineLost, EngineRefused, ModelUnavailable.
+    """
+    prompt = await asyncio.to_thread(prompts.commit_prompt, model.tokenizer, model.context_length, change)
     text, _, _ = await generate(model, prompt, None, on_tokens)
     return commit.cleaned(text, commit.style_of(change.history))
 
 
-async def _is_over(text: str, seen: int, prompt: prompts.Prompt, task: Task) -> bool:
+async def _is_over(text: str, seen: int, prompt: prompts.ActionPrompt, task: Task) -> bool:
     """Whether an answer has all that is needed of it, so that the rest need not be generated. `seen`: its characters
     that were looked at before."""
     if prompt.kind != "chat":
@@ -112,12 +124,12 @@ async def _is_over(text: str, seen: int, prompt: prompts.Prompt, task: Task) -> 
     return block is not None and bool(task.block.name) and task.block.name in block[1]
 
 
-def _made(task: Task, prompt: prompts.Prompt, answer: str, finished: bool) -> Outcome:
+def _made(task: Task, prompt: prompts.ActionPrompt, answer: str, finished: bool) -> Outcome:
     """The edits that an answer comes to."""
     if task.action.result == "tests":
         return _tests(task, answer, truncated=not finished)
     if prompt.kind != "chat":
-        made = body.infilled(task, answer, truncated=not finished)
+        made = body.infilled(task, readable(answer, task.text), truncated=not finished)
     elif "stub" in task.action.applies:
         made = body.answered(task, answer, truncated=not finished)
     else:
@@ -132,10 +144,10 @@ def _tests(task: Task, answer: str, *, truncated: bool) -> Outcome:
     """The edits that add the tests of an answer to the file where they go, or that fill a new one."""
     assert task.tests is not None
     try:
-        code = code_of(answer, task.language_id, truncated=truncated)
+        code = code_of(answer, task.language_id, truncated=truncated, known=task.text)
     except NoCode as error:
         return Outcome(answer, problem=str(error), proposed=answer)
     problem = "" if code.complete else "The answer ends in the middle of the code."
     lines = split_lines(task.existing) if task.tests.exists else [""]
-    edits = [Edit(row, row, text) for row, text in added.added(lines, code.text, task.language_id)]
+    edits = [Edit(row, row, text) for row, text in adding_tests.insertions(lines, code.text, task.language_id)]
     return Outcome(answer, tuple(edits), problem, code.text)

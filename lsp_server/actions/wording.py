@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from lsp_server.actions.place import Task
+from lsp_server.actions.site import Task
 from lsp_server.context import window
 from lsp_server.context.buffer import depth_of
 from lsp_server.context.languages import Language, language
@@ -71,30 +71,30 @@ class Context:
 def messages(task: Task, context: Context | None = None) -> list[dict[str, str]]:
     """The dialog of a task."""
     context = context_of(task) if context is None else context
-    known = language(task.language_id, task.path)
+    spoken = language(task.language_id, task.path)
     code = _dedented(task.code)
     what = "code" if task.block.kind == "selection" else task.block.kind
     where = f" `{task.path}`" if task.path else ""
     parts = []
     if context.imports:
-        parts.append(f"The file{where} begins with:\n\n{_fenced(context.imports, known)}")
+        parts.append(f"The file{where} begins with:\n\n{_fenced(context.imports, spoken)}")
     if context.headers:
-        parts.append(f"The code below is inside of:\n\n{_fenced(context.headers, known)}")
+        parts.append(f"The code below is inside of:\n\n{_fenced(context.headers, spoken)}")
     if context.example and task.tests:
-        parts.append(f"The tests there are, `{task.tests.path}`, begin with:\n\n{_fenced(context.example, known)}")
+        parts.append(f"The tests there are, `{task.tests.path}`, begin with:\n\n{_fenced(context.example, spoken)}")
     named = f" `{task.block.path}`" if task.block.path else ""
-    parts.append(f"The {known.name} {what}{named}:\n\n{_fenced(code, known)}")
-    parts.append(_instruction(task, known, what))
-    return [{"role": "system", "content": _system(task, known)}, {"role": "user", "content": "\n\n".join(parts)}]
+    parts.append(f"The {spoken.name} {what}{named}:\n\n{_fenced(code, spoken)}")
+    parts.append(_instruction(task, spoken, what))
+    return [{"role": "system", "content": _system(task, spoken)}, {"role": "user", "content": "\n\n".join(parts)}]
 
 
-def _system(task: Task, known: Language) -> str:
+def _system(task: Task, spoken: Language) -> str:
     if task.action.result == "answer":
-        return f"You are a helpful and honest code assistant. You explain {known.name} code in plain words."
-    return f"You are a code assistant that edits {known.name} code. You answer with one code block and nothing else."
+        return f"You are a helpful and honest code assistant. You explain {spoken.name} code in plain words."
+    return f"You are a code assistant that edits {spoken.name} code. You answer with one code block and nothing else."
 
 
-def _instruction(task: Task, known: Language, what: str) -> str:
+def _instruction(task: Task, spoken: Language, what: str) -> str:
     action = task.action
     if action.result == "tests":
         return _test_instruction(task, what)
@@ -102,9 +102,9 @@ def _instruction(task: Task, known: Language, what: str) -> str:
     if not action.instruction:
         filled = {
             "what": what,
-            "doc": known.doc,
+            "doc": spoken.doc,
             "signature": " and its signature" if what == "function" else "",
-            "comment": _comment(task, known),
+            "comment": _comment(task, spoken),
             "diagnostic": _diagnostic(task),
             "target": language(task.target).name if task.target else "another language",
         }
@@ -129,11 +129,11 @@ def _test_instruction(task: Task, what: str) -> str:
     return " ".join(part for part in [*parts, f"{there}, in one code block, and nothing else."] if part)
 
 
-def _comment(task: Task, known: Language) -> str:
+def _comment(task: Task, spoken: Language) -> str:
     if task.comment is None:
         return ""
     lines = (line.strip() for line in task.lines[task.comment[0] : task.comment[1] + 1])
-    mark = rf"^(/\*+|\*/|\*|{re.escape(known.line_comment) or '#'}+)\s?|\s*\*/$"
+    mark = rf"^(/\*+|\*/|\*|{re.escape(spoken.line_comment) or '#'}+)\s?|\s*\*/$"
     return "\n".join(f"> {re.sub(mark, '', line)}".rstrip() for line in lines if line)
 
 
@@ -187,11 +187,11 @@ def _headers(lines: Sequence[str], row: int) -> str:
     return "\n".join(reversed(found))
 
 
-def _fenced(code: str, known: Language) -> str:
+def _fenced(code: str, spoken: Language) -> str:
     """Code in a fence that nothing in it can close."""
     longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
     fence = "`" * (longest + 1)
-    return f"{fence}{known.fence}\n{code.rstrip()}\n{fence}"
+    return f"{fence}{spoken.fence}\n{code.rstrip()}\n{fence}"
 
 
 def _dedented(code: str) -> str:

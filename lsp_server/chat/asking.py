@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lsp_server.chat import mentions
-from lsp_server.chat.attachments import Request, Workspace, all_attached, named_together
+from lsp_server.chat.attachments import Wanted, all_attached, named_together
 from lsp_server.chat.fitting import Exchange
 from lsp_server.chat.turns import Attachment, Conversation, Turn
 from lsp_server.context.languages import LANGUAGES, language
+from lsp_server.context.workspace import Workspace
+from lsp_server.errors import UserError
 from lsp_server.settings import Settings
 
 TITLE_CHARACTERS = 60
@@ -23,17 +25,22 @@ class Ask:
 
     `edit_turn`: the position of an earlier question that `message` replaces; what came after it is dropped.
     `regenerate`: the last question is answered anew; `message` is not used. `attachments` None: none, or with an edited
-    question those it had. `language`: the id of the language at hand, "" where none is.
+    question those it had. `language`: the id of the language at hand, "" where none is. `system`: what the
+    model is told of its role in this conversation, from now on; None: as it was, or as the settings have it. The `seed`
+    is for this answer alone.
     """
 
     message: str
     conversation: str = ""
-    attachments: tuple[Request, ...] | None = None
+    attachments: tuple[Wanted, ...] | None = None
     edit_turn: int | None = None
     regenerate: bool = False
     temperature: float | None = None
     max_tokens: int | None = None
     language: str = ""
+    top_p: float | None = None
+    seed: int | None = None
+    system: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +55,12 @@ class Past:
     open: tuple[Turn, ...]
 
 
-class Wrong(ValueError):
+class InvalidAsk(UserError):
     """What was asked for makes no sense; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Begun:
+class OpenQuestion:
     """A question that is to be answered. `questions`: its turn, after those that were never answered."""
 
     conversation: Conversation
@@ -73,17 +80,19 @@ def opened(
     workspace: Workspace,
     settings: Settings,
     instructions: Mapping[str, str],
-) -> Begun:
+) -> OpenQuestion:
     """What the user asks, in a conversation or as the first question of a new one (whose id is "" yet).
 
-    Raises Wrong.
+    Raises InvalidAsk.
     """
     if conversation is None:
         if ask.regenerate or ask.edit_turn is not None:
-            raise Wrong("Which conversation is meant must be said with `conversationId`.")
+            raise InvalidAsk("Which conversation is meant must be said with `conversationId`.")
         question, said = _question(ask, 0, (), workspace, instructions)
-        chosen = _chosen(ask) | {"system": system_text(settings, _language_of(ask, question.attachments))}
-        return Begun(Conversation("", title_of(ask.message), 0, 0, chosen), past_of(()), (question,), tuple(said))
+        chosen = {"system": system_text(settings, _language_of(ask, question.attachments)), **_chosen(ask)}
+        return OpenQuestion(
+            Conversation("", title_of(ask.message), 0, 0, chosen), past_of(()), (question,), tuple(said)
+        )
     turns, replaced = conversation.turns, None
     chosen = {**conversation.settings, **_chosen(ask)}
     if ask.regenerate or ask.edit_turn is not None:
@@ -94,10 +103,10 @@ def opened(
     conversation = dataclasses.replace(conversation, settings=chosen)
     past = past_of(turns)
     if ask.regenerate and replaced is not None:
-        return Begun(conversation, past, (*past.open, replaced), (), replaces=True)
+        return OpenQuestion(conversation, past, (*past.open, replaced), (), replaces=True)
     question, said = _question(ask, len(turns), replaced.attachments if replaced else (), workspace, instructions)
     waiting = (each for each in past.open if asked_of(each) != asked_of(question))
-    return Begun(conversation, past, (*waiting, question), tuple(said))
+    return OpenQuestion(conversation, past, (*waiting, question), tuple(said))
 
 
 def gathered(workspace: Workspace, ask: Ask) -> tuple[list[Attachment], list[str]]:
@@ -169,7 +178,7 @@ def _question(
 ) -> tuple[Turn, list[str]]:
     """The question as a turn, and what cannot go with it. `kept`: what was attached to the one it replaces."""
     if not ask.message.strip():
-        raise Wrong("The message is empty.")
+        raise InvalidAsk("The message is empty.")
     attachments, said = gathered(workspace, ask)
     if ask.attachments is None:
         attachments = list(dict.fromkeys([*kept, *attachments]))
@@ -178,20 +187,20 @@ def _question(
 
 
 def _question_at(turns: tuple[Turn, ...], ask: Ask) -> int:
-    """The position of the question that is edited, or answered anew. Raises Wrong."""
+    """The position of the question that is edited, or answered anew. Raises InvalidAsk."""
     if ask.regenerate:
         last = max((turn.position for turn in turns if turn.role == "user"), default=None)
         if last is None:
-            raise Wrong("There is no question to answer anew in this conversation.")
+            raise InvalidAsk("There is no question to answer anew in this conversation.")
         return last
     at = ask.edit_turn
     if at is None or not 0 <= at < len(turns) or turns[at].role != "user":
-        raise Wrong(f"Turn {at} of this conversation is not a question; only questions can be edited.")
+        raise InvalidAsk(f"Turn {at} of this conversation is not a question; only questions can be edited.")
     return at
 
 
 def _chosen(ask: Ask) -> dict[str, Any]:
-    given = {"temperature": ask.temperature, "maxTokens": ask.max_tokens}
+    given = {"temperature": ask.temperature, "maxTokens": ask.max_tokens, "topP": ask.top_p, "system": ask.system}
     return {key: value for key, value in given.items() if value is not None}
 
 

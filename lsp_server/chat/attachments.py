@@ -6,56 +6,26 @@ An open document's text is the one in the editor, not the one on disk.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-
-from pygls.uris import from_fs_path, to_fs_path, uri_scheme
+from collections.abc import Sequence
 
 from lsp_server.chat.turns import Attachment, Kind
 from lsp_server.context import syntax
-from lsp_server.context.buffer import Buffer, split_lines
+from lsp_server.context.buffer import split_lines
 from lsp_server.context.languages import Language, language
-from lsp_server.context.privacy import why_hidden
+from lsp_server.context.uris import file_of
 from lsp_server.context.window import normalized
+from lsp_server.context.workspace import MAX_BYTES, Workspace
+from lsp_server.errors import UserError
 
-# More than any context holds; a mistaken attachment must not fill the memory.
-MAX_BYTES = 4_000_000
 SEVERITIES = {1: "error", 2: "warning", 3: "information", 4: "hint"}
 
 
-class Refused(ValueError):
+class Refused(UserError):
     """This cannot be attached; the message is one sentence that says why."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Workspace:
-    """The user's work: the folders on disk, and the documents that are open now."""
-
-    roots: tuple[Path, ...] = ()
-    buffers: Callable[[], Iterable[Buffer]] = tuple
-
-    def open_at(self, path: Path) -> Buffer | None:
-        """The open document of a file. An editor may write the URI of a file in its own way."""
-        return next((buffer for buffer in self.buffers() if path_of(buffer.uri) == path), None)
-
-    def name_of(self, uri: str) -> str:
-        """What the user calls a document: its path in the workspace."""
-        path = path_of(uri)
-        if path is None:
-            return uri
-        root = next((root for root in self.roots if path.is_relative_to(root)), None)
-        return path.relative_to(root).as_posix() if root else str(path)
-
-    def why_hidden(self, path: Path | None) -> str:
-        """Why a file must not be shown, under its name or the one it is a link to; "" where it may."""
-        if path is None:
-            return ""
-        real = path.resolve()
-        return why_hidden(path, self.roots) or (real != path and why_hidden(real, self.roots)) or ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Diagnostic:
+class Reported:
     """What another tool said of a line (0-based `row`). `severity` as the protocol counts it, 1 is an error."""
 
     row: int
@@ -65,7 +35,7 @@ class Diagnostic:
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class Wanted:
     """An attachment as it was asked for. `rows` are 0-based, both included; `column` as the editor counts.
 
     With rows, a "file" is sent whole as long as there is room, a "selection" is those rows alone.
@@ -75,7 +45,7 @@ class Request:
     kind: Kind
     rows: tuple[int, int] | None = None
     column: int = 0
-    diagnostics: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Reported, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,43 +73,23 @@ class Document:
         return Attachment("file", self.name, self.uri, self.language.fence, self.text, 1, self.total, named)
 
 
-def path_of(uri: str) -> Path | None:
-    """The file behind a `file:` URI; None for an unsaved buffer and the like."""
-    path = to_fs_path(uri) if uri_scheme(uri) == "file" else None
-    return Path(path) if path else None
-
-
-def uri_of(path: Path) -> str:
-    return from_fs_path(str(path)) or path.as_uri()
-
-
 def document(workspace: Workspace, uri: str) -> Document:
     """The text behind a URI. Raises Refused."""
-    path, name = path_of(uri), workspace.name_of(uri)
-    if hidden := workspace.why_hidden(path):
+    path, name = file_of(uri), workspace.name_of(uri)
+    if hidden := workspace.why_hidden(uri):
         raise Refused(f"{name} was not attached: {hidden}")
-    buffer = next((each for each in workspace.buffers() if each.uri == uri), None)
-    buffer = buffer or (workspace.open_at(path) if path else None)
+    buffer = workspace.buffer(uri)
     if buffer is not None:
         return Document(buffer.uri, name, normalized(buffer.source), language(buffer.language_id, name))
     if path is None:
         raise Refused(f"{name} was not attached: it is not open in the editor.")
     try:
-        if path.is_dir():
-            raise Refused(f"{name} was not attached: it is a folder; attach files.")
-        if path.stat().st_size > MAX_BYTES:
-            raise Refused(f"{name} was not attached: it is larger than {MAX_BYTES // 1_000_000} MB.")
-        data = path.read_bytes()
-        if b"\0" in data:
-            raise Refused(f"{name} was not attached: it is not a text.")
-        return Document(uri, name, normalized(data.decode("utf-8-sig")), language("", name))
-    except UnicodeDecodeError as error:
-        raise Refused(f"{name} was not attached: it is not UTF-8 (byte {error.start}).") from error
-    except OSError as error:
-        raise Refused(f"{name} was not attached: {error.strerror or error}.") from error
+        return Document(uri, name, normalized(workspace.text(path, MAX_BYTES)), language("", name))
+    except UserError as error:
+        raise Refused(f"{name} was not attached: {error}") from error
 
 
-def attached(workspace: Workspace, request: Request) -> Attachment:
+def attached(workspace: Workspace, request: Wanted) -> Attachment:
     """One attachment. Raises Refused."""
     if request.kind == "diagnostics":
         return _diagnostics(workspace, request)
@@ -160,7 +110,7 @@ def attached(workspace: Workspace, request: Request) -> Attachment:
     return found.part("selection", first + 1, last + 1)
 
 
-def all_attached(workspace: Workspace, requests: Sequence[Request]) -> tuple[list[Attachment], list[str]]:
+def all_attached(workspace: Workspace, requests: Sequence[Wanted]) -> tuple[list[Attachment], list[str]]:
     """The attachments, and a sentence for each that was refused.
 
     A selection, a function or a problem in a file that is attached whole marks the lines that stay when it shrinks.
@@ -188,7 +138,7 @@ def named_together(attachments: Sequence[Attachment]) -> list[Attachment]:
     ]
 
 
-def _diagnostics(workspace: Workspace, request: Request) -> Attachment:
+def _diagnostics(workspace: Workspace, request: Wanted) -> Attachment:
     """What other tools said of a document: each with its line, so that it can be understood alone."""
     found = document(workspace, request.uri)
     lines = found.text.split("\n")

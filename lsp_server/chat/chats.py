@@ -8,16 +8,18 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-from lsp_server.chat.asking import Ask, Begun, Wrong, joined, opened
-from lsp_server.chat.attachments import Workspace
-from lsp_server.chat.conversation import Cost, TooLong, continuation
+from lsp_server.chat.asking import Ask, InvalidAsk, OpenQuestion, joined, opened
+from lsp_server.chat.conversation import TOP_P, Cost, TooLong, continuation
 from lsp_server.chat.fitting import Counter, Fitted, fit
 from lsp_server.chat.recorder import Recorder
-from lsp_server.chat.store import NoConversation, Store, StoreError
+from lsp_server.chat.store import Store, StoreError
 from lsp_server.chat.turns import Attachment, Turn
+from lsp_server.context.workspace import Workspace
+from lsp_server.errors import UserError
 from lsp_server.model.access import ModelUnavailable, Reached
-from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
+from lsp_server.model.exchange import EngineLost, EngineRefused
 from lsp_server.settings import Settings
+from lsp_server.waiting import within
 
 MAX_TOKENS = 1024
 TEMPERATURE = 0.2
@@ -27,7 +29,7 @@ PREVIEW_SECONDS = 0.2
 OnPart = Callable[[dict[str, Any]], None]
 
 
-class Unanswered(RuntimeError):
+class Unanswered(UserError):
     """The question is kept, but there is no whole answer; the message says why, in one sentence."""
 
     def __init__(self, message: str, conversation: str, turn: int) -> None:
@@ -37,7 +39,8 @@ class Unanswered(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """An answer. `turn`: its position, None where nothing of it was written. `finish_reason`: stop, length, stopped."""
+    """An answer. `turn`: its position, None where nothing of it was written. `finish_reason`: stop, length, repeats,
+    stopped."""
 
     conversation: str
     message: str
@@ -54,13 +57,13 @@ class Environment:
     settings: Callable[[], Settings]
     workspace: Callable[[], Workspace]
     reach: Callable[[], Awaitable[Reached]]
-    lost: Callable[[ModelClient], None]
 
 
 class _Running:
     """An answer that is being written."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None) -> None:
+        self.seed = seed
         self.stop = asyncio.Event()
         self.done = asyncio.Event()
         self.recorder: Recorder | None = None
@@ -93,9 +96,9 @@ class Chats:
         """Answer a question. `on_part` gets {"delta": text} for each token, before that {"delta": "", ...} with the
         conversation and with what was left out. Cancelling, like `stop`, ends the answer; the reply is as usual then.
 
-        Raises Unanswered, Wrong, NoConversation, Conflict, StoreError.
+        Raises Unanswered, InvalidAsk, NoConversation, Conflict, StoreError.
         """
-        running = _Running()
+        running = _Running(ask.seed)
         task = asyncio.ensure_future(self._send(ask, on_part, running))
         try:
             return await asyncio.shield(task)
@@ -103,19 +106,19 @@ class Chats:
             running.stop.set()
             return await task
 
-    async def preview(self, ask: Ask) -> tuple[Begun, Fitted | None, int]:
+    async def preview(self, ask: Ask) -> tuple[OpenQuestion, Fitted | None, int]:
         """What `send` would send, without keeping or sending it: (question, prompt, budget); no prompt and a budget of
         0 while there is no model. Raises as `send`."""
         from lsp_server.codellama import DialogError  # here, so that a server that nobody chats with starts fast
 
         begun = await asyncio.to_thread(self._begun, ask)
         with contextlib.suppress(ModelUnavailable, asyncio.TimeoutError):
-            model = await asyncio.wait_for(self._around.reach(), PREVIEW_SECONDS)
+            model = await within(self._around.reach(), PREVIEW_SECONDS)
             try:
                 _check_chat(model)
                 fitted, budget = await self._fitted(begun, model)
             except (TooLong, DialogError) as error:
-                raise Wrong(str(error)) from error
+                raise InvalidAsk(str(error)) from error
             return begun, fitted, budget
         return begun, None, 0
 
@@ -145,7 +148,7 @@ class Chats:
             text = ""
             if running.recorder is not None:
                 text = running.recorder.text
-                running.usage = running.usage or (running.cost.total({}) if running.cost else {})
+                running.usage = running.usage or (running.cost.total() if running.cost else {})
                 try:
                     await running.recorder.close(finish, running.usage)
                 except StoreError as problem:  # the answer itself is there
@@ -166,20 +169,13 @@ class Chats:
         if self._running.get(name) is running:
             del self._running[name]
 
-    async def _answer(self, begun: Begun, on_part: OnPart, running: _Running) -> str:
-        """Write the answer; returns why it ended. An engine that is lost before the first word is asked once more."""
-        for attempt in (1, 2):
-            model = await self._around.reach()
-            _check_chat(model)
-            try:
-                return await self._written(begun, model, on_part, running)
-            except EngineLost:
-                self._around.lost(model.client)
-                if attempt == 2 or (running.recorder is not None and running.recorder.text):
-                    raise
-        raise AssertionError("unreachable")
+    async def _answer(self, begun: OpenQuestion, on_part: OnPart, running: _Running) -> str:
+        """Write the answer; returns why it ended."""
+        model = await self._around.reach()
+        _check_chat(model)
+        return await self._written(begun, model, on_part, running)
 
-    async def _written(self, begun: Begun, model: Reached, on_part: OnPart, running: _Running) -> str:
+    async def _written(self, begun: OpenQuestion, model: Reached, on_part: OnPart, running: _Running) -> str:
         fitted, budget = await self._fitted(begun, model)
         running.left_out = (*begun.left_out, *fitted.left_out)
         if running.recorder is None:
@@ -194,7 +190,10 @@ class Chats:
             fitted.ids,
             max_tokens=options.get("maxTokens") or MAX_TOKENS,
             temperature=TEMPERATURE if options.get("temperature") is None else options["temperature"],
+            top_p=options.get("topP", TOP_P),
+            seed=running.seed,
             cost=running.cost,
+            messages=fitted.messages,
         )
         finish = "stop"
         async with contextlib.aclosing(deltas):
@@ -204,7 +203,7 @@ class Chats:
                 finish, running.usage = delta.finish_reason or finish, delta.cost or running.usage
         return finish
 
-    async def _fitted(self, begun: Begun, model: Reached) -> tuple[Fitted, int]:
+    async def _fitted(self, begun: OpenQuestion, model: Reached) -> tuple[Fitted, int]:
         if self._counter is None or self._counter.tokenizer is not model.tokenizer:
             self._counter = Counter(model.tokenizer)
         options = begun.conversation.settings
@@ -216,7 +215,7 @@ class Chats:
         arguments = (self._counter, options.get("system", ""), begun.past.exchanges, asked, attachments)
         return await asyncio.to_thread(fit, *arguments, budget=budget, first=first), budget
 
-    def _keep(self, begun: Begun, fitted: Fitted, budget: int) -> None:
+    def _keep(self, begun: OpenQuestion, fitted: Fitted, budget: int) -> None:
         """Keep with the turns what was sent of their attachments, so that the next prompt begins the same; begin the
         answer."""
         name = begun.conversation.id
@@ -234,7 +233,7 @@ class Chats:
             self.store.configure(name, settings)
         self.store.put(name, Turn(begun.position + 1, "assistant", ""), replace=begun.replaces)
 
-    def _begin(self, ask: Ask) -> Begun:
+    def _begin(self, ask: Ask) -> OpenQuestion:
         """Keep the question, whatever becomes of it."""
         begun = self._begun(ask)
         conversation = begun.conversation
@@ -246,7 +245,7 @@ class Chats:
             self.store.put(conversation.id, begun.questions[-1], replace=ask.edit_turn is not None)
         return dataclasses.replace(begun, conversation=conversation)
 
-    def _begun(self, ask: Ask) -> Begun:
+    def _begun(self, ask: Ask) -> OpenQuestion:
         """The question and what comes before it, without a change to what is kept."""
         conversation = self.store.get(ask.conversation) if ask.conversation else None
         return opened(ask, conversation, self._around.workspace(), self._around.settings(), self.instructions)
@@ -269,4 +268,6 @@ def state_of(turn: Turn, following: Turn | None, *, running: bool) -> Literal[""
     return turn.finished or ("running" if running else "interrupted")
 
 
-__all__ = ["Ask", "Chats", "Environment", "NoConversation", "Reply", "StoreError", "Unanswered", "Wrong", "state_of"]
+__all__ = [
+    *("Ask", "Chats", "Environment", "InvalidAsk", "NoConversation", "Reply", "StoreError", "Unanswered", "state_of"),
+]

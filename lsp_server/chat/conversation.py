@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+from lsp_server.errors import UserError
 from lsp_server.model.access import Reached
-from lsp_server.model.client import PRIORITY_CHAT
+from lsp_server.model.answering import Answer, Question
+from lsp_server.model.client import PRIORITY_CHAT, Choice
+
+# As the card of Code Llama samples.
+TOP_P = 0.95
 
 
-class TooLong(ValueError):
+class TooLong(UserError):
     """The messages do not fit the model's context; the message has both numbers."""
 
 
@@ -30,27 +35,25 @@ class Delta:
 
 
 class Cost:
-    """What an answer costs, as `Delta` describes it. Time runs from when this is made."""
+    """What an answer costs, as `Delta` describes it, also of one that was stopped."""
 
     def __init__(self, prompt_tokens: int) -> None:
+        self.answer: Answer | None = None  # once the model is asked
         self._prompt_tokens = prompt_tokens
-        self._started, self._first, self._generated = time.perf_counter(), 0.0, 0
+        self._started = time.perf_counter()
 
-    def count(self, tokens: int) -> None:
-        self._first = self._first or time.perf_counter()
-        self._generated += tokens
-
-    def total(self, usage: dict[str, Any]) -> dict[str, Any]:
-        """With `usage` as the engine sent it, which counts also where it sends no ids; {} for an answer that was
-        stopped."""
-        generated = self._generated or int(usage.get("completion_tokens") or 0)
-        seconds = time.perf_counter() - self._first
+    def total(self) -> dict[str, Any]:
+        answer = self.answer
+        generated = answer.tokens if answer else 0
+        first = answer.first if answer else 0.0
+        seconds = time.perf_counter() - first
+        details = answer.usage.get("prompt_tokens_details") if answer else None
         return {
             "promptTokens": self._prompt_tokens,
-            "reusedTokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+            "reusedTokens": details.get("cached_tokens") or 0 if isinstance(details, dict) else 0,
             "generatedTokens": generated,
-            "firstTokenMs": round(1000 * (self._first - self._started), 1) if self._first else None,
-            "tokensPerSecond": round(max(0, generated - 1) / seconds, 1) if self._first and seconds > 0 else None,
+            "firstTokenMs": round(1000 * (first - self._started), 1) if first else None,
+            "tokensPerSecond": round(max(0, generated - 1) / seconds, 1) if first and seconds > 0 else None,
         }
 
 
@@ -64,11 +67,10 @@ async def answer(
 ) -> AsyncGenerator[Delta, None]:
     """The model's answer to a dialog, whose last message is the user's.
 
-    Raises DialogError for a dialog that cannot be right, TooLong, EngineLost, EngineRefused. Close the iterator to
-    stop.
+    Raises DialogError for a dialog that cannot be right, and as `continuation`. Close the iterator to stop.
     """
     ids = model.tokenizer.dialog_ids(list(messages))
-    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, seed=seed, messages=messages)
     async with contextlib.aclosing(deltas):
         async for delta in deltas:
             yield delta
@@ -80,13 +82,15 @@ async def continuation(
     *,
     max_tokens: int,
     temperature: float,
+    top_p: float = TOP_P,
     seed: int | None = None,
     cost: Cost | None = None,
+    messages: Sequence[Mapping[str, Any]] = (),
 ) -> AsyncGenerator[Delta, None]:
     """The answer to a dialog that is token ids already, at most as long as the context has room.
 
-    `cost` counts along, for callers that may stop. Raises TooLong, EngineLost, EngineRefused. Close the iterator to
-    stop.
+    `messages`: those of the ids, for a server that takes no ids. `cost` counts along, for callers that may stop. Raises
+    TooLong, EngineLost, EngineRefused, ModelUnavailable. Close the iterator to stop.
     """
     tokenizer = model.tokenizer
     room = model.context_length - len(ids)
@@ -95,28 +99,24 @@ async def continuation(
             f"The conversation is {len(ids)} tokens long, but {model.model} has room for {model.context_length}."
         )
     cost = cost or Cost(len(ids))
-    decoder = tokenizer.decoder()
-    pieces = model.client.complete(
-        ids,
-        max_tokens=min(max_tokens, room),
-        stop_ids=tokenizer.dialog_stop_ids,
-        temperature=temperature,
-        top_p=0.95,
-        seed=seed,
-        priority=PRIORITY_CHAT,
-        logit_bias=tokenizer.dialog_bias,
+    answer = cost.answer = Answer(
+        model,
+        Question(
+            ids,
+            tokenizer.dialog_stop_ids,
+            min(max_tokens, room),
+            choice=Choice(temperature, top_p=top_p, seed=seed, logit_bias=tokenizer.dialog_bias),
+            priority=PRIORITY_CHAT,
+            ends_circles=True,
+            messages=messages,
+        ),
     )
     begun = False
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            cost.count(len(piece.ids))
-            # One part for each token, also where the engine sends several at once.
-            texts = [decoder.push([each]) for each in piece.ids] or ([piece.text] if piece.text else [])
-            if piece.finish_reason:
-                texts.append(decoder.flush())
-            for number, text in enumerate(texts, 1):
+    async with contextlib.aclosing(answer.parts()) as parts:
+        async for part in parts:
+            for number, text in enumerate(part, 1):
                 if not begun:  # the space that a first word brings along is not part of the answer
                     text = text.lstrip()
                     begun = bool(text)
-                last = bool(piece.finish_reason) and number == len(texts)
-                yield Delta(text, piece.finish_reason, cost.total(piece.usage)) if last else Delta(text)
+                last = bool(answer.finish_reason) and number == len(part)
+                yield Delta(text, answer.finish_reason, cost.total()) if last else Delta(text)

@@ -8,6 +8,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+from lsp_server.errors import UserError
+
 VERSION = 1
 BUSY_SECONDS = 5.0
 
@@ -29,7 +31,7 @@ CREATE TABLE turns (
 """
 
 
-class StoreError(RuntimeError):
+class StoreError(UserError):
     """The conversations cannot be read or kept; the message says why."""
 
 

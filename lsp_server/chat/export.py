@@ -35,6 +35,7 @@ def _ended(turn: Turn) -> str:
     ends = {
         "stop": "",
         "length": "Ended at the most tokens an answer may have",
+        "repeats": "Ended as it began to repeat itself",
         "stopped": "Stopped",
         "failed": "Broken off",
     }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from lsp_server.chat.asking import Ask, Wrong
-from lsp_server.chat.attachments import Diagnostic, Request
+from lsp_server.chat.asking import Ask, InvalidAsk
+from lsp_server.chat.attachments import Reported, Wanted
 from lsp_server.chat.turns import Kind
-from lsp_server.context.window import normalized
 
 MAX_TEMPERATURE = 2.0
 _MISSING: Any = object()
@@ -22,21 +21,19 @@ class Fields:
 
     @classmethod
     def of(cls, params: Any) -> Fields:
-        """The parameters of a request, in the form that the protocol's library gives them."""
-        values = plain(params)
-        if values is None:
-            values = {}
-        if not isinstance(values, dict):
-            raise Wrong("The parameters must be an object.")
-        return cls(values)
+        """The parameters of a request."""
+        if params is not None and not isinstance(params, dict):
+            raise InvalidAsk("The parameters must be an object.")
+        return cls(params or {})
 
     def text(self, name: str, default: str = _MISSING) -> str:
-        return self._get(name, str, "a text", default)
+        text: str = self._get(name, str, "a text", default)
+        return text
 
     def token(self, name: str) -> int | str | None:
         value = self._values.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, str))):
-            raise Wrong(f"`{self._path}{name}` must be a text or a whole number.")
+            raise InvalidAsk(f"`{self._path}{name}` must be a text or a whole number.")
         return value
 
     def number(self, name: str, low: float, high: float | None = None) -> Any:
@@ -46,9 +43,11 @@ class Fields:
             return None
         whole = isinstance(low, int)
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise Wrong(f"`{self._path}{name}` must be {'a whole number' if whole else 'a number'}.")
+            raise InvalidAsk(f"`{self._path}{name}` must be {'a whole number' if whole else 'a number'}.")
         if not (value >= low and (high is None or value <= high)):
-            raise Wrong(f"`{self._path}{name}` must be {f'at least {low}' if high is None else f'{low} to {high}'}.")
+            raise InvalidAsk(
+                f"`{self._path}{name}` must be {f'at least {low}' if high is None else f'{low} to {high}'}."
+            )
         return value
 
     def inner(self, name: str) -> Fields:
@@ -60,7 +59,7 @@ class Fields:
         if values is None:
             return None
         if not all(isinstance(value, dict) for value in values):
-            raise Wrong(f"`{self._path}{name}` must be a list of objects.")
+            raise InvalidAsk(f"`{self._path}{name}` must be a list of objects.")
         return [Fields(value, f"{self._path}{name}[{at}].") for at, value in enumerate(values)]
 
     def ask(self, language_of: Callable[[str], str]) -> Ask:
@@ -71,7 +70,7 @@ class Fields:
         if not language and "textDocument" in self._values:
             language = language_of(self.inner("textDocument").text("uri"))
         return Ask(
-            message=normalized(self.text("message", "" if regenerate else _MISSING)),
+            message=_characters(self.text("message", "" if regenerate else _MISSING)),
             conversation=self.text("conversationId", ""),
             attachments=None if attachments is None else tuple(one.attachment() for one in attachments),
             edit_turn=self.number("editTurn", 0),
@@ -79,18 +78,21 @@ class Fields:
             temperature=self.number("temperature", 0.0, MAX_TEMPERATURE),
             max_tokens=self.number("maxTokens", 1),
             language=language,
+            top_p=self.number("topP", 0.0, 1.0),
+            seed=self.number("seed", 0),
+            system=None if self._values.get("systemPrompt") is None else _characters(self.text("systemPrompt")),
         )
 
-    def attachment(self) -> Request:
+    def attachment(self) -> Wanted:
         rows, column = self.inner("range").rows() if self._values.get("range") is not None else (None, 0)
         kind: Any = self.text("kind", "selection" if rows else "file")
         kinds = [each for each in get_args(Kind) if each != "symbol"]
         if kind not in kinds:
-            raise Wrong(f"`{self._path}kind` must be one of {', '.join(kinds)}.")
+            raise InvalidAsk(f"`{self._path}kind` must be one of {', '.join(kinds)}.")
         if kind in ("selection", "function") and rows is None:
-            raise Wrong(f"`{self._path}range` is missing; an attached {kind} needs it.")
+            raise InvalidAsk(f"`{self._path}range` is missing; an attached {kind} needs it.")
         diagnostics = tuple(one.diagnostic() for one in self.objects("diagnostics") or ())
-        return Request(self.text("uri"), kind, rows, column, diagnostics)
+        return Wanted(self.text("uri"), kind, rows, column, diagnostics)
 
     def rows(self) -> tuple[tuple[int, int], int]:
         """((first row, last row), column at the start) of a range, without a last line of which nothing is in it."""
@@ -103,30 +105,22 @@ class Fields:
             last -= 1
         return (first, last), column
 
-    def diagnostic(self) -> Diagnostic:
+    def diagnostic(self) -> Reported:
         (row, _), _ = self.inner("range").rows()
         severity, source = self.number("severity", 1, 4) or 1, self.text("source", "")
-        return Diagnostic(row, self.text("message"), severity, source)
+        return Reported(row, self.text("message"), severity, source)
 
     def _get(self, name: str, kind: type, words: str, default: Any = _MISSING) -> Any:
         value = self._values.get(name)
         if value is None:
             if default is _MISSING:
-                raise Wrong(f"`{self._path}{name}` is missing; it must be {words}.")
+                raise InvalidAsk(f"`{self._path}{name}` is missing; it must be {words}.")
             return default
         if not isinstance(value, kind):
-            raise Wrong(f"`{self._path}{name}` must be {words}.")
+            raise InvalidAsk(f"`{self._path}{name}` must be {words}.")
         return value
 
 
-def plain(value: Any) -> Any:
-    """JSON as dictionaries, lists and plain values, whatever classes the protocol's library made of its objects."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if hasattr(value, "_asdict"):  # a named tuple
-        return {key: plain(each) for key, each in value._asdict().items()}
-    if hasattr(value, "__attrs_attrs__"):
-        return {attribute.name: plain(getattr(value, attribute.name)) for attribute in value.__attrs_attrs__}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value
+def _characters(text: str) -> str:
+    """The text as it was typed, line endings too; half a surrogate pair, which is no character, is U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -8,9 +8,10 @@ the room goes at once: a prompt whose beginning moves is computed anew, which mu
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lsp_server.chat.conversation import TooLong
 from lsp_server.chat.escaping import escaped
@@ -61,50 +62,64 @@ class Counter:
     def __init__(self, tokenizer: CodeLlamaTokenizer) -> None:
         self.tokenizer = tokenizer
         self._known: dict[bytes, int] = {}
-        self._plain = len(tokenizer.dialog_ids([{"role": "user", "content": "x"}]))
+
+    @functools.cached_property
+    def _plain(self) -> int:
+        """Tokens of a prompt with the shortest question alone. Not when this is made: a template may take its time."""
+        return self._counted(dialog("", (), "x"))
 
     def exchange(self, exchange: Exchange) -> int:
         """What a question and its answer add to a prompt."""
-        question, answer = self._safe(exchange.question), self._safe(exchange.answer)
-        return self._counted(self.dialog("", [(question, answer)], "x")) - self._plain
+        return self._counted(dialog("", [exchange], "x")) - self._plain
 
     def last(self, system: str, question: str) -> int:
         """Tokens of a prompt that has the system's text and one question alone."""
-        return self._counted(self.dialog(self._safe(system), (), self._safe(question)))
-
-    def dialog(self, system: str, past: Sequence[tuple[str, str]], question: str) -> list[dict[str, str]]:
-        """The messages of a dialog, in their order.
-
-        In the 70B format the header of an answer names whom it is for ("required for model responses", Message in
-        facebookresearch/codellama, llama/generation.py); so an answer is sent with the header that it was asked with.
-        """
-        source_step = self.tokenizer.abilities.chat_format == "source-step"
-        answered = {"role": "assistant", **({"destination": "user"} if source_step else {})}
-        messages = [{"role": "system", "content": system}] if system else []
-        for asked, answer in past:
-            messages += [{"role": "user", "content": asked}, {**answered, "content": answer}]
-        return [*messages, {"role": "user", "content": question}]
+        return self._counted(dialog(system, (), question))
 
     def lines(self, lines: Sequence[str]) -> list[int]:
         """Tokens of each line with its end. Added up they may be a little too many, as pieces can span lines."""
         return [self._line(line) for line in lines]
 
-    def _safe(self, text: str) -> str:
-        return escaped(text, self.tokenizer)
-
     def _line(self, line: str) -> int:
         key = line.encode("utf-8", "replace")
         key = key if len(key) <= 64 else hashlib.blake2b(key, digest_size=16).digest()
         if (known := self._known.get(key)) is None:
-            known = self._known[key] = len(self.tokenizer.encode_raw(self._safe(line) + "\n"))
+            known = self._known[key] = len(self.tokenizer.encode_raw(escaped(line, self.tokenizer) + "\n"))
         return known
 
     def _counted(self, messages: list[dict[str, str]]) -> int:
         text = "\0".join(f"{message['role']}\0{message['content']}" for message in messages)
         key = b"\0" + hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
         if (known := self._known.get(key)) is None:
-            known = self._known[key] = len(self.tokenizer.dialog_ids(messages))
+            known = self._known[key] = len(prompt_of(self.tokenizer, messages)[0])
         return known
+
+
+def dialog(system: str, past: Sequence[Exchange], question: str) -> list[dict[str, str]]:
+    """The messages of a conversation, in their order. No `system` is no message, not an empty one.
+
+    An answer has no destination: Meta's 70B format has a header for one, but the model card's dialog, and the template
+    that the checkpoints come with, leave it out of every answer but the one that is asked for.
+    """
+    messages = [{"role": "system", "content": system}] if system else []
+    for exchange in past:
+        messages.append({"role": "user", "content": exchange.question})
+        messages.append({"role": "assistant", "content": exchange.answer})
+    return [*messages, {"role": "user", "content": question}]
+
+
+def prompt_of(
+    tokenizer: CodeLlamaTokenizer, messages: Sequence[Mapping[str, Any]]
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """(ids, messages) of a dialog as it is sent: all that differs from what was said is that marks are escaped.
+
+    Raises DialogError.
+    """
+    from lsp_server.codellama import checked_turns  # here, so that a server that nobody chats with starts fast
+
+    checked_turns(messages)
+    sent = [{**message, "content": escaped(message["content"], tokenizer)} for message in messages]
+    return tokenizer.dialog_ids(sent), sent
 
 
 def fit(
@@ -124,7 +139,7 @@ def fit(
     """
     room = budget
     for _ in range(4):
-        fitted = _fit(counter, system, list(past), asked, list(attachments), room, first)
+        fitted = _fit(counter, system, list(past), asked, list(attachments), budget=room, first=first)
         if (excess := len(fitted.ids) - budget) <= 0:
             return fitted
         room -= excess + 8  # lines were counted one by one, and templates may add what depends on the whole
@@ -137,6 +152,7 @@ def _fit(
     past: list[Exchange],
     asked: str,
     new: list[Attachment],
+    *,
     budget: int,
     first: int,
 ) -> Fitted:
@@ -152,14 +168,9 @@ def _fit(
         # Not the whole of the room: the next question would have to shrink them again.
         room = max(int(budget * AFTER_CUT) - alone - sum(costs), least)
         new = _shrunk(counter, new, wanted, min(room, budget - alone - sum(costs)))
-    question = escaped(question_text(asked, tuple(new)), counter.tokenizer)
-    sent = [
-        (escaped(exchange.question, counter.tokenizer), escaped(exchange.answer, counter.tokenizer))
-        for exchange in past[first:]
-    ]
-    messages = counter.dialog(escaped(system, counter.tokenizer), sent, question)
+    ids, messages = prompt_of(counter.tokenizer, dialog(system, past[first:], question_text(asked, tuple(new))))
     left_out = (*_sentences(new), *_past_sentences(past, first))
-    return Fitted(counter.tokenizer.dialog_ids(messages), messages, tuple(new), tuple(past), first, left_out)
+    return Fitted(ids, messages, tuple(new), tuple(past), first, left_out)
 
 
 def _make_room(counter: Counter, past: list[Exchange], costs: list[int], first: int, target: int, budget: int) -> int:

@@ -13,21 +13,19 @@ import dataclasses
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from lsp_server.chat.attachments import Document, Refused, Workspace, document, path_of, uri_of
+from lsp_server.chat.attachments import Document, Refused, document
 from lsp_server.chat.turns import Attachment
 from lsp_server.context import syntax
 from lsp_server.context.languages import language
+from lsp_server.context.uris import file_of, uri_of
+from lsp_server.context.workspace import Workspace
+from lsp_server.errors import UserError
 
 MAX_FILES = 5_000
 MAX_SECONDS = 2.0
 MAX_FILE_BYTES = 512_000
-# Where no code of the user's is.
-SKIPPED_FOLDERS = frozenset(
-    {"node_modules", "__pycache__", "venv", "target", "build", "dist", "vendor", "site-packages"}
-)
 
 _CODE = re.compile(r"(`{3,}|~{3,}).*?(?:\1|\Z)|`[^`\n]*`", re.DOTALL)
 _MENTION = re.compile(r"(?<![\w@./`])@(?:\"([^\"\n]+)\"|([\w./\\~-]*\w))(?:[:#]L?(\d+)(?:-L?(\d+))?)?")
@@ -48,9 +46,14 @@ def mentions(text: str) -> list[Mention]:
     """The names in a question, each once, in their order."""
     found = []
     for match in _MENTION.finditer(_CODE.sub(lambda code: " " * len(code[0]), text)):
-        first = int(match[3]) if match[3] else None
-        found.append(Mention(match[1] or match[2], first, int(match[4]) if match[4] else first))
+        first = _line(match[3]) if match[3] else None
+        found.append(Mention(match[1] or match[2], first, _line(match[4]) if match[4] else first))
     return list(dict.fromkeys(found))
+
+
+def _line(digits: str) -> int:
+    """No file has as many lines as nine digits can say, and there are numbers that are too long to read."""
+    return int(digits[:9])
 
 
 def resolved(workspace: Workspace, text: str) -> tuple[list[Attachment], list[str]]:
@@ -102,13 +105,17 @@ def _file(workspace: Workspace, name: str) -> str | None:
     """The URI of the file that is meant: a path in the workspace, or the end of one that is open. Raises Refused."""
     for root in workspace.roots:
         path = Path(os.path.normpath(root / name))
-        if path.is_file():
-            if not path.is_relative_to(root):
-                raise Refused(f"@{name} lies outside the workspace; attach it by hand if you mean it.")
-            return uri_of(path)
+        try:
+            if not workspace.is_file(path):
+                continue
+        except UserError as error:
+            raise Refused(f"@{name} was sent as text: {error}") from error
+        if not path.is_relative_to(root):
+            raise Refused(f"@{name} lies outside the workspace; open it in the editor first.")
+        return uri_of(path)
     wanted = Path(name).parts
     for buffer in workspace.buffers():
-        found = path_of(buffer.uri)
+        found = file_of(buffer.uri)
         if wanted and found is not None and "." in name and found.parts[-len(wanted) :] == wanted:
             return buffer.uri
     return None
@@ -120,23 +127,31 @@ def _definitions(workspace: Workspace, name: str) -> tuple[list[Attachment], str
     found: list[Attachment] = []
     seen = set()
     for buffer in workspace.buffers():
-        seen.add(path_of(buffer.uri))
-        if any(last in line for line in list(buffer.lines)) and not workspace.why_hidden(path_of(buffer.uri)):
+        seen.add(file_of(buffer.uri))
+        if any(last in line for line in buffer.lines) and not workspace.why_hidden(buffer.uri):
             found += _in_document(document(workspace, buffer.uri), name)
     if found:
         return found, "in the open documents"
     deadline = time.monotonic() + MAX_SECONDS
-    for count, path in enumerate(_files(workspace)):
-        if count >= MAX_FILES or time.monotonic() > deadline:
+    walk = workspace.walk(_has_definitions, most=MAX_FILES, seconds=MAX_SECONDS / 2)
+    count = 0
+    for path, data in workspace.read_all((path for path in walk.files if path not in seen), MAX_FILE_BYTES):
+        if time.monotonic() > deadline:
             return found, f"in the first {count} files of the workspace"
-        if path not in seen and _may_define(path, last) and not workspace.why_hidden(path):
+        count += 1
+        if last.encode("utf-8", "surrogatepass") in data:  # most have not, and need not be parsed
             try:
                 found += _in_document(document(workspace, uri_of(path)), name)
             except Refused:  # not a text after all
                 continue
             if found:
                 break
-    return found, "in the workspace"
+    return found, "in the workspace" if walk.complete else f"in the first {len(walk.files)} files of the workspace"
+
+
+def _has_definitions(name: str) -> bool:
+    """Whether a file's name is that of a language with definitions."""
+    return language("", name).grammar is not None
 
 
 def _in_document(found: Document, name: str) -> list[Attachment]:
@@ -145,21 +160,3 @@ def _in_document(found: Document, name: str) -> list[Attachment]:
         for block in syntax.symbols(found.text, found.language.id)
         if block.name == name or block.path == name or block.path.endswith("." + name)
     ]
-
-
-def _may_define(path: Path, name: str) -> bool:
-    """Whether a file has the name in it at all: most do not, and need not be parsed."""
-    try:
-        return path.stat().st_size <= MAX_FILE_BYTES and name.encode() in path.read_bytes()
-    except OSError:
-        return False
-
-
-def _files(workspace: Workspace) -> Iterator[Path]:
-    """Files of the workspace whose ending is one of a language with definitions, folders of tools left out."""
-    for root in workspace.roots:
-        for folder, folders, names in os.walk(root):
-            folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS and not name.startswith("."))
-            for name in sorted(names):
-                if language("", name).grammar is not None:
-                    yield Path(folder, name)

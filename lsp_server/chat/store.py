@@ -24,6 +24,7 @@ import platformdirs
 
 from lsp_server.chat.database import StoreError, connected, in_memory, set_aside
 from lsp_server.chat.turns import Attachment, Conversation, Summary, Turn
+from lsp_server.errors import UserError
 from lsp_server.places import NAME
 
 __all__ = ["Conflict", "NoConversation", "Store", "StoreError", "data_folder"]
@@ -32,11 +33,11 @@ FILE = "chats.sqlite3"
 EXCERPT_CHARACTERS = 80
 
 
-class NoConversation(LookupError):
+class NoConversation(UserError):
     """There is no conversation, or no turn, of that name."""
 
 
-class Conflict(RuntimeError):
+class Conflict(UserError):
     """The conversation was changed from elsewhere in the meantime."""
 
 

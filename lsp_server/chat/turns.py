@@ -82,8 +82,9 @@ class Attachment:
 class Turn:
     """One message of a conversation, as it is kept.
 
-    `finished` of an answer: "stop" or "length" as the model ended it, "stopped" by the user, "failed", "" while it is
-    being written; of a question: "" or "unanswered". `usage`: what an answer cost, see `conversation.Cost`.
+    `finished` of an answer: "stop" or "length" as the model ended it, "repeats" where it went in circles, "stopped" by
+    the user, "failed", "" while it is being written; of a question: "" or "unanswered". `usage`: what an answer cost,
+    see `conversation.Cost`.
     """
 
     position: int

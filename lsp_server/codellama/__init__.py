@@ -1,7 +1,10 @@
-"""What Code Llama is: pure functions on text and ids. No network, no torch, no editors."""
+"""What Code Llama is: pure functions on text and ids. No network, no torch, no editors.
+
+Only `checkpoint` reads files, and only `renderer` starts a process, for the chat templates of other models.
+"""
 
 from .abilities import Abilities
-from .dialog import Turn, checked_turns
+from .dialog import Message, checked_turns
 from .errors import CheckpointError, DialogError, InfillingUnsupported
 from .family import (
     VARIANTS,
@@ -15,6 +18,7 @@ from .family import (
 )
 from .stream import StreamDecoder
 from .tokenizer import CodeLlamaTokenizer
+from .written import written_infill
 
 __all__ = [
     "VARIANTS",
@@ -24,13 +28,14 @@ __all__ = [
     "DialogError",
     "InfillingUnsupported",
     "Memory",
+    "Message",
     "ModelShape",
     "StreamDecoder",
-    "Turn",
     "Variant",
     "checked_turns",
     "eight_bit_bytes",
     "kv_bytes_per_token",
     "memory",
     "variant_of",
+    "written_infill",
 ]

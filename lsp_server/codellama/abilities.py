@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from . import infilling
+from .checkpoint import MOST_SIZE, whole_number
 from .dialog import ChatFormat
 from .infilling import InfillTokens, Layout
 from .vocabulary import Vocabulary
@@ -47,6 +48,7 @@ def read_abilities(
     template: str | None,
     tokens: InfillTokens | None,
     step: int | None,
+    *,
     infilling_setting: infilling.Setting,
     chat_setting: ChatSetting,
 ) -> Abilities:
@@ -66,7 +68,7 @@ def read_abilities(
         chat_format=chat_format,
         chat_reason=chat_reason,
         context_length=_context_length(config, step is not None, is_code_llama),
-        model_type=str(config.get("model_type") or ("llama" if vocabulary.llama_like else "")),
+        model_type=_model_type(config) or ("llama" if vocabulary.llama_like else ""),
     )
 
 
@@ -95,10 +97,15 @@ def _chat(
     return "", "This checkpoint has no chat template, so it cannot chat; use an Instruct variant."
 
 
+def _model_type(config: Mapping[str, Any]) -> str:
+    given = config.get("model_type")
+    return given if isinstance(given, str) else ""
+
+
 def _context_length(config: Mapping[str, Any], has_step: bool, is_code_llama: bool) -> int:
     text = config.get("text_config")
-    given = (text if isinstance(text, dict) else config).get("max_position_embeddings")
-    known = given if type(given) is int and given > 0 else None
+    source = text if isinstance(text, dict) else config
+    known = whole_number(source, "max_position_embeddings", MOST_SIZE, "config.json")
     if has_step:
         # The 70B repositories first said 2048, which was a slip; a small model of this vocabulary may mean it.
         is_70b = (config.get("hidden_size"), config.get("num_hidden_layers")) == _SHAPE_70B

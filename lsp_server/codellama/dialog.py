@@ -5,6 +5,7 @@ Source: facebookresearch/codellama, llama/generation.py: chat_completion and dia
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,7 +30,7 @@ TURN_ENDS = (
 
 
 @dataclass(frozen=True)
-class Turn:
+class Message:
     """One message. `destination` is of the 70B format: whom the message is for."""
 
     role: str
@@ -37,7 +38,7 @@ class Turn:
     destination: str | None = None
 
 
-def checked_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
+def checked_turns(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages as turns: at most one system turn, first; then user and assistant in turn, the last the user's.
 
     Raises DialogError naming the rule that is broken. Meta's code asserts the same; it is checked for every format,
@@ -65,20 +66,22 @@ def checked_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
     return turns
 
 
-def _turn(number: int, message: Mapping[str, Any]) -> Turn:
+def _turn(number: int, message: Mapping[str, Any]) -> Message:
     if not isinstance(message, Mapping):
         raise DialogError(f"Message {number} must be an object with a role and a content.")
     role, content, destination = message.get("role"), message.get("content"), message.get("destination")
     if role not in ("system", "user", "assistant"):
-        raise DialogError(f"Message {number} has the unknown role {role!r}; it may be system, user or assistant.")
+        raise DialogError(
+            f"Message {number} has the unknown role {reprlib.repr(role)}; it may be system, user or assistant."
+        )
     if not isinstance(content, str):
         raise DialogError(f"Message {number} must have a text as its content.")
     if destination is not None and not isinstance(destination, str):
         raise DialogError(f"Message {number} must have a text as its destination.")
-    return Turn(role, content, destination)
+    return Message(role, content, destination)
 
 
-def inst_ids(turns: Sequence[Turn], encode: Encode, bos: int | None, eos: int | None) -> list[int]:
+def inst_ids(turns: Sequence[Message], encode: Encode, bos: int | None, eos: int | None) -> list[int]:
     """The format of 7B, 13B and 34B: `[INST] question [/INST] answer`, each pair between BOS and EOS.
 
     `encode` adds the vocabulary's implicit space. A system turn becomes part of the first question.
@@ -86,20 +89,20 @@ def inst_ids(turns: Sequence[Turn], encode: Encode, bos: int | None, eos: int | 
     start, end = ([] if bos is None else [bos]), ([] if eos is None else [eos])
     if turns[0].role == "system":
         system, first, *rest = turns
-        turns = [Turn("user", f"<<SYS>>\n{system.content}\n<</SYS>>\n\n{first.content}"), *rest]
+        turns = [Message("user", f"<<SYS>>\n{system.content}\n<</SYS>>\n\n{first.content}"), *rest]
     ids: list[int] = []
     for user, assistant in zip(turns[::2], turns[1::2], strict=False):
         ids += start + encode(f"[INST] {user.content.strip()} [/INST] {assistant.content.strip()} ") + end
     return ids + start + encode(f"[INST] {turns[-1].content.strip()} [/INST]")
 
 
-def source_step_ids(turns: Sequence[Turn], encode: Encode, bos: int | None, step: int) -> list[int]:
+def source_step_ids(turns: Sequence[Message], encode: Encode, bos: int | None, step: int) -> list[int]:
     """The format of 70B-Instruct: `Source: role`, the text, and the token `<step>` (id `step`) after each message.
 
     `encode` adds no implicit space, as that model's vocabulary has none.
     """
     if turns[0].role != "system":
-        turns = [Turn("system", ""), *turns]
+        turns = [Message("system", ""), *turns]
     ids = [] if bos is None else [bos]
     for turn in turns:
         header = f" Source: {turn.role}"

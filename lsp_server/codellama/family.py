@@ -4,15 +4,17 @@ of the twelve repositories.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from .abilities import STEP_CONTEXT, Abilities
-from .checkpoint import read_json
+from .checkpoint import MOST_SIZE, read_json, whole_number
 from .errors import CheckpointError
 
+MOST_THETA = 1e15
 Flavour = Literal["base", "Python", "Instruct"]
 
 
@@ -48,16 +50,9 @@ class ModelShape:
             config = {**config, **config["text_config"]}
 
         def size(key: str, default: int | None = None) -> int:
-            value = config.get(key)
-            if value is None:
-                value = default
+            value = whole_number(config, key, MOST_SIZE, where) or default
             if value is None:
                 raise CheckpointError(f"{where} does not give {key}; download the checkpoint again.")
-            if type(value) is not int or value <= 0:
-                raise CheckpointError(
-                    f"{where} gives {value!r} as {key}, which must be a whole number above 0; "
-                    "download the checkpoint again."
-                )
             return value
 
         hidden, heads = size("hidden_size"), size("num_attention_heads")
@@ -74,8 +69,12 @@ class ModelShape:
             )
         rope = config.get("rope_parameters")  # where transformers 5 writes it
         theta = (rope.get("rope_theta") if isinstance(rope, Mapping) else None) or config.get("rope_theta") or 10_000
-        if isinstance(theta, bool) or not isinstance(theta, (int, float)) or theta <= 0:
-            raise CheckpointError(f"{where} gives {theta!r} as rope_theta, which must be a number above 0.")
+        if type(theta) not in (int, float) or not 0 < theta <= MOST_THETA:  # NaN is neither more nor less
+            raise CheckpointError(
+                f"{where} gives {reprlib.repr(theta)} as rope_theta, which must be a number above 0, and not absurdly "
+                "large; download the checkpoint again."
+            )
+        kind = config.get("model_type")
         return cls(
             layers=size("num_hidden_layers"),
             hidden=hidden,
@@ -87,7 +86,7 @@ class ModelShape:
             context_length=size("max_position_embeddings", 2048),
             rope_theta=float(theta),
             tied=bool(config.get("tie_word_embeddings", False)),
-            model_type=str(config.get("model_type") or "llama"),
+            model_type=kind if isinstance(kind, str) and kind else "llama",
         )
 
     @property

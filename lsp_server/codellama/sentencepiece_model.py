@@ -11,35 +11,43 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .checkpoint import read_file
 from .errors import CheckpointError
+from .tokenizer_json import MOST_CHARACTERS
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+MODEL_BYTES = 16 * 2**20
+# The largest vocabulary there is has a quarter of a million pieces, of three fields and seven characters.
+_MOST_FIELDS = 2_000_000
+_MOST_SPLITS = 4_000_000
 _BPE = 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def read_sentencepiece(path: Path) -> dict[str, Any]:
     """The model in `path` in the form of a tokenizer.json. Raises CheckpointError where it is not a BPE model."""
+    raw = read_file(path, MODEL_BYTES, required=True) or b""
     pieces: list[tuple[str, float, int]] = []
     model_type, dummy_prefix, collapses, rewrites = 1, True, True, False  # the defaults of the format
+    left = iter(range(_MOST_FIELDS))
     try:
-        for number, value in _fields(memoryview(path.read_bytes())):
+        for number, value in _fields(memoryview(raw), left):
             if number == 1:
-                pieces.append(_piece(value))
+                pieces.append(_piece(value, left))
             elif number == 2:
-                model_type = next((v for n, v in _fields(value) if n == 3), model_type)
+                model_type = next((v for n, v in _fields(value, left) if n == 3), model_type)
             elif number == 3:
-                spec = dict(_fields(value))
+                spec = dict(_fields(value, left))
                 dummy_prefix, collapses = bool(spec.get(3, 1)), bool(spec.get(4, 1))
                 rewrites = len(spec.get(2, b"")) > 0
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); download the checkpoint again.") from error
     except (IndexError, TypeError, ValueError, struct.error) as error:
         raise CheckpointError(f"{path} is not a SentencePiece model, or is cut off; download it again.") from error
     if not pieces:
         raise CheckpointError(f"{path} holds no vocabulary; download it again.")
     if model_type != _BPE or collapses or rewrites:
         raise CheckpointError(f"{path} is not a Llama-like vocabulary; add the checkpoint's tokenizer.json.")
+    if sum(len(piece) for piece, _, _ in pieces) > _MOST_SPLITS:
+        raise CheckpointError(f"{path} holds more than {_MOST_SPLITS:,} characters; download it again.")
     vocab = {piece: index for index, (piece, _, _) in enumerate(pieces)}
     prepend = [{"type": "Prepend", "prepend": "▁"}] if dummy_prefix else []
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
@@ -78,11 +86,13 @@ def _merges(pieces: list[tuple[str, float, int]]) -> list[list[str]]:
     return [[piece[:at], piece[at:]] for _, at, _, piece in merges]
 
 
-def _piece(message: memoryview) -> tuple[str, float, int]:
+def _piece(message: memoryview, left: Iterator[int]) -> tuple[str, float, int]:
     text, score, kind = "", 0.0, NORMAL
-    for number, value in _fields(message):
+    for number, value in _fields(message, left):
         if number == 1:
             text = str(value, "utf-8")
+            if len(text) > MOST_CHARACTERS:
+                raise ValueError("a piece that is far too long")
         elif number == 2:
             (score,) = struct.unpack("<f", value)
         elif number == 3:
@@ -90,10 +100,15 @@ def _piece(message: memoryview) -> tuple[str, float, int]:
     return text, score, kind
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Number and raw value of each field of a protocol buffer message (protobuf.dev/programming-guides/encoding)."""
+def _fields(message: memoryview, left: Iterator[int]) -> Iterator[tuple[int, Any]]:
+    """Number and raw value of each field of a protocol buffer message (protobuf.dev/programming-guides/encoding).
+
+    `left` has as many values as fields may still come.
+    """
     at, end = 0, len(message)
     while at < end:
+        if next(left, None) is None:
+            raise ValueError("more fields than any vocabulary needs")
         tag, at = _varint(message, at)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:

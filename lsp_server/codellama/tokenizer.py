@@ -9,9 +9,10 @@ from typing import Any
 
 from . import dialog, infilling
 from .abilities import STEP, Abilities, ChatSetting, read_abilities
-from .checkpoint import CheckpointFiles, read_files
+from .checkpoint import MOST_SIZE, CheckpointFiles, read_files, whole_number
 from .errors import CheckpointError, DialogError, InfillingUnsupported
-from .infilling import InfillTokens, Layout
+from .infilling import RELATED_TOKENS, InfillTokens, Layout
+from .renderer import render
 from .stream import StreamDecoder
 from .template import template_ids
 from .vocabulary import Vocabulary, read_vocabulary
@@ -78,16 +79,20 @@ class CodeLlamaTokenizer:
     def dialog_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """The prompt that asks for the next answer of a dialog, [{"role", "content"}, ...], in the model's format.
 
-        Raises DialogError where the dialog breaks a rule or the checkpoint has no chat format.
+        Raises DialogError where the dialog breaks a rule or the checkpoint has no chat format. A checkpoint's own
+        template is rendered in another process, see `renderer`.
         """
         turns = dialog.checked_turns(messages)
-        match self.abilities.chat_format:
-            case "inst":
-                return dialog.inst_ids(turns, self.encode, self.bos_id, next(iter(self.eos_ids), None))
-            case "source-step" if self.step_id is not None:
-                return dialog.source_step_ids(turns, self.encode_raw, self.bos_id, self.step_id)
-            case "template" if self.template is not None:
-                return template_ids(turns, self.template, self.special, self.vocabulary)
+        try:
+            match self.abilities.chat_format:
+                case "inst":
+                    return dialog.inst_ids(turns, self.encode, self.bos_id, next(iter(self.eos_ids), None))
+                case "source-step" if self.step_id is not None:
+                    return dialog.source_step_ids(turns, self.encode_raw, self.bos_id, self.step_id)
+                case "template" if self.template is not None:
+                    return template_ids(turns, self.template, self.special, self.vocabulary, render)
+        except CheckpointError as error:  # a text that the vocabulary cannot take
+            raise DialogError(str(error)) from error
         raise DialogError(self.abilities.chat_reason)
 
     @property
@@ -112,6 +117,16 @@ class CodeLlamaTokenizer:
         if not one_line or tokens is None or tokens.end is None or not tokens.one_line_bias:
             return {}
         return {tokens.end: tokens.one_line_bias}
+
+    @property
+    def related_tokens(self) -> int:
+        """So many tokens of other files are worth their time in front of the code."""
+        return self.infill_tokens.related_tokens if self.infill_tokens else RELATED_TOKENS
+
+    @property
+    def min_probability(self) -> float:
+        """A line that this checkpoint finds less probable is seldom right; 0: not known."""
+        return self.infill_tokens.min_probability if self.infill_tokens else 0.0
 
     @property
     def dialog_bias(self) -> dict[int, float]:
@@ -153,10 +168,11 @@ def _read(
     files: CheckpointFiles, infilling_setting: infilling.Setting, chat_setting: ChatSetting
 ) -> CodeLlamaTokenizer:
     vocabulary = read_vocabulary(files)
-    model_size = files.config.get("vocab_size", vocabulary.size)
-    if type(model_size) is not int or model_size < vocabulary.text_size:
+    config = files.folder / "config.json"
+    model_size = whole_number(files.config, "vocab_size", MOST_SIZE, config) or vocabulary.size
+    if model_size < vocabulary.text_size:
         raise CheckpointError(
-            f"{files.folder / 'config.json'} gives a vocabulary of {model_size!r}, but the tokenizer has "
+            f"{config} gives a vocabulary of {model_size}, but the tokenizer has "
             f"{vocabulary.text_size} pieces; they belong to different models: download the checkpoint again."
         )
 
@@ -179,7 +195,13 @@ def _read(
     return CodeLlamaTokenizer(
         vocabulary=vocabulary,
         abilities=read_abilities(
-            vocabulary, files.config, files.template, tokens, step, infilling_setting, chat_setting
+            vocabulary,
+            files.config,
+            files.template,
+            tokens,
+            step,
+            infilling_setting=infilling_setting,
+            chat_setting=chat_setting,
         ),
         bos_id=id_of(bos) if bos and uses_bos else None,
         eos_ids=_eos_ids(files, vocabulary, special),
@@ -197,7 +219,7 @@ def _eos_ids(files: CheckpointFiles, vocabulary: Vocabulary, special: Mapping[st
     for source in (files.generation, files.config):
         given = source.get("eos_token_id")
         named += given if isinstance(given, list) else [given]
-    return _distinct([each for each in named if isinstance(each, int) and each in vocabulary.control_ids])
+    return _distinct([each for each in named if type(each) is int and each in vocabulary.control_ids])
 
 
 def _distinct(*groups: Iterable[int]) -> tuple[int, ...]:

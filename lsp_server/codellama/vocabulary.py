@@ -7,6 +7,7 @@ transformers' own tokenizer classes are wrong for Code Llama in several ways.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
-from .checkpoint import CheckpointFiles, read_json
+from .checkpoint import TOKENIZER_BYTES, CheckpointFiles, read_json
 from .errors import CheckpointError
 from .sentencepiece_model import read_sentencepiece
+from .tokenizer_json import MOST_ADDED, added_token, check_steps, pieces_of, steps
 
 LLAMA_2_SIZE = 32000
 """Pieces of the Llama 2 vocabulary; Code Llama's infilling pieces and their fragments come after it."""
@@ -27,6 +30,13 @@ _CONTROL_PIECE = re.compile(r"▁<(PRE|SUF|MID|EOT)>|▁(<EOT>){2,6}|<step>")
 # in brackets is taken for a control token even where the file does not call it special: Qwen's <|fim_prefix|> is one.
 _HTML = "table|caption|thead|tbody|tfoot|tr|th|td|h[1-6]|blockquote|strong|em|b|i|u|sub|sup|code"
 _TEXT_TOKEN = re.compile(rf"[^<\[]+|[^<]|</?({_HTML})>", re.DOTALL)
+
+_MOST_SAID = 300
+
+_BPE_OPTIONS = (
+    *("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"),
+    *("fuse_unk", "byte_fallback", "ignore_merges"),
+)
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -75,10 +85,10 @@ class Vocabulary:
             elif not text[0].isspace():
                 text = " " + text
         text = _LONE.sub("\ufffd", text)  # half a surrogate pair, which JSON lets an editor send, is no character
-        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        ids = _encoded(self.backend, text)
         if self.control_ids.isdisjoint(ids):
             return ids
-        ids = self._without_control.encode(text, add_special_tokens=False).ids
+        ids = _encoded(self._without_control, text)
         return [each for each in ids if each not in self.control_ids]
 
     def name_of(self, token_id: int) -> str:
@@ -113,6 +123,19 @@ class Vocabulary:
         return frozenset(token.id for token in self.control.values())
 
     @cached_property
+    def control_lengths(self) -> dict[str, list[int]]:
+        """For each character that a control token begins with, how long such tokens are, the longest first."""
+        lengths: dict[str, set[int]] = {}
+        for token in self.control:
+            lengths.setdefault(token[0], set()).add(len(token))
+        return {first: sorted(each, reverse=True) for first, each in lengths.items()}
+
+    @cached_property
+    def control_starts(self) -> re.Pattern[str]:
+        """Finds where a control token may begin."""
+        return re.compile(f"[{re.escape(''.join(self.control_lengths))}]" if self.control else r"(?!)")
+
+    @cached_property
     def _bytes(self) -> dict[int, bytes]:
         return {}
 
@@ -128,23 +151,26 @@ class Vocabulary:
             return self.backend
         pre = model["vocab"].get("▁<PRE>", 0)
         end = LLAMA_2_SIZE if self.llama_like and pre >= LLAMA_2_SIZE else self.size
-        vocab = {piece: i for piece, i in model["vocab"].items() if i < end and i not in self.control_ids}
+        kept = {token["content"] for token in spec["added_tokens"]}
+        vocab = {
+            piece: i for piece, i in model["vocab"].items() if (i < end or piece in kept) and i not in self.control_ids
+        }
         if (unknown := model.get("unk_token")) in model["vocab"]:
             vocab[unknown] = model["vocab"][unknown]
         merges = [_pair(merge) for merge in model["merges"]]
         model["merges"] = [m for m in merges if m[0] + m[1] in vocab and m[0] in vocab and m[1] in vocab]
         model["vocab"] = vocab
-        return Tokenizer.from_str(json.dumps(spec))
+        return _built(spec)
 
 
 def read_vocabulary(files: CheckpointFiles) -> Vocabulary:
     """The vocabulary of a checkpoint, from tokenizer.json or else tokenizer.model. Raises CheckpointError."""
     path = files.folder / "tokenizer.json"
-    if path.exists():
-        spec = read_json(path)
+    if os.path.lexists(path):
+        spec = read_json(path, required=True, limit=TOKENIZER_BYTES)
     else:
         path = files.folder / "tokenizer.model"
-        if not path.exists():
+        if not os.path.lexists(path):
             raise CheckpointError(
                 f"{files.folder} has neither tokenizer.json nor tokenizer.model; "
                 "download the checkpoint again, with its tokenizer."
@@ -157,28 +183,62 @@ def read_vocabulary(files: CheckpointFiles) -> Vocabulary:
         return _vocabulary(spec, files)
     except CheckpointError:
         raise
-    except Exception as error:  # the tokenizers library raises plain Exception for what it cannot build
-        raise CheckpointError(f"{path} cannot be used ({error}); download the checkpoint again.") from error
+    except BaseException as error:  # the tokenizers library raises plain Exception for what it cannot build, or panics
+        _raise_unless_of_library(error)
+        raise CheckpointError(f"{path} cannot be used ({_clause(error)}); download the checkpoint again.") from error
+
+
+def _built(spec: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a specification. The library reads one as text in 0.1 s in which no other thread of this process
+    runs, an editor's keys among what waits; a BPE is handed over in a third of that, without being written first."""
+    model = spec["model"]
+    if model.get("type") != "BPE" or not isinstance(model["vocab"], dict):
+        return Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+    # The added tokens take their ids from the vocabulary that is there when they are read.
+    named = {token["content"] for token in spec["added_tokens"]}
+    small = {**model, "vocab": {piece: i for piece, i in model["vocab"].items() if piece in named}, "merges": []}
+    small["unk_token"] = None
+    made = Tokenizer.from_str(json.dumps({**spec, "model": small}, ensure_ascii=False))
+    options = {name: model[name] for name in _BPE_OPTIONS if model.get(name) is not None}
+    merges: Any = [tuple(_pair(merge)) for merge in model["merges"]]
+    made.model = BPE(model["vocab"], merges, **options)
+    return made
+
+
+def _encoded(backend: Tokenizer, text: str) -> list[int]:
+    try:
+        ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+    except BaseException as error:
+        _raise_unless_of_library(error)
+        raise CheckpointError(
+            f"The checkpoint's tokenizer cannot encode this text ({_clause(error)}); use another checkpoint."
+        ) from error
+    return ids
+
+
+def _raise_unless_of_library(error: BaseException) -> None:
+    """A panic in the library's Rust is an exception that is no Exception, of a type that cannot be imported."""
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
+
+
+def _clause(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= _MOST_SAID else text[:_MOST_SAID] + "..."
 
 
 def _vocabulary(spec: dict[str, Any], files: CheckpointFiles) -> Vocabulary:
     model = spec["model"]
-    vocab: Any = model["vocab"]
-    pieces: Mapping[str, int] = vocab if isinstance(vocab, dict) else {entry[0]: i for i, entry in enumerate(vocab)}
+    pieces = pieces_of(model)
     is_bpe = model.get("type", "BPE") == "BPE"
     llama_like = "▁" in pieces and (not is_bpe or bool(model.get("byte_fallback")))
-    added = list(spec.get("added_tokens") or [])
-    # A checkpoint with only a tokenizer.model keeps the tokens added by a fine-tuning in tokenizer_config.json.
-    known_ids = {token["id"] for token in added} | set(pieces.values())
-    for key, token in (files.tokenizer.get("added_tokens_decoder") or {}).items():
-        if int(key) not in known_ids:
-            added.append({"normalized": False, **token, "id": int(key)})
+    added = _added(spec, files, pieces)
     named = {*files.special.values(), *(("<s>", "</s>", "<unk>") if llama_like and is_bpe else ())}
     text_tokens, control = [], {}
     for token in added:
         text = token["content"]
-        if token.get("special") or text in named or not _TEXT_TOKEN.fullmatch(text):
-            control[text] = AddedToken(token["id"], bool(token.get("lstrip")), bool(token.get("rstrip")))
+        if token["special"] or text in named or not _TEXT_TOKEN.fullmatch(text):
+            control[text] = AddedToken(token["id"], token["lstrip"], token["rstrip"])
         else:
             text_tokens.append(token)
     # A padding token may be named "!", say: only a text in brackets is believed to be more than its characters.
@@ -186,19 +246,47 @@ def _vocabulary(spec: dict[str, Any], files: CheckpointFiles) -> Vocabulary:
     for text in by_name | set(filter(_CONTROL_PIECE.fullmatch, pieces) if llama_like else ()):
         if text in pieces and text not in control:
             control[text] = AddedToken(pieces[text])
-    size = max(max(pieces.values()), *(token["id"] for token in added), 0) + 1
+    text_size = max(pieces.values()) + 1
+    size = max(text_size, *(token["id"] + 1 for token in added), 0)
     prefixing = _prefixing(spec.get("normalizer"), spec.get("pre_tokenizer"))
     starts_with_bos = _starts_with_token(spec.get("post_processor"))
     if llama_like and is_bpe:
         replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
         spec = {"normalizer": replace, "pre_tokenizer": None, "model": {**model, "type": "BPE", "fuse_unk": True}}
     else:
+        check_steps(spec.get("normalizer"), spec.get("pre_tokenizer"))
         _never_prefix(spec)
-    bare = {"version": "1.0", "truncation": None, "padding": None, "post_processor": None, "decoder": None}
-    bare |= {"normalizer": spec.get("normalizer"), "pre_tokenizer": spec.get("pre_tokenizer"), "model": spec["model"]}
-    backend = Tokenizer.from_str(json.dumps(bare | {"added_tokens": text_tokens}, ensure_ascii=False))
-    text_size = max(pieces.values()) + 1
-    return Vocabulary(backend, llama_like, prefixing, size, text_size, control, starts_with_bos)
+    bare_model = {"type": "BPE", **spec["model"]}  # the library would guess the type
+    if isinstance(model["vocab"], dict):  # else it would number these tokens itself, as if there were no others
+        missing = {token["content"]: token["id"] for token in text_tokens if token["content"] not in pieces}
+        bare_model["vocab"] = {**model["vocab"], **missing}
+    bare = {
+        **{"version": "1.0", "truncation": None, "padding": None, "post_processor": None, "decoder": None},
+        **{"normalizer": spec.get("normalizer"), "pre_tokenizer": spec.get("pre_tokenizer"), "model": bare_model},
+        "added_tokens": text_tokens,
+    }
+    return Vocabulary(_built(bare), llama_like, prefixing, size, text_size, control, starts_with_bos)
+
+
+def _added(spec: Mapping[str, Any], files: CheckpointFiles, pieces: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The added tokens of tokenizer.json, and those that tokenizer_config.json alone has: a checkpoint with only a
+    tokenizer.model keeps the tokens added by a fine-tuning there."""
+    listed, decoder = spec.get("added_tokens") or [], files.tokenizer.get("added_tokens_decoder") or {}
+    if not isinstance(listed, list) or len(listed) > MOST_ADDED:
+        raise ValueError(f"its added tokens should be a list of at most {MOST_ADDED}")
+    added = [added_token(token) for token in listed]
+    try:
+        if not isinstance(decoder, dict) or len(decoder) > MOST_ADDED:
+            raise ValueError(f"added_tokens_decoder should be an object of at most {MOST_ADDED} tokens")
+        known = {token["id"] for token in added} | set(pieces.values())
+        for key, token in decoder.items():
+            number = int(key) if key.isascii() and key.isdecimal() and len(key) < 10 else -1
+            if number not in known:
+                added.append(added_token(token, number))
+    except ValueError as error:
+        path = files.folder / "tokenizer_config.json"
+        raise CheckpointError(f"{path} cannot be used ({error}); download the checkpoint again.") from error
+    return added
 
 
 def _pair(merge: str | list[str]) -> list[str]:
@@ -206,18 +294,10 @@ def _pair(merge: str | list[str]) -> list[str]:
     return merge.split(" ") if isinstance(merge, str) else merge
 
 
-def _steps(part: Any) -> list[dict[str, Any]]:
-    """The steps of a normalizer or pre-tokenizer, sequences flattened."""
-    if not isinstance(part, dict):
-        return []
-    inner = part.get("normalizers") or part.get("pretokenizers")
-    return [step for each in inner for step in _steps(each)] if inner else [part]
-
-
 def _prefixing(normalizer: Any, pre_tokenizer: Any) -> Prefixing:
-    if any(step.get("type") == "Prepend" for step in _steps(normalizer)):
+    if any(step.get("type") == "Prepend" for step in steps(normalizer)):
         return "always"
-    for step in _steps(pre_tokenizer):
+    for step in steps(pre_tokenizer):
         if step.get("type") == "Metaspace":
             scheme = step.get("prepend_scheme") or ("always" if step.get("add_prefix_space", True) else "never")
             return "first" if scheme == "first" else "never" if scheme == "never" else "always"
@@ -228,7 +308,7 @@ def _prefixing(normalizer: Any, pre_tokenizer: Any) -> Prefixing:
 
 def _never_prefix(spec: dict[str, Any]) -> None:
     """Takes the implicit leading space out of the file's steps: `Vocabulary.encode` adds it where it is wanted."""
-    for step in _steps(spec.get("pre_tokenizer")):
+    for step in steps(spec.get("pre_tokenizer")):
         if step.get("type") in ("Metaspace", "ByteLevel"):
             step["add_prefix_space"] = False
             if "prepend_scheme" in step:

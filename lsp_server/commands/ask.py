@@ -4,77 +4,201 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import codecs
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lsp_server import places, printing
 from lsp_server.actions import prompts as action_prompts
-from lsp_server.actions.preview import preview
-from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.commands import Failed
+from lsp_server.actions.preview import Spot, preview
+from lsp_server.chat.fitting import prompt_of
+from lsp_server.codellama import CodeLlamaTokenizer, DialogError
+from lsp_server.commands import Failed, going_on
 from lsp_server.commands.chat import prompt_ids
-from lsp_server.commands.terminal import notes, reached, settings_of
+from lsp_server.commands.console import notes
+from lsp_server.commands.terminal import reached, samplings, settings_of
+from lsp_server.completion import describing
 from lsp_server.completion import prompt as prompts
-from lsp_server.completion.suggest import Suggestion, suggest
+from lsp_server.completion.suggest import Sampled, Suggestion, suggest
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.in_time import in_time
 from lsp_server.context.languages import language
-from lsp_server.context.privacy import why_hidden
-from lsp_server.model import local
+from lsp_server.context.related.choice import Choice
+from lsp_server.context.related.gathering import gathered
+from lsp_server.context.related.sources import SOURCES, Seen
+from lsp_server.context.workspace import MAX_BYTES, Workspace
+from lsp_server.files import read_bytes
+from lsp_server.model import endpoint, local
 from lsp_server.settings import Settings
+
+MESSAGES_BYTES = 32 * 2**20
+# What a command waits for the index: what that holds by then is what it goes by.
+INDEX_SECONDS = 3.0
 
 
 def complete(options: argparse.Namespace) -> int:
-    """Print the suggestion at a place in a file."""
+    """Print the suggestion at a place in a file, or what comes after a text: to a pipe or a file exactly as it is."""
+    if options.place == "-":
+        return going_on.run(options)
     path, line, column = located(options.place)
     settings = settings_of(options)
     buffer = read(path, line, column)
-    if hidden := why_hidden(path.resolve(), (Path.cwd(),)):
-        suggestion = Suggestion(line - 1, column - 1, reason=hidden)
+    if hidden := _workspace(path).why_hidden(path.absolute()):
+        suggestions = [Suggestion(line - 1, column - 1, reason=hidden)]
     else:
-        suggestion = asyncio.run(suggested(settings, buffer, line - 1, column - 1))
+        suggestions = asyncio.run(suggested(settings, path, buffer, (line - 1, column - 1), samplings(options)))
     if options.json:
-        print(json.dumps(_described(suggestion), indent=2, ensure_ascii=False))
-    elif suggestion.text:
-        print(suggestion.text)
-    else:
-        notes.print(f"No suggestion: {suggestion.reason}", markup=False)
+        described = [_described(each) for each in suggestions]
+        printing.as_json(described[0] if len(described) == 1 else described, indent=2)
+        return 0
+    for number, suggestion in enumerate(suggestions, 1):
+        if len(suggestions) > 1:
+            notes.print(f"{number} of {len(suggestions)}", style="dim")
+        if suggestion.text:
+            printing.code(suggestion.text)
+        else:
+            notes.print(f"No suggestion: {suggestion.reason}")
     return 0
 
 
 def prompt(options: argparse.Namespace) -> int:
-    """Print what the model would see, without asking it: at a place in a file, of an action there, or of a chat."""
+    """Print what the model would see, without asking it: at a place in a file, of an action there, or of a chat, with
+    one question or with all that was said.
+
+    The text is for people, with every character made visible; `--json` has it exactly.
+    """
     settings = settings_of(options)
-    if options.chat is None:
-        path, line, column = located(options.place or "nothing")
+    _check_options(options)
+    if options.place is not None:
+        path, line, column = located(options.place)
         buffer = read(path, line, column)
+        if hidden := _workspace(path).why_hidden(path.absolute()):
+            raise Failed(hidden)
     tokenizer = CodeLlamaTokenizer.from_pretrained(
         _checkpoint(settings), infilling=settings.infilling, chat_format=settings.chat_format
     )
     length = settings.context_length or tokenizer.abilities.context_length
-    healing = not settings.engine_url
-    made: prompts.Prompt | action_prompts.Prompt
-    if options.chat is not None:
+    healing = endpoint.heals(settings)
+    made: prompts.Prompt | action_prompts.ActionPrompt
+    if options.messages is not None:
+        ids = dialog_ids(tokenizer, Path(options.messages))
+        made = action_prompts.ActionPrompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
+    elif options.chat is not None:
         ids = asyncio.run(prompt_ids(settings, tokenizer, length, options.chat, options.file))
-        made = action_prompts.Prompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
+        made = action_prompts.ActionPrompt("chat", ids, tokenizer.dialog_stop_ids, settings.max_tokens, ())
     elif options.action:
         root = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
         given = {"target": options.target, "message": options.message, "layout": settings.layout, "healing": healing}
-        where = (buffer, line - 1, column - 1)
-        made = asyncio.run(preview(options.action, *where, tokenizer, length, file=path.resolve(), root=root, **given))
+        spot = Spot(buffer, line - 1, column - 1, path.resolve(), root)
+        made = asyncio.run(preview(options.action, spot, tokenizer, length, **given))
     else:
-        made = prompts.build(buffer, line - 1, column - 1, settings, tokenizer, length, healing=healing)
+        return _show(settings, tokenizer, length, path, buffer, (line - 1, column - 1), as_json=options.json)
     if options.json:
         text: dict[str, object] = {"kind": made.kind, "ids": made.ids, "text": tokenizer.shown(made.ids)}
         text |= {"stopIds": list(made.stop_ids), "heal": made.heal}
-        print(json.dumps(text, indent=None, ensure_ascii=False))
+        printing.as_json(text)
     else:
-        print(tokenizer.shown(made.ids))
+        printing.say(tokenizer.shown(made.ids))
     return 0
 
 
-async def suggested(settings: Settings, buffer: Buffer, row: int, column: int) -> Suggestion:
+def _show(
+    settings: Settings,
+    tokenizer: CodeLlamaTokenizer,
+    length: int,
+    path: Path,
+    buffer: Buffer,
+    place: tuple[int, int],
+    *,
+    as_json: bool,
+) -> int:
+    """The prompt of a suggestion, and beside it what was taken of other files."""
+    choice = related_to(settings, path, buffer, place)
+    healing = endpoint.heals(settings)
+    made = prompts.build(buffer, *place, settings, tokenizer, length, healing=healing, related=choice.pieces)
+    if as_json:
+        printing.as_json(describing.as_json(made, tokenizer, choice.left_out))
+    else:
+        printing.say(tokenizer.shown(made.ids))
+        for line in describing.summary(made, choice.left_out)[1:]:
+            notes.print(line, markup=False)
+    return 0
+
+
+def related_to(settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int]) -> Choice:
+    """What the files around a file add to a suggestion in it."""
+    if not settings.related_tokens:
+        return Choice()
+    workspace = _workspace(path)
+    index = None
+    inside = workspace.within(path.absolute()) is not None
+    if settings.workspace_index and inside and _is_project(workspace.roots[0]):
+        from lsp_server.context.related.index import Index
+
+        index = Index(workspace, places.index_folder())
+        index.refresh(INDEX_SECONDS)
+    try:
+        return gathered(Seen(workspace, index=index), buffer, *place, settings, SOURCES)
+    finally:
+        if index is not None:
+            index.close()
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether a folder lies in a repository: others, such as the user's own, may be too large to be looked through."""
+    return any((each / ".git").exists() for each in (folder, *folder.parents))
+
+
+def _workspace(path: Path) -> Workspace:
+    """The folder that the command was typed in, with the file that was named."""
+    workspace = Workspace((Path.cwd(),))
+    workspace.allow(path.absolute())
+    return workspace
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raises Failed where an option has nothing to do with what is to be shown, which it would seem to change."""
+    belongs = (
+        ("--file", options.file, "--chat", options.chat is not None),
+        ("--action", options.action, "FILE:LINE:COL", options.place is not None),
+        ("--target", options.target, "--action translate", options.action == "translate"),
+        ("--message", options.message, "--action fix", options.action in ("fix", "explain-diagnostic")),
+    )
+    for option, given, other, there in belongs:
+        if given and not there:
+            raise Failed(f"{option} goes with {other}; leave it out, or give that too.")
+
+
+def dialog_ids(tokenizer: CodeLlamaTokenizer, path: Path) -> list[int]:
+    """The ids of the dialog in a JSON file, exactly as the chat sends them. Raises Failed, OSError.
+
+    Whether they fit the model's context is not looked at; the chat would leave out the oldest questions.
+    """
+    try:
+        messages = json.loads(_decoded(path, read_bytes(path, MESSAGES_BYTES)))
+    except (ValueError, RecursionError) as error:
+        raise Failed(f"{path} is not valid JSON ({error}); it should hold a list of messages.") from error
+    if not isinstance(messages, list):
+        raise Failed(f'{path} should hold a list of messages, [{{"role": "user", "content": "..."}}, ...].')
+    try:
+        ids, _ = prompt_of(tokenizer, messages)
+    except DialogError as error:
+        raise Failed(f"{path} cannot be put to the model: {error}") from error
+    if tokenizer.abilities.chat_reason:
+        notes.print(tokenizer.abilities.chat_reason, markup=False)
+    return ids
+
+
+async def suggested(
+    settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int], sampled: Sequence[Sampled] = (Sampled(),)
+) -> list[Suggestion]:
+    """The suggestions at a place, one for each way to choose their tokens."""
+    gathering = asyncio.ensure_future(asyncio.to_thread(related_to, settings, path, buffer, place))
     async with reached(settings) as model:
-        return await suggest(model, buffer, row, column, settings)
+        pieces = (await gathering).pieces
+        return [await suggest(model, buffer, *place, settings, pieces, sampling=each) for each in sampled]
 
 
 def located(place: str) -> tuple[Path, int, int]:
@@ -87,12 +211,19 @@ def located(place: str) -> tuple[Path, int, int]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises Failed where it is not UTF-8, OSError where it cannot be read."""
+    """The text of a file. Raises Failed where it is not UTF-8, OSError where it cannot be read, TooSlow."""
+    return _decoded(path, in_time(lambda: read_bytes(path, MAX_BYTES), path.name))
+
+
+def _decoded(path: Path, data: bytes) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise Failed(f"{path} is not a text, but holds other data; name a file of code.") from error
+        coding = "UTF-16" if b"\0" in data else "LATIN1"
         raise Failed(
-            f"{path} is not UTF-8 (byte {error.start}); convert it first, e.g. with `iconv -t UTF-8`."
+            f"{path} is not UTF-8 (byte {error.start}); convert it first, e.g. with `iconv -f {coding} -t UTF-8`."
         ) from error
 
 
@@ -111,10 +242,10 @@ def _checkpoint(settings: Settings) -> Path:
     """The folder with the tokenizer of the model that the settings name."""
     name = settings.tokenizer or settings.model
     if name == "starter":
-        from lsp_server.engine import starter
+        from lsp_server.engine.loading import starter
 
-        with notes.status("Preparing the starter model.") as line:
-            return starter.ensure(lambda progress: line.update(progress.message))
+        with notes.doing("Preparing the starter model.") as line:
+            return starter.ensure(lambda progress: line(progress.message))
     return local.tokenizer_files(name)
 
 

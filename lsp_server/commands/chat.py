@@ -6,27 +6,31 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from lsp_server import printing
 from lsp_server.actions.wording import SLASH_COMMANDS
 from lsp_server.chat import export
-from lsp_server.chat.asking import Ask, Wrong
-from lsp_server.chat.attachments import Refused, Request, Workspace, attached, uri_of
+from lsp_server.chat.asking import Ask, InvalidAsk
+from lsp_server.chat.attachments import Refused, Wanted, attached
 from lsp_server.chat.chats import Chats, Environment, Reply, Unanswered
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.commands import Failed
+from lsp_server.commands.console import notes, output
 from lsp_server.commands.rendering import Shown
-from lsp_server.commands.terminal import notes, progress, settings_of
+from lsp_server.commands.terminal import progress, settings_of
+from lsp_server.context.uris import uri_of
+from lsp_server.context.workspace import Workspace
 from lsp_server.model.access import ModelAccess, Reached
 from lsp_server.model.client import ModelClient
+from lsp_server.model.endpoint import Endpoint
 from lsp_server.settings import Settings
 
 HELP = """\
@@ -36,7 +40,8 @@ A question, over several lines with \\ at their ends; @file, @file:10-20 and @fu
 /regenerate            answer the last question anew    /new            begin another
 /edit QUESTION         ask the last question so instead /rename TITLE   name this one
 /stop is Ctrl-C        twice ends                       /delete N       delete one of the list
-/export FILE           this conversation as Markdown    /quit           end (also Ctrl-D)"""
+/export FILE           this conversation as Markdown    /quit           end (also Ctrl-D)
+/system TEXT           what the model is told of its role in this conversation, or the next one"""
 
 
 @dataclasses.dataclass
@@ -45,9 +50,12 @@ class Talk:
 
     chats: Chats
     options: argparse.Namespace
+    workspace: Workspace
     conversation: str = ""
-    attached: tuple[Request, ...] = ()
+    attached: tuple[Wanted, ...] = ()
     listed: tuple[str, ...] = ()
+    system: str | None = None  # what the model is told of its role; None: what the settings say
+    told: bool = False  # it is for the conversation at hand, which may have another
 
 
 def run(options: argparse.Namespace, instructions: Mapping[str, str] = SLASH_COMMANDS) -> int:
@@ -67,14 +75,14 @@ async def prompt_ids(
     workspace = Workspace((Path.cwd(),))
 
     async def reach() -> Reached:
-        nobody = ModelClient("http://localhost")
+        nobody = ModelClient(Endpoint("http://localhost"))
         return Reached(nobody, tokenizer, context_length, settings.model, "")
 
-    around = Environment(lambda: settings, lambda: workspace, reach, lambda client: None)
+    around = Environment(lambda: settings, lambda: workspace, reach)
     ask = Ask(question, attachments=tuple(located(workspace, place) for place in files))
     try:
         _, fitted, _ = await Chats(Store(), around, instructions).preview(ask)
-    except Wrong as error:
+    except InvalidAsk as error:
         raise Failed(str(error)) from error
     assert fitted is not None
     return fitted.ids
@@ -90,15 +98,21 @@ async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> 
         async def reach() -> Reached:
             return await access.wait()
 
-        around = Environment(lambda: settings, lambda: workspace, reach, access.lost)
+        around = Environment(lambda: settings, lambda: workspace, reach)
         await reach()
-    talk = Talk(Chats(Store(), around, instructions), options, attached=files)
+    talk = Talk(Chats(Store(), around, instructions), options, workspace, attached=files)
+    talk.system = getattr(options, "system", None)
     try:
         if getattr(options, "question", None):
-            await _answer(talk, Ask(options.question))
+            count = getattr(options, "count", 1)
+            for number in range(count):
+                if count > 1:
+                    notes.print(f"{number + 1} of {count}", style="dim")
+                ask = Ask("", regenerate=True) if number else Ask(options.question)
+                await _answer(talk, dataclasses.replace(ask, seed=_seed(options, number)))
             return 0
         return await _talk(talk)
-    except (Unanswered, Wrong, StoreError) as error:
+    except (Unanswered, InvalidAsk, StoreError) as error:
         raise Failed(str(error)) from error
     finally:
         talk.chats.store.close()
@@ -117,8 +131,8 @@ async def _talk(talk: Talk) -> int:
         try:
             if line.strip() and await _do(talk, line) is False:
                 return 0
-        except (Unanswered, Wrong, StoreError, NoConversation, Conflict, Refused, Failed, OSError) as error:
-            notes.print(str(error), style="red", markup=False)
+        except (Unanswered, InvalidAsk, StoreError, NoConversation, Conflict, Refused, Failed, OSError) as error:
+            notes.print(printing.sentence(error), style="red")
         except asyncio.CancelledError:
             return 130
     return 0
@@ -127,51 +141,113 @@ async def _talk(talk: Talk) -> int:
 async def _do(talk: Talk, line: str) -> bool:
     """Do what one line says; False ends the conversation."""
     word, _, rest = line.strip().partition(" ")
-    rest, store = rest.strip(), talk.chats.store
-    if word.removeprefix("/") in talk.chats.instructions and word.startswith("/"):
-        word = ""
-    match word:
-        case "/quit" | "/exit":
-            return False
-        case "/help":
-            names = ", ".join(f"/{name}" for name in talk.chats.instructions)
-            notes.print(HELP + (f"\n{names}" if names else ""), markup=False)
-        case "/new":
-            talk.conversation = ""
-        case "/attach":
-            talk.attached += (located(Workspace((Path.cwd(),)), rest),)
-        case "/list":
-            found = store.summaries(rest)
-            talk.listed = tuple(summary.id for summary in found)
-            for number, one in enumerate(found, 1):
-                when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.updated))
-                notes.print(f"{number:3}  {when}  {one.title}  {one.excerpt}", markup=False, style="")
-        case "/open":
-            talk.conversation = _listed(talk, rest)
-            Console(highlight=False).print(export.markdown(store.get(talk.conversation)), markup=False)
-        case "/delete":
-            name = _listed(talk, rest)
-            store.delete(name)
-            talk.conversation = "" if name == talk.conversation else talk.conversation
-        case "/rename":
-            store.rename(talk.conversation, rest)
-        case "/export":
-            _export(talk, rest)
-        case "/regenerate":
-            await _answer(talk, Ask("", regenerate=True))
-        case "/edit":
-            turns = store.get(talk.conversation).turns
-            last = max((turn.position for turn in turns if turn.role == "user"), default=0)
-            await _answer(talk, Ask(rest, edit_turn=last))
-        case "/preview":
-            begun, fitted, room = await talk.chats.preview(_complete(talk, Ask(rest)))
-            messages = fitted.messages if fitted else [{"role": "user", "content": begun.questions[-1].content}]
-            notes.print("\n\n".join(f"{each['role']}:\n{each['content']}" for each in messages), markup=False)
-            if fitted:
-                notes.print(f"{len(fitted.ids)} tokens, of {room} there is room for", style="dim")
-        case _:
-            await _answer(talk, Ask(line))
+    asks = word.startswith("/") and word[1:] in talk.chats.instructions
+    if word in ENDINGS and not asks:
+        return False
+    command = None if asks else COMMANDS.get(word)
+    if command is not None:
+        await command(talk, rest.strip())
+    else:
+        await _answer(talk, Ask(line))
     return True
+
+
+async def _help(talk: Talk, rest: str) -> None:
+    names = ", ".join(f"/{name}" for name in talk.chats.instructions)
+    notes.print(HELP + (f"\n{names}" if names else ""))
+
+
+async def _new(talk: Talk, rest: str) -> None:
+    talk.conversation = ""
+
+
+async def _system(talk: Talk, text: str) -> None:
+    talk.system, talk.told = _given("/system", text), bool(talk.conversation)
+    which = "this conversation" if talk.conversation else "the next conversation"
+    notes.print(f"That is what the model is told of its role in {which}.", style="dim")
+
+
+async def _attach(talk: Talk, place: str) -> None:
+    talk.attached += (located(talk.workspace, _given("/attach", place)),)
+    notes.print(f"{place} goes with the next question.", style="dim")
+
+
+async def _list(talk: Talk, words: str) -> None:
+    found = talk.chats.store.summaries(words)
+    talk.listed = tuple(summary.id for summary in found)
+    if not found:
+        notes.print("There are no such conversations." if words else "There are no conversations yet.")
+    for number, one in enumerate(found, 1):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.updated))
+        notes.print(f"{number:3}  {when}  {printing.one_line(f'{one.title}  {one.excerpt}')}")
+
+
+async def _open(talk: Talk, number: str) -> None:
+    talk.conversation = _listed(talk, number)
+    output.print(export.markdown(talk.chats.store.get(talk.conversation)))
+
+
+async def _delete(talk: Talk, number: str) -> None:
+    name = _listed(talk, number)
+    title = talk.chats.store.get(name).title
+    talk.chats.store.delete(name)
+    talk.conversation = "" if name == talk.conversation else talk.conversation
+    notes.print(f"Deleted: {title}", style="dim", markup=False)
+
+
+async def _rename(talk: Talk, title: str) -> None:
+    talk.chats.store.rename(_current(talk), _given("/rename", title))
+
+
+async def _export(talk: Talk, file: str) -> None:
+    conversation = talk.chats.store.get(_current(talk))
+    _export_to(_given("/export", file), export.markdown(conversation))
+    notes.print(f"Written to {file}.", style="dim")
+
+
+def _export_to(file: str, text: str) -> None:
+    if not (folder := Path(file).absolute().parent).is_dir():
+        raise Failed(f"There is no folder {folder} to write into; make it first, or name another.")
+    if os.path.isfile(file):
+        raise Failed(f"{file} is there already, and would be lost; name a new file.")
+    printing.write(file, text)
+
+
+async def _regenerate(talk: Talk, rest: str) -> None:
+    _current(talk)
+    await _answer(talk, Ask("", regenerate=True))
+
+
+async def _edit(talk: Talk, question: str) -> None:
+    turns = talk.chats.store.get(_current(talk)).turns
+    _given("/edit", question)
+    last = max((turn.position for turn in turns if turn.role == "user"), default=0)
+    await _answer(talk, Ask(question, edit_turn=last))
+
+
+async def _preview(talk: Talk, question: str) -> None:
+    begun, fitted, room = await talk.chats.preview(_complete(talk, Ask(question)))
+    messages = fitted.messages if fitted else [{"role": "user", "content": begun.questions[-1].content}]
+    notes.print("\n\n".join(f"{each['role']}:\n{each['content']}" for each in messages))
+    if fitted:
+        notes.print(f"{len(fitted.ids)} tokens, of {room} there is room for", style="dim")
+
+
+ENDINGS = ("/quit", "/exit")
+COMMANDS: dict[str, Callable[[Talk, str], Awaitable[None]]] = {
+    "/help": _help,
+    "/new": _new,
+    "/system": _system,
+    "/attach": _attach,
+    "/list": _list,
+    "/open": _open,
+    "/delete": _delete,
+    "/rename": _rename,
+    "/export": _export,
+    "/regenerate": _regenerate,
+    "/edit": _edit,
+    "/preview": _preview,
+}
 
 
 async def _answer(talk: Talk, ask: Ask) -> Reply:
@@ -183,19 +259,23 @@ async def _answer(talk: Talk, ask: Ask) -> Reply:
         nonlocal conversation
         conversation = part.get("conversationId", conversation)
         for sentence in part.get("leftOut", ()):
-            notes.print(sentence, style="yellow", markup=False)
+            notes.print(sentence, style="yellow")
         shown.add(part["delta"])
 
     task = asyncio.ensure_future(talk.chats.send(_complete(talk, ask), on_part))
     with _interrupts(lambda: task.cancel()), shown:
         reply = await task
-    talk.conversation, talk.attached = reply.conversation, ()
+    talk.conversation, talk.attached, talk.told = reply.conversation, (), False
     if talk.chats.store.problem:
-        notes.print(talk.chats.store.problem, style="yellow", markup=False)
+        notes.print(talk.chats.store.problem, style="yellow")
         talk.chats.store.problem = ""
-    stopped = {"stopped": "Stopped. ", "length": "Ended at the most tokens an answer may have. "}
+    stopped = {
+        "stopped": "Stopped. ",
+        "length": "Ended at the most tokens an answer may have. ",
+        "repeats": "Ended as it began to repeat itself. ",
+    }
     if reply.usage:
-        notes.print(stopped.get(reply.finish_reason, "") + export.cost(reply.usage), style="dim", markup=False)
+        notes.print(stopped.get(reply.finish_reason, "") + export.cost(reply.usage), style="dim")
     return reply
 
 
@@ -206,10 +286,19 @@ def _complete(talk: Talk, ask: Ask) -> Ask:
         attachments=talk.attached or None,
         temperature=talk.options.temperature,
         max_tokens=talk.options.max_tokens,
+        top_p=getattr(talk.options, "top_p", None),
+        seed=_seed(talk.options, 0) if ask.seed is None else ask.seed,
+        system=None if talk.conversation and not talk.told else talk.system,
     )
 
 
-def located(workspace: Workspace, place: str) -> Request:
+def _seed(options: argparse.Namespace, number: int) -> int | None:
+    """That of the answer with this number, from 0; None: another one each time."""
+    seed = getattr(options, "seed", None)
+    return None if seed is None else seed + number
+
+
+def located(workspace: Workspace, place: str) -> Wanted:
     """`FILE` or `FILE:L1-L2` as an attachment. Raises Failed where it cannot be attached."""
     name, _, lines = place.rpartition(":")
     first, _, last = lines.partition("-")
@@ -218,7 +307,9 @@ def located(workspace: Workspace, place: str) -> Request:
         rows = (int(first) - 1, int(last or first) - 1)
     else:
         name = place
-    request = Request(uri_of(Path(name).absolute()), "selection" if rows else "file", rows)
+    path = Path(name).absolute()
+    workspace.allow(path)
+    request = Wanted(uri_of(path), "selection" if rows else "file", rows)
     try:
         attached(workspace, request)
     except Refused as error:
@@ -226,8 +317,18 @@ def located(workspace: Workspace, place: str) -> Request:
     return request
 
 
-def _export(talk: Talk, file: str) -> None:
-    Path(file).write_text(export.markdown(talk.chats.store.get(talk.conversation)), encoding="utf-8")
+def _current(talk: Talk) -> str:
+    """The conversation that a command is about. Raises Failed where none has begun."""
+    if not talk.conversation:
+        raise Failed("No conversation has begun; ask a question, or /open one of the /list.")
+    return talk.conversation
+
+
+def _given(command: str, words: str) -> str:
+    """What stands after a command. Raises Failed where that is nothing."""
+    if not words:
+        raise Failed(f"{command} needs more: see /help.")
+    return words
 
 
 def _files(options: argparse.Namespace) -> list[str]:

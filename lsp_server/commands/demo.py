@@ -13,17 +13,18 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
-from rich.console import Console
 from rich.text import Text
 
 from lsp_server.actions.catalog import action_of
-from lsp_server.actions.edits import apply
-from lsp_server.actions.place import place_of, task_of
 from lsp_server.actions.run import run as run_action
+from lsp_server.actions.site import site_of, task_of
 from lsp_server.chat.conversation import answer
 from lsp_server.commands.ask import read, read_text
+from lsp_server.commands.console import output
+from lsp_server.commands.rendering import Shown
 from lsp_server.commands.terminal import reached, settings_of
 from lsp_server.completion.suggest import suggest
+from lsp_server.context.edits import apply
 from lsp_server.model.access import Reached
 from lsp_server.settings import Settings
 
@@ -58,8 +59,6 @@ LINES_ABOVE, LINES_BELOW = 6, 4
 STUB = Path(genericpath.__file__)
 FUNCTION, BODY = "def getsize(filename):", "    return os.stat"
 
-console = Console(highlight=False)
-
 
 def run(options: argparse.Namespace) -> int:
     """Show two completions, a code action and a chat answer."""
@@ -73,18 +72,22 @@ async def _run(settings: Settings) -> None:
             await _complete(model, gap, settings)
         await _act(model)
         lines, row = REST.find()
-        console.rule("[bold]Chat[/] about textwrap.py", align="left")
+        _headline("Chat", "about textwrap.py")
         function = "\n".join(lines[lines.index(WRAP) : row + 2])
         question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
-        console.print(Text("What does the function `wrap` do?", style="bold"))
+        output.print(Text("What does the function `wrap` do?", style="bold"))
         messages = [{"role": "system", "content": settings.system_prompt}, {"role": "user", "content": question}]
         async with contextlib.aclosing(answer(model, messages, max_tokens=96, temperature=0.0)) as deltas:
-            async for delta in deltas:
-                console.print(delta.text, end="", markup=False, soft_wrap=True)
-                cost = delta.cost
-        console.print()
-        console.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
-        console.print(Text(f"By {model.model} on {model.device}.", style="dim"))
+            with Shown() as shown:
+                async for delta in deltas:
+                    shown.add(delta.text)
+                    cost = delta.cost
+        output.print(Text(f"{cost['generatedTokens']} tokens, {cost['tokensPerSecond']} a second", style="italic"))
+        output.print(Text(f"By {model.model} on {model.device}.", style="dim"))
+
+
+def _headline(what: str, where: str) -> None:
+    output.rule(Text.assemble((what, "bold"), f" {where}"), align="left")
 
 
 async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
@@ -93,15 +96,15 @@ async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
     file, column = gap.file, len(gap.typed)
     buffer = read(file, row + 1, column + 1)
     buffer.lines[row] = gap.typed + "\n"  # as if the user were typing here
-    console.rule(f"[bold]Completion[/] in {file.name}, line {row + 1}", align="left")
+    _headline("Completion", f"in {file.name}, line {row + 1}")
     suggestion = await suggest(model, buffer, row, column, settings)
-    console.print(Text("\n".join(lines[row - LINES_ABOVE : row]), style="dim"))
-    console.print(Text(gap.typed) + Text(suggestion.text or "", style="bold green"))
-    console.print(Text("\n".join(lines[row + 1 : row + 1 + LINES_BELOW]), style="dim"))
+    output.print(Text("\n".join(lines[row - LINES_ABOVE : row]), style="dim"))
+    output.print(Text(gap.typed) + Text(suggestion.text or "", style="bold green"))
+    output.print(Text("\n".join(lines[row + 1 : row + 1 + LINES_BELOW]), style="dim"))
     timing = suggestion.timings
     first = timing.get("firstTokenMs") or 0.0
     said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {timing.get('totalMs', 0):.0f} ms"
-    console.print(Text(suggestion.reason or said, style="italic"))
+    output.print(Text(suggestion.reason or said, style="italic"))
 
 
 async def _act(model: Reached) -> None:
@@ -111,15 +114,15 @@ async def _act(model: Reached) -> None:
     buffer = read(STUB, row + 1, 1)
     body = next(index for index in range(row, len(lines)) if lines[index].startswith(BODY))
     del buffer.lines[body]
-    place = place_of(buffer, (row, 4), (row, 4), [], path=STUB.name)
+    place = site_of(buffer, (row, 4), (row, 4), [], path=STUB.name)
     action = action_of("implement")
     assert action is not None
     task = task_of(action, buffer, place, None, path=STUB.name)
     assert task is not None
-    console.rule(f"[bold]Code action[/] Implement getsize, in {STUB.name}", align="left")
+    _headline("Code action", f"Implement getsize, in {STUB.name}")
     outcome = await run_action(model, task)
     before, after = buffer.source.splitlines(), apply(buffer.lines, outcome.edits).splitlines()
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[3:]:
-        console.print(Text(line, style={"+": "green", "-": "red"}.get(line[0], "dim")))
+        output.print(Text(line, style={"+": "green", "-": "red"}.get(line[0], "dim")))
     if outcome.problem:
-        console.print(Text(f"An editor would show this and not apply it: {outcome.problem}", style="italic"))
+        output.print(Text(f"An editor would show this and not apply it: {outcome.problem}", style="italic"))

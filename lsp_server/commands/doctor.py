@@ -6,20 +6,21 @@ import argparse
 import asyncio
 import dataclasses
 import importlib.metadata
-import json
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
-from rich.console import Console
+from rich.text import Text
 
-from lsp_server import __version__, places
+from lsp_server import __version__, places, printing
+from lsp_server.commands.console import output
 from lsp_server.commands.models import GIB, gpu_memory
 from lsp_server.commands.terminal import settings_of
-from lsp_server.model import local
-from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
+from lsp_server.errors import UserError
+from lsp_server.model import endpoint, local
+from lsp_server.model.client import ModelClient
+from lsp_server.model.exchange import EngineLost, EngineRefused
 from lsp_server.settings import Settings
 
 ENGINE_PACKAGES = ["torch", "transformers", "accelerate", "starlette", "uvicorn"]
@@ -41,16 +42,14 @@ def run(options: argparse.Namespace) -> int:
     """Print every check; the status is 1 if one failed."""
     checks = list(examine(settings_of(options)))
     if options.json:
-        json.dump([dataclasses.asdict(check) for check in checks], sys.stdout, indent=2)
-        print()
+        printing.as_json([dataclasses.asdict(check) for check in checks], indent=2)
     else:
-        console = Console(highlight=False)
         for check in checks:
-            mark = "[green]ok  [/]" if check.ok else "[red]no  [/]"
-            console.print(f"{mark}[bold]{check.name}[/]: ", end="")
-            console.print(check.found, markup=False, soft_wrap=True)
+            mark = ("ok  ", "green") if check.ok else ("no  ", "red")
+            output.print(Text.assemble(mark, (check.name, "bold"), ": "), end="")
+            output.print(check.found, soft_wrap=True)
             if check.mend:
-                console.print(f"    -> {check.mend}", markup=False, soft_wrap=True)
+                output.print(f"    -> {check.mend}", soft_wrap=True)
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -102,13 +101,13 @@ def _disk() -> Check:
 
 def _model(model: str) -> Check:
     if model == "starter":
-        from lsp_server.engine import starter
+        from lsp_server.engine.loading import starter
 
         state = "ready to load" if starter.is_made() else "will be fetched (93 MB) when needed"
         return Check("model", True, f"starter, {state}")
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        from lsp_server.engine import checkpoint
+    folder = places.named_folder(model)
+    if folder is not None:
+        from lsp_server.engine.loading import checkpoint
 
         try:
             found = checkpoint.validate(folder)
@@ -122,7 +121,7 @@ async def _engine(settings: Settings) -> Check:
     at = local.running(settings.model)
     if at is None:
         return Check("engine", True, "not running; the first editor window starts it")
-    client = ModelClient(at.url, socket=at.socket, token=at.token)
+    client = ModelClient(endpoint.local(at))
     try:
         health = await client.health()
     except (EngineLost, EngineRefused) as error:
@@ -139,11 +138,15 @@ async def _engine(settings: Settings) -> Check:
 
 
 async def _remote(settings: Settings) -> Check:
-    client = ModelClient(settings.engine_url, token=settings.engine_token)
+    try:
+        client = ModelClient(*endpoint.remotes(settings))
+    except UserError as error:  # its sentence says how to mend it
+        return Check("engine", False, str(error))
     try:
         model, context = await client.served_model()
     except (EngineLost, EngineRefused) as error:
         return Check("engine", False, str(error), "check the URL, the token, and that the server runs")
     finally:
         await client.aclose()
-    return Check("engine", True, f"{settings.engine_url} serves {model}, context {context or 'unknown'}")
+    where = ", ".join(at.url for at in client.servers.endpoints)
+    return Check("engine", True, f"{where} serves {model}, context {context or 'unknown'}")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
-import sys
 from typing import Any
 
 import psutil
-from rich.console import Console
 from rich.table import Table
 
+from lsp_server import printing, processes
 from lsp_server.codellama import VARIANTS, memory
+from lsp_server.commands.console import output
 
 GIB = 1024**3
 # The context that the sizes are told for: enough for completion and an ordinary chat.
@@ -26,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the family as a table or as JSON."""
     found = rows()
     if options.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
+        printing.as_json(found, indent=2)
         return 0
     table = Table(title=f"Code Llama in 8 bits, with keys and values for {CONTEXT} tokens")
     for heading in ("model", "infills", "chats", "context", "memory", "fits here"):
@@ -35,8 +32,12 @@ def run(options: argparse.Namespace) -> int:
     for row in found:
         size = f"{row['gib']:.1f} GiB"
         table.add_row(row["model"], row["infilling"], row["chat"], str(row["context"]), size, row["fits"])
-    Console(width=None if sys.stdout.isatty() else 130).print(table)
-    print("Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`).")
+    if not output.is_terminal:
+        output.width = 130  # no column is cut
+    output.print(table)
+    printing.say(
+        "Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`)."
+    )
     return 0
 
 
@@ -72,7 +73,7 @@ def fits(needed: int, gpus: list[int], ram: int) -> str:
 
 def gpu_memory() -> list[int]:
     """Free bytes of each NVIDIA card; asked of the driver's own tool, so that torch need not be installed."""
-    tool = shutil.which("nvidia-smi")
+    tool = processes.program("nvidia-smi")
     if tool is None:
         return []
     query = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]

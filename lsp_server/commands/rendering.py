@@ -5,49 +5,63 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rich.console import Console
+from markdown_it import MarkdownIt
 from rich.live import Live
 from rich.markdown import Markdown
 
+from lsp_server.commands.console import Terminal, output
+from lsp_server.printing import visible
+
 _FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})", re.MULTILINE)
+# As rich's own, which leaves out HTML.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
 
 
 class Shown:
     """Shows an answer part by part; use as a context. Blocks that are complete are printed for good: only the one that
     is being written is drawn anew, so that long answers scroll as all output does."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+    def __init__(self, terminal: Terminal = output) -> None:
+        self._terminal = terminal
         self._live: Live | None = None
+        self._held = ""  # the first half of what may be a newline of Windows
+        self._begun = False
         self._rest = ""
 
     def __enter__(self) -> Shown:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=10, transient=True)
+        if self._terminal.is_terminal:
+            self._live = self._terminal.live()
             self._live.start()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._live is not None:
-            self._live.stop()
-            if self._rest.strip():
-                self._console.print(Markdown(self._rest))
-        else:
-            self._console.file.write("\n")
-        self._console.file.flush()
+        held, self._held = visible(self._held), ""
+        if self._live is None:
+            self._terminal.add(f"{held}\n" if self._begun else held)
+            return
+        self._live.stop()
+        if (self._rest + held).strip():
+            self._terminal.print(_rendered(self._rest + held))
 
     def add(self, text: str) -> None:
-        if self._console.is_terminal:
-            text = text.replace("\x1b", "␛")  # what a model writes must not steer the terminal
+        self._begun = self._begun or text != ""
+        text = self._held + text
+        self._held = "\r" if text.endswith("\r") else ""
+        text = visible(text.removesuffix("\r"))
         if self._live is None:
-            self._console.file.write(text)
-            self._console.file.flush()
+            self._terminal.add(text)
             return
-        self._rest += text
-        done, self._rest = complete_blocks(self._rest)
+        done, self._rest = complete_blocks(self._rest + text)
         if done.strip():
-            self._live.console.print(Markdown(done))
-        self._live.update(Markdown(self._rest))
+            self._terminal.print(_rendered(done))
+        self._live.update(_rendered(self._rest))
+
+
+def _rendered(text: str) -> Markdown:
+    """What is written is all seen: where a link leads, and what looks like HTML, such as `Vec<T>`."""
+    markdown = Markdown("", hyperlinks=False)
+    markdown.parsed = _PARSER.parse(text)
+    return markdown
 
 
 def complete_blocks(text: str) -> tuple[str, str]:

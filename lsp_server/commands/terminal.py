@@ -6,21 +6,23 @@ import argparse
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from rich.console import Console
-
+from lsp_server import places, printing
 from lsp_server import settings as settings_module
 from lsp_server.commands import Failed
+from lsp_server.commands.console import notes
+from lsp_server.completion.suggest import Sampled
 from lsp_server.model.access import ModelAccess, ModelState, Reached
 from lsp_server.settings import Settings
-
-# Standard error, so that standard output has the answer alone.
-notes = Console(stderr=True, highlight=False)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that a command's options stand for."""
-    names = ("model", "engine_url", "engine_token", "tokenizer", "infilling", "chat_format", "layout", "multiline")
+    server = ("engine_url", "engine_token", "allow_plain_http", "ca_file", "remote_model")
+    names = ("model", *server, "tokenizer", "infilling", "chat_format", "layout", "multiline")
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    for name in ("model", "tokenizer"):  # a relative path is meant from where the command was typed
+        if given.get(name):
+            given[name] = places.absolute_name(given[name])
     if "place" in options and "max_tokens" in options:
         given["max_tokens"] = options.max_tokens
     settings, problems = settings_module.read({settings_module.camel(name): value for name, value in given.items()})
@@ -29,19 +31,32 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return settings
 
 
+def samplings(options: argparse.Namespace) -> list[Sampled]:
+    """How the tokens are chosen, for each of the answers that a command is asked for."""
+    if options.seed is None and options.count == 1:
+        return [Sampled(options.temperature, options.top_p)]
+    first = options.seed or 0
+    return [Sampled(options.temperature, options.top_p, first + number) for number in range(options.count)]
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[ModelState], None]]:
-    """A line on standard error that says what the model is doing until it is ready; what it yields is told."""
+    """A line on standard error that says what the model is doing until it is ready; what it yields is told.
+
+    Why it failed is not said here: that is the error which ends the command.
+    """
     said = ""
 
-    with notes.status("Starting the engine.") as line:
+    with notes.doing("Reaching the model.") as line:
 
         def show(state: ModelState) -> None:
             nonlocal said
+            if state.kind == "failed":
+                return
             percent = f" {100 * state.progress:.0f}%" if state.kind == "loading" and state.progress else ""
-            line.update(f"{state.message}{percent}")
+            line(f"{state.message}{percent}")
             if not notes.is_terminal and state.message != said and not state.progress:
-                notes.print(state.message, markup=False)
+                printing.note(state.message)
             said = state.message
 
         yield show

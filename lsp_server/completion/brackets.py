@@ -1,42 +1,22 @@
-"""Brackets in a piece of code, read without a grammar: good enough to keep a suggestion from unbalancing its file."""
+"""Brackets of code in a piece of it: not those in strings, comments and regular expressions."""
 
 from __future__ import annotations
 
-OPEN = {"(": ")", "[": "]", "{": "}"}
-CLOSE = {closing: opening for opening, closing in OPEN.items()}
+from collections.abc import Iterable
+
+from lsp_server.completion.scanner import Open, Step
 
 
-def unmatched(code: str) -> tuple[list[int], list[int]]:
-    """Where in `code` the brackets stand that it closes without opening, and those that it opens without closing.
-
-    Brackets in a string on one line do not count. An apostrophe that finds no partner on its line is one of prose or
-    a lifetime, not a string.
-    """
+def unmatched(read: Iterable[Step]) -> tuple[list[int], list[int]]:
+    """Where in a piece of code the brackets stand that it closes without opening, and those that it opens without
+    closing; the piece may have been read from anywhere on."""
     closers: list[int] = []
-    openers: list[int] = []
-    index = 0
-    while index < len(code):
-        char = code[index]
-        if char in "\"'`":
-            index = _string_end(code, index)
-        elif char in OPEN:
-            openers.append(index)
-        elif char in CLOSE:
-            if openers and code[openers[-1]] == CLOSE[char]:
-                openers.pop()
-            else:
-                closers.append(index)
-        index += 1
-    return closers, openers
-
-
-def _string_end(code: str, start: int) -> int:
-    """The index of the quote that ends the string opened at `start`; `start` itself where the line ends before."""
-    index = start + 1
-    while index < len(code) and code[index] != "\n":
-        if code[index] == "\\":
-            index += 1
-        elif code[index] == code[start]:
-            return index
-        index += 1
-    return start
+    opened: dict[Open, int] = {}
+    left: tuple[Open, ...] = ()
+    for step in read:
+        if step.stray or (step.outer and step.closed is not None and step.closed.kind == "bracket"):
+            closers.append(step.start)
+        elif step.closed is None and step.open:
+            opened.setdefault(step.open[-1], step.end - 1)
+        left = step.open[step.kept :]
+    return closers, [opened[each] for each in left if each.kind == "bracket"]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 
-from lsp_server.completion.brackets import unmatched
+from lsp_server.completion.filters import fitted
+from lsp_server.completion.scanner import Stack, open_far_above
+from lsp_server.completion.stopping import Place, place_at
 from lsp_server.completion.suggest import Suggestion
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.languages import language
 from lsp_server.context.window import normalized
 
 # How much of the text around the cursor must be the same for a suggestion to hold: about what the model saw of it.
 CHARACTERS_BEFORE, CHARACTERS_AFTER = 4000, 2000
 # What editors put behind the cursor by themselves when an opening bracket or a quote is typed, and how many.
-CLOSERS, MOST_CLOSERS = ")]}>\"'`", 2
+CLOSERS, MOST_CLOSERS = ")]}>\"'`", 6
 # Lines that may be typed along, and suggestions that are kept.
 MOST_ROWS, KEPT = 40, 64
 
@@ -46,8 +49,20 @@ class Spot:
         )
 
 
+def site_of(buffer: Buffer, now: Spot) -> Place:
+    """The place of a suggestion at the cursor `now`, as far as its text around it goes."""
+    spoken = language(buffer.language_id, buffer.uri).id
+    before = now.before
+    within: Stack = ()
+    if len(before) >= CHARACTERS_BEFORE and "\n" in before:  # its first line may be half a one
+        before = before.partition("\n")[2]
+        within = open_far_above("".join(buffer.lines[: now.row - before.count("\n")]), spoken)
+    cut = len(now.after) >= CHARACTERS_AFTER
+    return place_at(before, now.after, "never", cut_after=cut, language_id=spoken, within=within)
+
+
 def typed_since(spot: Spot, buffer: Buffer, now: Spot) -> tuple[str, str] | None:
-    """(what was typed since the cursor was at `spot`, the brackets that the editor closed by itself behind it), with
+    """(what was typed since the cursor was at `spot`, what the editor closed by itself behind it), with
     the cursor at `now` of `buffer`; None where the text changed otherwise."""
     row, column = now.row, now.column
     if spot.uri != buffer.uri or not 0 <= row - spot.row <= MOST_ROWS or (row == spot.row and column < spot.column):
@@ -67,16 +82,11 @@ def typed_since(spot: Spot, buffer: Buffer, now: Spot) -> tuple[str, str] | None
     return None
 
 
-def rest_of(suggestion: str, typed: str, closed: str) -> str | None:
-    """What is left of a suggestion of which `typed` was typed, in front of the brackets `closed`; None where something
-    else was typed."""
-    if not suggestion.startswith(typed):
-        return None
-    rest = suggestion[len(typed) :]
-    if closed:  # the editor's own closing bracket stands for the suggestion's, and what came after that does not fit
-        ends = [index for index in unmatched(rest)[0] if rest[index] == closed[0]]
-        rest = rest[: ends[0]] if ends else rest.removesuffix(closed)
-    return rest
+def in_front_of(closed: str, rest: str, here: Place) -> str:
+    """What fits of the `rest` of a suggestion in front of what the editor closed: that stands for the suggestion's own,
+    and what came after does not fit."""
+    fitting = fitted(rest, here)
+    return rest.removesuffix(closed) if fitting == rest and not here.after.wanted else fitting
 
 
 class Known:
@@ -88,6 +98,11 @@ class Known:
     def add(self, spot: Spot, suggestion: Suggestion) -> None:
         self._made.appendleft((spot, suggestion))
 
+    def forget(self, uri: str) -> None:
+        """Know nothing of a document any more."""
+        kept = [each for each in self._made if each[0].uri != uri]
+        self._made = deque(kept, maxlen=KEPT)
+
     def clear(self) -> None:
         self._made.clear()
 
@@ -95,11 +110,18 @@ class Known:
         """The suggestions for (`row`, `column`) that are known, the one to show first: what is left of them, or, where
         nothing has been typed since, the one that is empty and says why there is none."""
         now = Spot.of(buffer, row, column)
+        here: Place | None = None
         found: dict[str, Suggestion] = {}
         for spot, suggestion in self._made:
-            since = typed_since(spot, buffer, now)
-            rest = None if since is None else rest_of(suggestion.text, *since)
-            if rest or since == ("", ""):
-                left = dataclasses.replace(suggestion, row=row, column=column, text=rest or "", timings={"known": True})
+            typed, closed = typed_since(spot, buffer, now) or (None, "")
+            if typed is None or not suggestion.text.startswith(typed):
+                continue
+            rest = suggestion.text[len(typed) :]
+            if rest and closed:
+                here = here or site_of(buffer, now)
+                rest = in_front_of(closed, rest, here)
+            if rest or not typed:
+                left = dataclasses.replace(suggestion, row=row, column=column, text=rest, timings={"known": True})
+                left = dataclasses.replace(left, line=suggestion.typed(len(typed)))
                 found.setdefault(left.text, left)
         return list(found.values())

@@ -2,108 +2,87 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
+from collections.abc import Callable, Collection
 
-from lsp_server.completion.brackets import CLOSE, unmatched
+from lsp_server.completion.filtering import balance, characters, depth, fitting, parsing, prose, repeating
 from lsp_server.completion.stopping import Place
-from lsp_server.context.buffer import depth_of
 
-# The same two to forty characters five times in a row.
-_LOOP = re.compile(r"(\S.{1,39}?)\1{4,}", re.DOTALL)
-# Characters that no source file wants: controls but tab and line feed, and the sign for bytes that are no text.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffd]")
+_NOTHING = "The model had nothing to add here."
+_WORDS = "The model wrote words for people where code belongs."
+_AGAIN = "The model only repeated itself."
+_THERE = "What the model wrote is there already."
+_UNBALANCED = "What the model wrote would not fit the brackets and quotes around it."
+_BROKEN = "With what the model wrote the file would no longer parse."
+# A filter may make room for one before it, but no more often than this.
+MOST_ROUNDS = 4
+# Characters of an answer that are looked at: more than a screen of code has.
+LONGEST = 8000
 
 
-def tidy(text: str, here: Place, *, finished: bool) -> tuple[str, str]:
+@dataclasses.dataclass(frozen=True)
+class Filter:
+    """`apply` gives the part of a text that is worth showing at a place; where nothing is left, `reason` says why."""
+
+    apply: Callable[[str, Place], str]
+    reason: str
+
+
+# What a model wrote goes through these in this order, until none of them finds anything.
+FILTERS = (
+    Filter(characters.without_invisible, _NOTHING),
+    Filter(prose.without_prose, _WORDS),
+    Filter(repeating.without_line_begun, _THERE),
+    Filter(depth.at_own_depth, _NOTHING),
+    Filter(depth.as_the_file_indents, _NOTHING),
+    Filter(repeating.once, _AGAIN),
+    Filter(repeating.without_loop, _AGAIN),
+    Filter(prose.without_noise, _WORDS),
+    Filter(parsing.without_next_definition, _NOTHING),
+    Filter(characters.without_trailing_blanks, _NOTHING),
+    Filter(repeating.without_lines_above, _THERE),
+    Filter(repeating.without_lines_below, _THERE),
+    Filter(balance.in_front_of_rest, _THERE),
+    Filter(fitting.fitted_in, _UNBALANCED),
+    Filter(balance.with_strings_closed, _UNBALANCED),
+    Filter(balance.balanced, _UNBALANCED),
+    Filter(characters.without_trailing_blanks, _NOTHING),
+    Filter(parsing.parsing, _BROKEN),
+)
+# Of a suggestion that was shown and is typed along, what still fits where the editor has closed something since.
+FITTING = (
+    balance.in_front_of_rest,
+    balance.balanced,
+    characters.without_trailing_blanks,
+)
+
+
+def tidy(text: str, here: Place, *, finished: bool, control: Collection[str] = ()) -> tuple[str, str]:
     """The part of a generated `text` that is worth showing at `here`, or "" and the reason as one sentence.
 
-    `finished`: whether it came to its own end; otherwise its last word or line may be half a one.
+    `finished`: whether it came to its own end; otherwise its last word or line may be half a one. `control`: names of
+    the model's control tokens.
     """
-    if control := _CONTROL.search(text):
-        text, finished = text[: control.start()], True
-    if not finished:
-        text = _without_loose_end(text)
-    text = _once(text).rstrip()
-    if not text.strip():
-        return "", "The model had nothing to add here."
-    if _LOOP.search(text):
-        return "", "The model only repeated itself."
-    text = _without_following_lines(text, here)
-    text = _balanced(_without_rest_of_line(text, here), here).rstrip()
-    if not text.strip():
-        return "", "What the model wrote is there already, or would not fit the brackets around it."
-    return text, ""
-
-
-def _without_loose_end(text: str) -> str:
-    """Without what was cut off when the tokens ran out: the last line, or in a single line the last word."""
-    head, newline, _ = text.rstrip("\n").rpartition("\n")
-    return head if newline and head.strip() else re.sub(r"\w+$", "", text)
-
-
-def _once(text: str) -> str:
-    """Of a line that comes three times in a row, only the first and what stands before it."""
-    lines = text.split("\n")
-    for index in range(2, len(lines)):
-        if lines[index].strip() and lines[index] == lines[index - 1] == lines[index - 2]:
-            return "\n".join(lines[: index - 1])
-    return text
-
-
-def _without_following_lines(text: str, here: Place) -> str:
-    """Without its last lines where they are the lines that follow in the buffer."""
-    lines, below = text.split("\n"), [line.rstrip() for line in here.lines_below]
-    for count in range(min(len(lines), len(below)), 0, -1):
-        tail = [line.rstrip() for line in lines[-count:]]
-        if tail == below[:count] or (count == len(lines) and _joined(here, tail) == below[:count]):
-            return "\n".join(lines[:-count])
-    return text
-
-
-def _joined(here: Place, lines: list[str]) -> list[str]:
-    """The lines as they would stand in the buffer: the first one continues the cursor's line."""
-    return [here.line_before + lines[0], *lines[1:]]
-
-
-def _without_rest_of_line(text: str, here: Place) -> str:
-    """Without its end where that is what stands right of the cursor (`;`, a quote); brackets are looked at apart."""
-    rest = here.line_after.strip()
-    if rest and not any(char in "()[]{}" for char in rest) and text.endswith(rest):
-        return text[: -len(rest)]
-    return text
-
-
-def _balanced(text: str, here: Place) -> str:
-    """Cut before a bracket it must not close, and back to a line end where all that it opened is closed."""
-    closers, _ = unmatched(text)
-    # Brackets open at the cursor: those that the text before opens, less those that the text after closes.
-    openers = unmatched(here.prefix)[1]
-    opened = [here.prefix[index] for index in openers]
-    closed_after = [CLOSE[here.suffix[index]] for index in unmatched(here.suffix)[0]]
-    while opened and closed_after and opened[0] == closed_after[-1]:
-        opened.pop(0)
-        closed_after.pop()
-    if here.cut_after:  # what closes them may stand in the part that is not seen
-        line = len(here.prefix) - len(here.line_before)
-        own = 0 if _goes_on_below(here) else sum(index >= line for index in openers)
-        opened = opened[max(0, len(opened) - own) :]
-    for index in closers:
-        if opened and opened[-1] == CLOSE[text[index]]:
-            opened.pop()
-        else:
-            text = text[:index]
+    text, finished = characters.line_endings(text[:LONGEST]), finished and len(text) <= LONGEST
+    whole = characters.without_control_text(text, here, control)
+    if not finished and text.endswith(whole):
+        whole = parsing.without_loose_end(whole, here)
+    if not whole.strip():
+        return "", _NOTHING
+    for _ in range(MOST_ROUNDS):
+        before = whole
+        whole = characters.without_control_text(whole, here, control)  # of which half a name may be left
+        for each in FILTERS:
+            whole = each.apply(whole, here)
+            if not whole.strip():
+                return "", each.reason
+        if whole == before:
             break
-    while (openers := unmatched(text)[1]) and not _closed_by_suffix(text, openers, closed_after):
-        text = text[: text.rfind("\n", 0, openers[0]) + 1].rstrip("\n")
+    return whole, ""
+
+
+def fitted(text: str, here: Place) -> str:
+    """The part of `text` that repeats nothing that stands right of the cursor, and fits the brackets around it."""
+    for apply in FITTING:
+        text = apply(text, here)
     return text
-
-
-def _goes_on_below(here: Place) -> bool:
-    """Whether what the cursor's line opens may be closed further down, as far as indentation tells."""
-    below = here.lines_below
-    return not below or depth_of(below[0]) > depth_of(here.line_before)
-
-
-def _closed_by_suffix(text: str, openers: list[int], spare: list[str]) -> bool:
-    """Whether the text after the cursor has brackets to spare that close the ones opened in `text`."""
-    return [text[index] for index in reversed(openers)] == spare[: len(openers)]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from lsp_server.context import window
+from lsp_server.completion import placing
+from lsp_server.completion.placing import Taken
+from lsp_server.completion.scanner import in_word
+from lsp_server.context import masking, window
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.languages import language
+from lsp_server.context.related.choice import LeftOut
+from lsp_server.context.related.piece import Piece
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.codellama import CodeLlamaTokenizer
+
+_masked = functools.lru_cache(maxsize=256)(masking.masked)
 
 # Kept free of the context length: control ids, and what tokens of joined pieces may add to their sum.
 SLACK_TOKENS = 16
@@ -28,7 +38,8 @@ class Prompt:
     """What the model is asked. `kind`: the infilling layout, or `completion` where the text after the cursor is unused.
 
     `heal`: how many of the last ids count only as text, since the cursor may stand inside a token. `pending` is what
-    the answer begins with that is in the buffer already: the text of those ids.
+    the answer begins with that is in the buffer already: the text of those ids. `related` are the pieces of other files
+    in front of the window, and `left_out` those for which there was no room.
     """
 
     kind: Literal["psm", "spm", "completion"]
@@ -37,6 +48,13 @@ class Prompt:
     window: window.Window
     heal: int = 0
     pending: str = ""
+    related: tuple[Taken, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def most_related(settings: Settings, tokenizer: CodeLlamaTokenizer) -> int:
+    """Most tokens of other files in a prompt: as the settings have it, or else the checkpoint."""
+    return settings.related_tokens if settings.related_tokens >= 0 else tokenizer.related_tokens
 
 
 def build(
@@ -48,27 +66,52 @@ def build(
     context_length: int,
     *,
     healing: bool,
+    related: Sequence[Piece] = (),
 ) -> Prompt:
-    """The prompt for a suggestion at (`row`, `column`), of at most `settings.window_tokens` tokens of the buffer.
+    """The prompt for a suggestion at (`row`, `column`), of at most `settings.window_tokens` tokens of the buffer, and
+    `settings.related_tokens` of pieces of other files, the most useful of which is the first of `related`.
 
-    `healing`: whether the engine can choose the last tokens anew.
+    `healing`: whether the engine can choose the last tokens anew. Where the settings name another machine, values that
+    look like keys or passwords are masked.
     """
     infilling = tokenizer.abilities.infilling
-    budget = max(16, min(settings.window_tokens, context_length - settings.max_tokens - SLACK_TOKENS))
+    if settings.engine_url:
+        related = [dataclasses.replace(each, text=_masked(each.text)) for each in related]
+    room = context_length - settings.max_tokens - SLACK_TOKENS
+    wanted = settings.window_tokens or window.automatic(None, remote=bool(settings.engine_url))
+    budget = max(16, min(wanted, room))
+    share = min(most_related(settings, tokenizer), budget // 2)
+    placed = placing.fit(related, language(buffer.language_id, buffer.uri), share, tokenizer)
+    budget = max(16, min(budget, room - placed.tokens))
     part = window.fit(buffer.lines, row, column, budget, tokenizer, with_suffix=infilling)
+    if settings.engine_url:
+        prefix, suffix = masking.around(part.prefix, part.suffix)
+        part = dataclasses.replace(part, prefix=prefix, suffix=suffix)
+    if placing.is_in_head(part):
+        placed = placing.Placed(left_out=tuple(LeftOut(each, "the first line must stay the first") for each in related))
+    before = placing.before(placed, part)
     if not infilling:
-        seen = dataclasses.replace(part, suffix=_glance(buffer, row, column))
+        part = dataclasses.replace(part, suffix=_glance(buffer, row, column))
+    made = _made(before, part, settings, tokenizer, healing=healing)
+    return dataclasses.replace(made, related=placed.taken, left_out=placed.left_out)
+
+
+def _made(
+    before: str, part: window.Window, settings: Settings, tokenizer: CodeLlamaTokenizer, *, healing: bool
+) -> Prompt:
+    """The prompt with `before` as the text before the cursor, which ends with what the window has there."""
+    if not tokenizer.abilities.infilling:
         stop_ids = tokenizer.completion_stop_ids
         if healing:
-            ids = tokenizer.completion_ids(part.prefix)
-            return Prompt("completion", ids, stop_ids, seen, *tail(tokenizer, ids, part.prefix))
+            ids = tokenizer.completion_ids(before)
+            return Prompt("completion", ids, stop_ids, part, *tail(tokenizer, ids, part.prefix))
         # A tokenizer joins a space to the word that follows, so the model writes the white space itself.
-        text = part.prefix.rstrip(" \t")
-        return Prompt("completion", tokenizer.completion_ids(text), stop_ids, seen, 0, part.prefix[len(text) :])
+        text = before.rstrip(" \t")
+        return Prompt("completion", tokenizer.completion_ids(text), stop_ids, part, 0, before[len(text) :])
     layout = settings.layout if settings.layout != "auto" else _layout(part.prefix, healing)
     if layout not in tokenizer.abilities.layouts:
         layout = "psm"
-    ids = tokenizer.infill_ids(part.prefix, part.suffix, layout)
+    ids = tokenizer.infill_ids(before, part.suffix, layout)
     healed = tail(tokenizer, ids, part.prefix) if healing and layout == "spm" else (0, "")
     return Prompt(layout, ids, tokenizer.infill_stop_ids, part, *healed)
 
@@ -77,8 +120,7 @@ def _layout(prefix: str, healing: bool) -> Literal["psm", "spm"]:
     """Suffix first, which scores better on lines and keeps what was computed while one types. It was trained on text
     whose tokens are whole, so in the middle of a word only with healing (Code Llama paper, section 2.3, appendix E).
     """
-    mid_word = prefix[-1:].isalnum() or prefix.endswith("_")
-    return "psm" if mid_word and not healing else "spm"
+    return "psm" if in_word(prefix[-1:]) and not healing else "spm"
 
 
 def tail(tokenizer: CodeLlamaTokenizer, ids: list[int], prefix: str) -> tuple[int, str]:

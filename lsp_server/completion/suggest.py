@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from lsp_server.completion import prompt as prompts
 from lsp_server.completion.filters import tidy
-from lsp_server.completion.stopping import Place, end_of, fits_before, place
+from lsp_server.completion.scanner import Stack, open_far_above
+from lsp_server.completion.stopping import Place, end_of, place_at
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.languages import language
+from lsp_server.context.related.piece import Piece
+from lsp_server.context.window import automatic
 from lsp_server.model.access import Reached
-from lsp_server.model.client import PRIORITY_COMPLETION
+from lsp_server.model.answering import Answer, Question
+from lsp_server.model.client import PRIORITY_COMPLETION, Choice
 from lsp_server.settings import Settings
 
 TEMPERATURE = 0.7  # of suggestions other than the most likely one
+# So many others are tried where nothing of the most likely one can be shown: in front of the rest of a line, by hand.
+TRIES_IN_LINE, TRIES_BY_HAND = 2, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +32,8 @@ class Suggestion:
     """`text` goes in at (`row`, `column`), in characters. Where it is empty, `reason` says why in one sentence.
 
     `timings`: prompt tokens, tokens generated, and milliseconds for the prompt, to the first token, and altogether; or
-    `known`, where the model was not asked.
+    `known`, where the model was not asked. `line`: the text and the log-probability of each token of its first line,
+    where there is a threshold on them.
     """
 
     row: int
@@ -33,6 +42,23 @@ class Suggestion:
     reason: str = ""
     prompt: prompts.Prompt | None = None
     timings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    line: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def probability(self) -> float:
+        """How probable the model finds its first line; 1 where it does not say."""
+        return math.exp(sum(logprob for _, logprob in self.line))
+
+    def typed(self, count: int) -> tuple[tuple[str, float], ...]:
+        """What is left of `line` once the first `count` characters of `text` are typed, and so certain."""
+        length = 0
+        if not count:
+            return self.line
+        for at, (text, _) in enumerate(self.line):
+            length += len(text)
+            if length > count:
+                return self.line[at:]
+        return ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +72,124 @@ class Asked:
     prompt_ms: float
 
 
-async def suggest(model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Suggestion:
-    """The suggestion at (`row`, `column`), a position inside the buffer.
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """How the tokens of a suggestion are chosen; temperature 0: the most likely ones."""
 
-    Raises EngineLost, EngineRefused. Cancelling ends the work in the engine as well.
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+async def suggest(
+    model: Reached,
+    buffer: Buffer,
+    row: int,
+    column: int,
+    settings: Settings,
+    related: Sequence[Piece] = (),
+    *,
+    sampling: Sampled | None = None,
+) -> Suggestion:
+    """The suggestion at (`row`, `column`), a position inside the buffer, for a user who asks for it. `related`: what
+    other files have to add.
+
+    Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
     """
-    asked = prepare(model, buffer, row, column, settings)
-    return asked if isinstance(asked, Suggestion) else await generate(model, asked, settings)
+    asked = prepare(model, buffer, row, column, settings, related)
+    if isinstance(asked, Suggestion):
+        return asked
+    if sampling is not None and sampling != Sampled():  # they were asked for so, and no other way
+        return await generate(model, asked, settings, sampling=sampling)
+    other = in_other_layout(model, asked, buffer, settings, related)
+    return await find(model, asked, settings, by_hand=True, other=other)
 
 
-def prepare(model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> Asked | Suggestion:
+def prepare(
+    model: Reached,
+    buffer: Buffer,
+    row: int,
+    column: int,
+    settings: Settings,
+    related: Sequence[Piece] = (),
+    *,
+    window_tokens: int = 0,
+) -> Asked | Suggestion:
     """What to ask the model, or the empty suggestion where it need not be asked. What happens to the buffer later is of
-    no consequence."""
+    no consequence. `window_tokens`: of a window smaller than the settings say."""
     started = time.perf_counter()
     none = Suggestion(row, column)
-    if not fits_before(buffer.lines[row][column:]):
-        return dataclasses.replace(none, reason="There is code to the right of the cursor.")
-    prompt = prompts.build(buffer, row, column, settings, model.tokenizer, model.context_length, healing=model.heals)
+    wanted = window_tokens or settings.window_tokens
+    wanted = wanted or automatic(model.prefill_tokens_per_second, remote=bool(settings.engine_url))
+    prompt = prompts.build(
+        buffer,
+        row,
+        column,
+        dataclasses.replace(settings, window_tokens=wanted),
+        model.tokenizer,
+        model.context_length,
+        healing=model.heals,
+        related=related,
+    )
     view = prompt.window
     if not prompt.ids or (prompt.kind == "completion" and not view.prefix.strip()):
         return dataclasses.replace(none, prompt=prompt, reason="There is nothing before the cursor to go on.")
-    here = place(view.prefix, view.suffix, settings.multiline, cut_after=view.cut_after)
+    language_id = language(buffer.language_id, buffer.uri).id
+    within: Stack = ()
+    if view.cut_before:
+        within = open_far_above("".join(buffer.lines[: row - view.prefix.count("\n")]), language_id)
+    here = place_at(
+        view.prefix,
+        view.suffix,
+        settings.multiline,
+        cut_after=view.cut_after,
+        language_id=language_id,
+        within=within,
+    )
+    if prompt.kind == "completion" and here.in_line:
+        reason = "There is code to the right of the cursor, which this model cannot see; use one that can infill."
+        return dataclasses.replace(none, prompt=prompt, reason=reason)
     return Asked(row, column, prompt, here, _ms(started, time.perf_counter()))
+
+
+def in_other_layout(
+    model: Reached, asked: Asked, buffer: Buffer, settings: Settings, related: Sequence[Piece] = ()
+) -> Asked | None:
+    """The same question in the other infilling layout; None where the model has but one, or the settings name it."""
+    layout: Literal["psm", "spm"] = "psm" if asked.prompt.kind == "spm" else "spm"
+    layouts = model.tokenizer.abilities.layouts
+    if asked.prompt.kind == "completion" or settings.layout != "auto" or layout not in layouts:
+        return None
+    changed = dataclasses.replace(settings, layout=layout)
+    made = prepare(model, buffer, asked.row, asked.column, changed, related)
+    return made if isinstance(made, Asked) else None
+
+
+async def find(
+    model: Reached,
+    asked: Asked,
+    settings: Settings,
+    *,
+    by_hand: bool,
+    other: Asked | None = None,
+    priority: int = PRIORITY_COMPLETION,
+    on_text: Callable[[str], None] = lambda text: None,
+) -> Suggestion:
+    """The model's most likely answer as a suggestion; where nothing of that can be shown, another that it might write,
+    and at last its answer to the `other` question.
+
+    Where the cursor's line ends, and nobody asked, there may be nothing to add. Raises as `generate` does.
+    """
+    first = await generate(model, asked, settings, priority=priority, on_text=on_text)
+    tries = TRIES_BY_HAND if by_hand else TRIES_IN_LINE if asked.here.line_after.strip() else 0
+    for seed in range(0 if first.text else tries):
+        another = await generate(model, asked, settings, priority=priority, seed=seed, on_text=on_text)
+        if another.text:
+            return another
+    if other is not None and not first.text:
+        last = await generate(model, other, settings, priority=priority, on_text=on_text)
+        return last if last.text else first
+    return first
 
 
 async def generate(
@@ -77,19 +199,42 @@ async def generate(
     *,
     priority: int = PRIORITY_COMPLETION,
     seed: int | None = None,
+    sampling: Sampled | None = None,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Suggestion:
-    """The model's answer as a suggestion: the most likely one, or, with a `seed`, another that it might write.
-    `on_text` is told what it has written so far, each time there is more.
+    """The model's answer as a suggestion: the most likely one, or, with a `seed`, another that it might write, or as
+    `sampling` has it. `on_text` is told what it has written so far, each time there is more.
 
-    Raises EngineLost, EngineRefused. Cancelling ends the work in the engine as well.
+    Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
     """
     started = time.perf_counter()
-    answer = await _answer(model, asked, settings, priority, seed, on_text)
-    if answer.text is None:
+    prompt, here = asked.prompt, asked.here
+    sampled = sampling or Sampled(0.0 if seed is None else TEMPERATURE, seed=seed)
+    # A first answer in front of the rest of a line that did not fit may have ended too early.
+    one_line = prompt.kind != "completion" and not here.multiline and (seed is None or not here.line_after.strip())
+    answer = Answer(
+        model,
+        Question(
+            prompt.ids,
+            prompt.stop_ids,
+            settings.max_tokens,
+            heal=prompt.heal,
+            pending=prompt.pending,
+            choice=Choice(
+                temperature=sampled.temperature,
+                top_p=sampled.top_p,
+                seed=sampled.seed,
+                logit_bias=model.tokenizer.infill_bias(one_line=one_line),
+                logprobs=least_probability(model, settings) > 0,
+            ),
+            priority=priority,
+        ),
+    )
+    text, finished = await _written(answer, asked, settings, on_text)
+    if answer.against:
         text, reason = "", "The model would go on with other text than there is before the cursor."
     else:
-        text, reason = tidy(answer.text, asked.here, finished=answer.finished)
+        text, reason = tidy(text, here, finished=finished, control=model.tokenizer.vocabulary.control)
     timings = {
         "promptTokens": len(asked.prompt.ids),
         "tokens": answer.tokens,
@@ -98,64 +243,28 @@ async def generate(
         "totalMs": round(asked.prompt_ms + _ms(started, time.perf_counter()), 2),
         **({"usage": answer.usage} if answer.usage else {}),
     }
-    return Suggestion(asked.row, asked.column, text, reason, asked.prompt, timings)
+    return Suggestion(asked.row, asked.column, text, reason, asked.prompt, timings, tuple(answer.line))
 
 
-@dataclasses.dataclass
-class _Answer:
-    """What the model wrote: `text` None where it went against the white space before the cursor."""
-
-    text: str | None = ""
-    finished: bool = False
-    tokens: int = 0
-    first: float = 0.0
-    usage: dict[str, Any] = dataclasses.field(default_factory=dict)
+def least_probability(model: Reached, settings: Settings) -> float:
+    """What is less probable is not shown unasked; 0: everything is."""
+    return settings.min_probability if settings.min_probability >= 0 else model.tokenizer.min_probability
 
 
-async def _answer(
-    model: Reached,
-    asked: Asked,
-    settings: Settings,
-    priority: int,
-    seed: int | None,
-    on_text: Callable[[str], None],
-) -> _Answer:
-    answer, prompt = _Answer(), asked.prompt
-    decoder = model.tokenizer.decoder()
-    written, pending = "", prompt.pending
-    until = time.perf_counter() + settings.time_budget_ms / 1000
-    one_line = prompt.kind != "completion" and not asked.here.multiline
-    pieces = model.client.complete(
-        prompt.ids,
-        max_tokens=settings.max_tokens,
-        stop_ids=prompt.stop_ids,
-        heal=prompt.heal,
-        temperature=0.0 if seed is None else TEMPERATURE,
-        seed=seed,
-        priority=priority,
-        logit_bias=model.tokenizer.infill_bias(one_line=one_line),
-    )
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            answer.first = answer.first or time.perf_counter()
-            answer.tokens += len(piece.ids)
-            if piece.finish_reason:
-                written += decoder.flush()
-                answer.finished = piece.finish_reason == "stop"
-                answer.usage = piece.usage
-            else:
-                written += decoder.push(piece.ids) if piece.ids else piece.text
-            if not (written.startswith(pending) or pending.startswith(written)):
-                answer.text = None
-                break
-            answer.text = written[len(pending) :]
-            if (end := end_of(answer.text, asked.here)) is not None:
-                answer.text, answer.finished = answer.text[:end], True
-                break
-            on_text(answer.text)
-            if settings.time_budget_ms and "\n" in answer.text.strip() and time.perf_counter() > until:
+async def _written(
+    answer: Answer, asked: Asked, settings: Settings, on_text: Callable[[str], None]
+) -> tuple[str, bool]:
+    """(what the model writes, whether that is whole)"""
+    text, budget = "", settings.time_budget_ms / 1000
+    async with contextlib.aclosing(answer.parts()) as parts:
+        async for part in parts:
+            text += "".join(part)
+            if (end := end_of(text, asked.here)) is not None:
+                return text[:end], True
+            on_text(text)
+            if budget and "\n" in text.strip() and time.perf_counter() > answer.asked + budget:
                 break  # its whole lines are shown; the half one is cut off
-    return answer
+    return text, answer.finish_reason not in ("", "length")  # servers have other names for an end
 
 
 def _ms(start: float, end: float) -> float:

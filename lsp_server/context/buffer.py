@@ -6,7 +6,9 @@ as the protocol says, at `\n`, `\r\n` or `\r` and nowhere else: a form feed or U
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
@@ -59,7 +61,8 @@ class Buffer:
     """The text of one open document.
 
     `lines` is never empty; every line but the last has its ending. Columns count characters; `encoding` is what
-    the editor counts in. `uri`, `version` and `language_id` are the editor's.
+    the editor counts in. `uri`, `version` and `language_id` are the editor's. `on_change` is told of each change once
+    it is made: the buffer, the first row that became another, the lines before, and those now.
     """
 
     def __init__(
@@ -76,6 +79,19 @@ class Buffer:
         self.language_id = language_id
         self.encoding = encoding
         self.lines = split_lines(text)
+        self.on_change: Callable[[Buffer, int, Sequence[str], Sequence[str]], None] | None = None
+        self._snapshot: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The document as it is now, which does not change. Made once for each version; ask on the event loop, where
+        changes are taken in."""
+        made = self._snapshot
+        if made is None or made.version != self.version:
+            made = self._snapshot = Snapshot(
+                self.uri, version=self.version, language_id=self.language_id, encoding=self.encoding
+            )
+            made.lines = list(self.lines)
+        return made
 
     @property
     def source(self) -> str:
@@ -84,9 +100,10 @@ class Buffer:
 
     def apply_change(self, change: Any) -> None:
         """Take in one content change of the protocol: `text`, and the `range` it replaces unless it is the whole."""
+        self._snapshot = None
         changed = getattr(change, "range", None)
         if changed is None:
-            self.lines = split_lines(change.text)
+            self._replace(0, len(self.lines), split_lines(change.text))
             return
         first, start = self.locate(changed.start.line, changed.start.character)
         last, end = self.locate(changed.end.line, changed.end.character)
@@ -98,7 +115,13 @@ class Buffer:
         new = split_lines("".join(before) + head + change.text + tail)
         if last + 1 < len(self.lines):  # the last line still has its ending, so splitting left an empty line behind
             new.pop()
-        self.lines[first - len(before) : last + 1] = new
+        self._replace(first - len(before), last + 1, new)
+
+    def _replace(self, first: int, end: int, new: list[str]) -> None:
+        old = self.lines[first:end]
+        self.lines[first:end] = new
+        if self.on_change is not None:
+            self.on_change(self, first, old, new)
 
     def with_text(self, line: int, column: int, text: str) -> tuple[Buffer, int, int]:
         """(a buffer of its own that has `text` at a place in characters, the line and the column of the text's end)"""
@@ -120,3 +143,17 @@ class Buffer:
     def units(self, line: int, column: int) -> int:
         """The editor's units of a column in characters."""
         return units_of(self.lines[line], column, self.encoding)
+
+
+class Snapshot(Buffer):
+    """A buffer that does not change any more."""
+
+    @functools.cached_property
+    def source(self) -> str:
+        return "".join(self.lines)
+
+    def snapshot(self) -> Snapshot:
+        return self
+
+    def apply_change(self, change: Any) -> None:
+        raise TypeError("A snapshot does not change.")

@@ -76,9 +76,9 @@ def block_of(tree: Tree, node: Any) -> Block | None:
     outer, name = _outer(tree, node)
     if not name:
         return None
-    header = _header(outer, node)
+    header = header_of(outer, node)
     end_row = _end_row(outer)
-    first, docs = _above(tree, outer)
+    first, docs = docs_above(tree, outer)
     if tree.language.doc_inside and body is not None and body.named_child_count:
         statement = body.named_children[0]
         if is_docstring(tree, statement):
@@ -111,25 +111,27 @@ def block_of(tree: Tree, node: Any) -> Block | None:
 
 def _outer(tree: Tree, node: Any) -> tuple[Any, str]:
     """The node with all that belongs to it, and its name; "" where it has none."""
-    name = _name(node) if node.type not in tree.grammar.unnamed else ""
+    name = name_of(node) if node.type not in tree.grammar.unnamed else ""
     outer = node
     while outer.parent is not None and outer.parent.type in WRAPPERS:
         parent = outer.parent
         if parent.type in _GROUPS and sum(not is_comment(child) for child in parent.named_children) > 1:
             break
-        name = name or _name(parent, not_this=outer)
+        name = name or name_of(parent, not_this=outer)
         outer = parent
     return outer, name
 
 
-def _name(node: Any, not_this: Any = None) -> str:
+def name_of(node: Any, not_this: Any = None) -> str:
+    """The name that a node gives to what it defines, as it stands there; "" for none."""
     for field in _NAME_FIELDS:
         child = node.child_by_field_name(field)
         if child is None or child == not_this or (field == "type" and node.type != "impl_item"):
             continue
         while (inner := child.child_by_field_name("declarator")) is not None:
             child = inner
-        return child.text.decode().partition("<" if node.type == "impl_item" else "(")[0].strip()
+        name: str = child.text.decode().partition("<" if node.type == "impl_item" else "(")[0].strip()
+        return name
     # Lua and Go list what is assigned to.
     listed = node.named_children[0] if node.type in ("assignment_statement", "short_var_declaration") else None
     return listed.text.decode() if listed is not None and listed != not_this else ""
@@ -145,7 +147,7 @@ def _placed(tree: Tree, node: Any, name: str) -> tuple[str, str]:
     parent = node.parent
     while parent is not None:
         if parent.type in grammar.functions + grammar.classes + grammar.scopes + grammar.unnamed:
-            outer_name = _name(parent) if parent.type in grammar.scopes else _outer(tree, parent)[1]
+            outer_name = name_of(parent) if parent.type in grammar.scopes else _outer(tree, parent)[1]
             if outer_name:
                 above.append(outer_name)
         parent = parent.parent
@@ -153,8 +155,8 @@ def _placed(tree: Tree, node: Any, name: str) -> tuple[str, str]:
     return plain or name, ".".join([*reversed(above), *(part for part in inside if part)])
 
 
-def _header(outer: Any, node: Any) -> Any:
-    """The first node of a definition that is no attribute of it."""
+def header_of(outer: Any, node: Any) -> Any:
+    """The first node of a definition that is no attribute of it. `outer`: the node with all that belongs to it."""
     for child in outer.children:
         if child.type in ATTRIBUTES or is_comment(child):
             continue
@@ -164,12 +166,12 @@ def _header(outer: Any, node: Any) -> Any:
                 continue
             return inner
         if child.type in WRAPPERS or child == node:
-            return _header(child, node)
+            return header_of(child, node)
         return child
     return outer
 
 
-def _above(tree: Tree, outer: Any) -> tuple[int, tuple[int, int] | None]:
+def docs_above(tree: Tree, outer: Any) -> tuple[int, tuple[int, int] | None]:
     """The first row of a definition with what stands directly above, and the rows of its documenting comment."""
     first, docs = outer.start_point.row, None
     for sibling in _siblings_above(outer):
@@ -201,7 +203,8 @@ def _siblings_above(node: Any) -> Iterator[Any]:
 def _end_row(node: Any) -> int:
     """The last row with text of a node: some grammars count the line ending to a comment."""
     row, column = node.end_point
-    return row - 1 if column == 0 and row > node.start_point.row else row
+    last: int = row - 1 if column == 0 and row > node.start_point.row else row
+    return last
 
 
 def indent_of(line: str) -> str:

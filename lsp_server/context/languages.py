@@ -272,7 +272,7 @@ _TABLE = (
     _c_like("dart", "Dart", ".dart", **_SLASHES),
     _c_like("zig", "Zig", ".zig", **_SLASHES),
     _c_like("fsharp", "F#", ".fs .fsx", aliases=("f#",), braces=False, **_SLASHES),
-    _c_like("css", "CSS", ".css", doc_marks=("/*",)),
+    Language("css", "CSS", "css", "", (".css",), block_comment=_C_COMMENT, doc_marks=("/*",)),
     _c_like("scss", "SCSS", ".scss", doc_marks=("/*", "//")),
     Language(
         "ruby",
@@ -317,6 +317,10 @@ _TABLE = (
     _hashed("dockerfile", "Dockerfile", ".dockerfile", aliases="docker"),
     _hashed("yaml", "YAML", ".yaml .yml"),
     _hashed("toml", "TOML", ".toml"),
+    _hashed("ini", "INI", ".ini .cfg"),
+    Language("erlang", "Erlang", "erlang", "%", words(".erl .hrl"), doc_marks=("%%",), braces=False),
+    Language("matlab", "MATLAB", "matlab", "%", aliases=("octave",), doc_marks=("%",), braces=False),
+    Language("fortran", "Fortran", "fortran", "!", words(".f90 .f95 .f03 .f08"), doc_marks=("!",), braces=False),
     Language("haskell", "Haskell", "haskell", "--", (".hs",), doc_marks=("-- |",), braces=False),
     Language("sql", "SQL", "sql", "--", (".sql",), block_comment=_C_COMMENT, doc_marks=("--",), braces=False),
     Language("html", "HTML", "html", "", words(".html .htm"), block_comment=("<!--", "-->"), braces=False),
@@ -332,6 +336,9 @@ _OTHER_IDS = {
     "zsh": "shellscript",
     "cuda": "cuda-cpp",
     "objc": "objective-c",
+    "octave": "matlab",
+    "fortran-modern": "fortran",
+    "fortranfreeform": "fortran",
 }
 _OTHER_IDS |= {"tsx": "typescriptreact", "jsx": "javascriptreact", "c++": "cpp", "cs": "csharp", "text": "plaintext"}
 
@@ -339,11 +346,11 @@ _OTHER_IDS |= {"tsx": "typescriptreact", "jsx": "javascriptreact", "c++": "cpp",
 def language(language_id: str, path: str = "") -> Language:
     """The language of an id, or where the id is unknown of the suffix of `path`; an unknown one is named by its id."""
     language_id = language_id.lower()
-    known = LANGUAGES.get(_OTHER_IDS.get(language_id, language_id))
-    if known is None and path:
-        known = _BY_SUFFIX.get(pathlib.PurePath(path).suffix.lower())
-    if known is not None:
-        return known
+    spoken = LANGUAGES.get(_OTHER_IDS.get(language_id, language_id))
+    if spoken is None and path:
+        spoken = _BY_SUFFIX.get(pathlib.PurePath(path).suffix.lower())
+    if spoken is not None:
+        return spoken
     return Language(
         language_id, language_id or "code", language_id, "//", block_comment=_C_COMMENT, doc_marks=("/*", "//")
     )

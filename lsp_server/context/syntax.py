@@ -44,8 +44,8 @@ def symbols(text: str, language_id: str, *, tree: Tree | None = None) -> list[Bl
     tree = tree or parse(text, language_id)
     if tree is None:
         lines = split_lines(text)
-        known = language(language_id)
-        return [_from_span(span, lines, known) for span in indentation.blocks(lines, known)]
+        spoken = language(language_id)
+        return [_from_span(span, lines, spoken) for span in indentation.blocks(lines, spoken)]
     grammar = tree.grammar
     found = (block_of(tree, node) for node in nodes(tree, grammar.functions + grammar.classes + grammar.unnamed))
     return [block for block in found if block is not None and block.name]
@@ -74,7 +74,7 @@ def _on_code(tree: Tree, row: int, col: int) -> tuple[int, int]:
             return above, len(tree.lines[above]) - len(tree.lines[above].lstrip())
         return row, min(col, len(line))
     column = len(line.decode()[:col].encode())
-    start = len(line) - len(line.lstrip())
+    start = len(line) - len(line.removeprefix(b"\xef\xbb\xbf").lstrip())  # a byte order mark is no code
     return row, min(max(column, start), len(line.rstrip()) - 1)
 
 
@@ -95,7 +95,7 @@ def _inside(tree: Tree, node: Any) -> Block | None:
     return None
 
 
-def _from_span(span: indentation.Span, lines: list[str], known: Language) -> Block:
+def _from_span(span: indentation.Span, lines: list[str], spoken: Language) -> Block:
     header = lines[span.header].strip()
     return Block(
         "class" if span.kind == "class" else "function",
@@ -104,7 +104,7 @@ def _from_span(span: indentation.Span, lines: list[str], known: Language) -> Blo
         span.last,
         span.header,
         min(span.header + 1, span.last),
-        header.rstrip("{").rstrip() if known.braces else header.rstrip(":"),
+        header.rstrip("{").rstrip() if spoken.braces else header.rstrip(":"),
         indent_of(lines[span.header]),
         span.docs,
     )

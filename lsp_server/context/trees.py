@@ -11,7 +11,7 @@ import functools
 import importlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from lsp_server.context.languages import Grammar, Language, language
@@ -20,7 +20,7 @@ from lsp_server.context.window import normalized
 # Characters. Longer files (data, generated code) would hold the caller up for a second or more, and are not parsed.
 LONGEST = 2_000_000
 # What is parsed at a time of a text that is parsed beside other work: 4 KiB take about 0.5 ms, the end of a parse 2 ms.
-SLICE_BYTES, PAUSE_SECONDS = 4096, 0.0002
+SLICE_BYTES, WORK_SECONDS, PAUSE_SECONDS = 4096, 0.001, 0.0002
 # Trees kept; a tree of 5,000 lines takes about 5 MB.
 CACHED_TREES = 16
 
@@ -64,23 +64,26 @@ def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: 
     `previous` is the tree of an earlier text of the same document: what both texts begin and end with is not parsed
     again. `gently`: in a thread, where other threads are to go on meanwhile, which the parser alone does not let them.
     """
-    known = language(language_id)
-    if known.grammar is None or len(text) > LONGEST:
+    spoken = language(language_id)
+    if spoken.grammar is None or len(text) > LONGEST:
         return None
-    compiled = _compiled(known.grammar.module, known.grammar.function)
+    compiled = _compiled(spoken.grammar.module, spoken.grammar.function)
     if compiled is None:
         return None
     import tree_sitter
 
     data = normalized(text).encode()
     parser = tree_sitter.Parser(compiled)
-    if previous is None or previous.grammar != known.grammar:
-        return Tree(known, known.grammar, data, parser.parse(_slices(data) if gently else data))
+    if previous is None or previous.grammar != spoken.grammar:
+        slices = _Slices(data)
+        tree = parser.parse(slices if gently else data)
+        slices.pause = 0.0
+        return Tree(spoken, spoken.grammar, data, tree)
     if previous.data == data:
         return previous
     edited = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
     edited.edit(**_edit(previous.data, data))
-    return Tree(known, known.grammar, data, parser.parse(data, edited))
+    return Tree(spoken, spoken.grammar, data, parser.parse(data, edited))
 
 
 class SyntaxCache:
@@ -121,11 +124,13 @@ def errors(text: str, language_id: str) -> int | None:
 
 
 def errors_in(tree: Tree) -> int:
-    """ERROR and MISSING nodes; and in Python blocks without a statement and statements that stand too deep or not deep
-    enough, as its grammar takes any indentation."""
-    count = len(nodes(tree, ("ERROR", "MISSING"))) if tree.root.has_error else 0
+    """ERROR and MISSING nodes; and in Python blocks without a statement, statements that stand too deep or not deep
+    enough, and `try` without what goes with it, as its grammar takes these."""
+    # What is missing may be a token that a query does not find.
+    count = max(1, len(nodes(tree, ("ERROR", "MISSING")))) if tree.root.has_error else 0
     if tree.language.id == "python":
         count += sum(map(_misplaced, [tree.root, *nodes(tree, ("block",))]))
+        count += sum(node.named_children[-1].type == "block" for node in nodes(tree, ("try_statement",)))
     return count
 
 
@@ -194,12 +199,19 @@ def is_docstring(tree: Tree, node: Any) -> bool:
     return node.named_child_count == 1 and node.named_children[0].type in tree.grammar.strings
 
 
-def _slices(data: bytes) -> Callable[[int, Any], bytes]:
-    def read(offset: int, point: Any) -> bytes:
-        time.sleep(PAUSE_SECONDS)  # gives the others their turn
-        return data[offset : offset + SLICE_BYTES]
+class _Slices:
+    """A text that is read in slices, after a pause each; the tree asks it for the text of its nodes too, later."""
 
-    return read
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._paused = time.monotonic()
+        self.pause = PAUSE_SECONDS
+
+    def __call__(self, offset: int, point: Any) -> bytes:
+        if self.pause and time.monotonic() > self._paused + WORK_SECONDS:  # some slices are asked for many times
+            time.sleep(self.pause)  # gives the others their turn
+            self._paused = time.monotonic()
+        return self._data[offset : offset + SLICE_BYTES]
 
 
 @functools.cache

@@ -5,7 +5,8 @@ after the model:
 
 - `<key>.lock` is held by the engine as long as it lives; the system frees it however the engine ends, so holding it
   is what "running" means, and two engines that start at once cannot both get it;
-- `<key>.sock` is its Unix socket (on Windows, a port on the loopback interface with a token instead);
+- `<key>.<process id>.sock` is its Unix socket (on Windows, a port on the loopback interface with a token instead): its
+  own, so that who knew the engine before it, which may have had another context, finds that one gone;
 - `<key>.json` says how to reach it, and its process id and version. An orderly end removes it, a crash leaves it.
 """
 
@@ -41,20 +42,26 @@ class EngineFiles:
     """The files of the engine of one model."""
 
     lock: Path
-    socket: Path
     address: Path
     log: Path
 
+    def socket(self, pid: int) -> Path:
+        """That of the engine which is this process."""
+        return self.lock.with_suffix(f".{pid}.sock")
+
+    def sockets(self) -> list[Path]:
+        """Those that are there: the running engine's, and what crashed ones left."""
+        return sorted(self.lock.parent.glob(f"{self.lock.stem}.*.sock"))
+
 
 def files(model: str) -> EngineFiles:
-    """The files of the engine that serves `model`: a hub id, a checkpoint folder, or `starter`."""
-    folder = Path(model).expanduser()
-    name = str(folder.resolve()) if folder.is_dir() else model
+    """The files of the engine that serves `model`: a hub id, a checkpoint folder, or `starter`. Raises UserError."""
+    folder = places.named_folder(model)
+    name = model if folder is None else str(folder.resolve())
     key = hashlib.sha256(name.encode()).hexdigest()[:12]
     runtime = places.runtime_folder()
     return EngineFiles(
         lock=runtime / f"{key}.lock",
-        socket=runtime / f"{key}.sock",
         address=runtime / f"{key}.json",
         log=places.log_folder() / f"engine-{key}.log",
     )

@@ -8,23 +8,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
+import functools
 import logging
 import os
-import secrets
-import socket
-import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 
-from lsp_server import __version__
-from lsp_server.engine import address
+from lsp_server import __version__, places, printing
+from lsp_server.engine import address, sockets
+from lsp_server.engine.ending import Ending
+from lsp_server.engine.options import Options
+from lsp_server.errors import UserError
 
 if TYPE_CHECKING:
-    from lsp_server.engine.checkpoint import Progress
-    from lsp_server.engine.http import EngineState
+    from lsp_server.codellama import CodeLlamaTokenizer
+    from lsp_server.engine.serving.server import Server
+    from lsp_server.engine.serving.state import EngineState, InfillPrompt
 
 log = logging.getLogger("lsp_server.engine")
 
@@ -32,187 +37,307 @@ log = logging.getLogger("lsp_server.engine")
 FAILED_SECONDS = 20.0
 # A slow disk or a debugger must not make two engines; one that is ending needs a moment to let go of the lock.
 LOCK_SECONDS = 5.0
+# How often it is looked whether the engine can still be found.
+REACH_SECONDS = 1.0
+# What an orderly end waits for, each: the loading thread, and a forward pass that is under way.
+STOP_SECONDS = 1.5
 # Of the environment, read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times
 # slower as soon as anything else runs on the machine: a compiler, a test suite, the editor. Where the library can, they
 # spin for some 40 microseconds, which is nearly as good as ever on a quiet machine.
 THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run an engine in the foreground; returns the exit status (0 done, 1 failed, 2 wrong usage)."""
+def main(argv: list[str] | None = None, infilling: Callable[..., InfillPrompt] | None = None) -> int:
+    """Run an engine in the foreground; returns the exit status (0 done, 1 failed, 2 wrong usage).
+
+    `infilling`: how a tokenizer and what a program sends become a prompt, as an `InfillMaker` has it.
+    """
     options = _parse(argv)
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
-    )
+    printing.prepare()
+    printing.log_to_stderr(options.log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
-    files = address.files(options.model)
-    lock = filelock.FileLock(files.lock, timeout=LOCK_SECONDS)
     try:
-        lock.acquire()
-    except filelock.Timeout:
-        print(f"An engine for {options.model} is running already.", file=sys.stderr)
-        return 0
-    with lock, _listening(files, options) as listener:
-        return asyncio.run(_serve(listener, options))
+        with contextlib.ExitStack() as doors:
+            door = None
+            if options.listen is not None:
+                door = doors.enter_context(sockets.door(options.listen, sockets.token_of(options.token_file)))
+            return _run(options, door, infilling)
+    except (UserError, OSError) as error:
+        printing.note(f"codellama-ls: {printing.sentence(error)}")
+        return 1
+
+
+def _run(options: argparse.Namespace, door: sockets.Door | None, infilling: Callable[..., InfillPrompt] | None) -> int:
+    options.model = places.absolute_name(options.model)
+    files = address.files(options.model)
+    os.chdir(places.runtime_folder())  # libraries read configuration there: not that of the folder at hand
+    ending = Ending()
+    lock = filelock.FileLock(files.lock, mode=0o600)
+    if not _taken(lock, ending):
+        if ending.asked:
+            return 0
+        running = address.read(files.address)
+        who = f" (process {running.pid})" if running is not None else ""
+        if door is None:
+            printing.note(f"An engine for {options.model} is running already{who}.")
+            return 0
+        raise UserError(f"An engine for {options.model} is running already{who}: end it, then start this one.")
+    try:
+        found = sockets.Found(files, lock, options.model, options.port)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        ending.files = [files.address, *files.sockets()]
+        status = asyncio.run(_serve(found, door, options, ending, infilling))
+    finally:
+        found.close()
+    return ending.leave(0 if ending.asked else status)
+
+
+def _taken(lock: filelock.BaseFileLock, ending: Ending) -> bool:
+    """Wait for the lock; whether it is held now."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not ending.asked and time.monotonic() < deadline:
+        with contextlib.suppress(filelock.Timeout):
+            lock.acquire(timeout=0.1)
+            return True
+    return False
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="codellama-ls engine", description="Hold the model and answer requests.")
+    parser = printing.Parser(prog="codellama-ls engine", description="Hold the model and answer requests.")
     parser.add_argument("--model", default="starter", help="a hub id, a checkpoint folder, or `starter`")
     parser.add_argument(
         "--context-length", type=int, default=0, help="tokens of context to make room for; 0: automatic"
     )
-    parser.add_argument("--idle-minutes", type=float, default=30.0, help="end after this long without work; 0: never")
+    text = "end after this long without work; 0: never, as with --listen"
+    parser.add_argument("--idle-minutes", type=float, help=f"{text} (default: 30)")
     parser.add_argument(
         "--threads",
         type=int,
         default=0,
         help="processor threads; 0: one for each core, fewer while other programs compute",
     )
+    parser.add_argument(
+        "--bits", type=int, default=8, choices=(8, 16), help="those of the weights; 16 is for `codellama-ls eval`"
+    )
     parser.add_argument("--infilling", default="auto", choices=("auto", "on", "off"))
     parser.add_argument("--chat-format", default="auto", choices=("auto", "inst", "source-step", "template"))
-    parser.add_argument("--port", type=int, help="listen on this loopback port with a token, not on a Unix socket")
+    parser.add_argument("--port", type=_port, help="listen on this loopback port with a token, not on a Unix socket")
+    text = "also serve other programs there, in the forms of OpenAI's and of llama.cpp's server; e.g. 127.0.0.1:8012"
+    parser.add_argument("--listen", type=_place, metavar="HOST:PORT", help=text)
+    text = f"with --listen: a file of yours alone with the token that they carry; without it ${sockets.TOKEN_VARIABLE}"
+    parser.add_argument("--token-file", metavar="FILE", help=text)
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.token_file is not None and options.listen is None:
+        parser.error("--token-file goes with --listen")
+    if options.idle_minutes is None:  # who started it for other programs ends it
+        options.idle_minutes = 30.0 if options.listen is None else 0.0
+    return options
 
 
-@contextlib.contextmanager
-def _listening(files: address.EngineFiles, options: argparse.Namespace) -> Iterator[socket.socket]:
-    """A listening socket of this user's alone, announced in the address file until the end.
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; it is a number from 0 (any that is free) to 65535")
+    return int(text)
 
-    The caller holds the lock, so a socket file that is there is a dead engine's.
-    """
-    token = ""
-    if options.port is None and hasattr(socket, "AF_UNIX") and sys.platform != "win32":
-        files.socket.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        before = os.umask(0o177)  # the socket is never, not even for a moment, open to others
-        try:
-            listener.bind(str(files.socket))
-        finally:
-            os.umask(before)
-    else:
-        token = secrets.token_urlsafe(32)
-        listener = socket.socket(socket.AF_INET)
-        listener.bind(("127.0.0.1", options.port or 0))
-    listener.listen(128)
-    options.token = token
-    address.write(
-        files.address,
-        address.Address(
-            pid=os.getpid(),
-            version=__version__,
-            model=options.model,
-            socket="" if token else str(files.socket),
-            port=listener.getsockname()[1] if token else 0,
-            token=token,
-        ),
-    )
+
+def _place(text: str) -> sockets.Place:
     try:
-        yield listener
-    finally:
-        files.address.unlink(missing_ok=True)
-        listener.close()
-        if not token:
-            files.socket.unlink(missing_ok=True)
+        return sockets.place(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no place to listen on: {error}") from error
 
 
-async def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
-    import uvicorn
+async def _serve(
+    found: sockets.Found,
+    door: sockets.Door | None,
+    options: argparse.Namespace,
+    ending: Ending,
+    infilling: Callable[..., InfillPrompt] | None,
+) -> int:
+    from lsp_server.engine.serving.guard import LOOPBACK
+    from lsp_server.engine.serving.http import create_app
+    from lsp_server.engine.serving.server import Server
+    from lsp_server.engine.serving.state import EngineState
 
-    from lsp_server.engine.http import EngineState, create_app
+    state = EngineState(model=options.model, version=__version__, pid=os.getpid(), options=_options(options))
+    server = Server(state, create_app(state, token=found.token or None))
+    servers = [server]
+    if door is not None:
+        hosts = {*LOOPBACK, door.at.host.lower()} if door.loopback else None
+        servers.append(Server(state, create_app(state, token=door.token, others=True, hosts=hosts)))
+        printing.note(f"Other programs reach this engine at {door.at.url}.")
 
-    state = EngineState(model=options.model, version=__version__, pid=os.getpid())
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(state, token=options.token or None),
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-        )
-    )
+    def end() -> None:
+        for each in servers:
+            each.should_exit = True
+
+    ending.on_asked = end
+    if ending.asked:
+        return 0
     stop = threading.Event()
-    loading = threading.Thread(target=_load, args=(state, options, stop), name="loading", daemon=True)
+    loading = threading.Thread(target=_load, args=(state, stop, options.bits, infilling), name="loading", daemon=True)
     loading.start()
-    watching = asyncio.create_task(_end_when_idle(server, state, options.idle_minutes * 60))
+    watching = [
+        asyncio.create_task(_end_when_idle(end, state)),
+        asyncio.create_task(_stay_within_reach(end, server, found)),
+    ]
     try:
-        await server.serve(sockets=[listener])
+        listeners = [found.listener] if door is None else [found.listener, door.listener]
+        await asyncio.gather(
+            *(each.serve(sockets=[listener]) for each, listener in zip(servers, listeners, strict=True))
+        )
     finally:
         stop.set()
-        watching.cancel()
+        for each in watching:
+            each.cancel()
+        loading.join(STOP_SECONDS)
         if state.scheduler is not None:
-            state.scheduler.close()
+            state.scheduler.close(STOP_SECONDS)
     return 1 if state.status == "failed" else 0
 
 
-def _load(state: EngineState, options: argparse.Namespace, stop: threading.Event) -> None:
-    """Bring the model from its name to a scheduler; runs in a thread of its own and reports through `state`."""
-    from lsp_server.engine.checkpoint import CheckpointProblem, validate
-    from lsp_server.engine.naming import checkpoint_folder
+def _options(options: argparse.Namespace) -> Options:
+    return Options(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Options)})
+
+
+def _load(
+    state: EngineState,
+    stop: threading.Event,
+    bits: int = 8,
+    infilling: Callable[..., InfillPrompt] | None = None,
+) -> None:
+    """Bring the model from its name to a scheduler; runs in a thread of its own and reports through `state`. `bits`:
+    those of the weights."""
+    from lsp_server.engine.loading.checkpoint import Progress, validate
+    from lsp_server.engine.loading.naming import checkpoint_folder
+    from lsp_server.engine.loading.weights import LoadStopped
 
     def report(progress: Progress) -> None:
+        if stop.is_set():
+            raise LoadStopped
         state.progress = progress.done
-        state.message = f"{progress.stage.capitalize()} {progress.message}"
+        state.message = f"{progress.stage.capitalize()} {progress.message}."
 
     try:
-        folder = checkpoint_folder(options.model, report)
+        options = state.options
+        folder = checkpoint_folder(state.model, report)
         checkpoint = validate(folder)
-        from lsp_server.codellama import CodeLlamaTokenizer
-
-        codec = CodeLlamaTokenizer.from_pretrained(folder, infilling=options.infilling, chat_format=options.chat_format)
+        codec = _codec(folder, options)
         state.folder = str(folder)
-        state.message = "Starting torch"
+        state.message = "Starting torch."
         # Without this bitsandbytes compiles its CPU kernels at the first prompt: 16 s on two cores, for no gain later.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         import torch
 
-        from lsp_server.engine import int8, llama, loading, plan, threads
-        from lsp_server.engine.decoding import Model, TransformersModel
-        from lsp_server.engine.healing import Spellings
-        from lsp_server.engine.scheduler import Scheduler
+        from lsp_server.engine.generating import pace
+        from lsp_server.engine.generating.healing import Spellings
+        from lsp_server.engine.generating.scheduler import Scheduler
+        from lsp_server.engine.loading import plan, weights
+        from lsp_server.engine.passes import int8, llama_cpu, threads
+        from lsp_server.engine.passes.model import Model
+        from lsp_server.engine.passes.stock import TransformersModel
 
         torch.set_num_threads(options.threads or threads.cores())
-        made = plan.make_roomy(checkpoint.config, plan.devices(), context_length=options.context_length)
+        made = plan.make_roomy(
+            checkpoint.config,
+            plan.devices(),
+            context_length=options.context_length,
+            tensors=checkpoint.tensors,
+            bits=bits,
+        )
         log.info("%s", made.describe())
         state.plan = made.describe()
-        loaded = loading.load(checkpoint, made, report, stop)
+        loaded = weights.load(checkpoint, made, report, stop, bits)
+
+        def prepared(done: float) -> None:
+            if done < 1:
+                report(Progress("preparing", done, "the weights for this machine"))
+            else:
+                report(Progress("compiling", 0.0, "for this processor"))
+
+        prepared(0.0)
         int8.replace_linears(loaded.model)
         model: Model
-        if llama.can_take(loaded.model):
-            model = llama.LlamaOnCpu(loaded.model, None if options.threads else threads.SharedThreads())
+        shared = threads.SharedThreads(options.threads)
+        if llama_cpu.can_take(loaded.model):
+            model = llama_cpu.LlamaOnCpu(loaded.model, shared, prepared)
         else:
             model = TransformersModel(loaded.model)
-        state.scheduler = Scheduler(
+        spellings = Spellings(codec.vocabulary.bytes_of, codec.vocab_size)
+        state.scheduler = scheduler = Scheduler(
             model,
             context_length=made.context_length,
             kv_budget_tokens=made.max_kv_tokens,
-            spellings=Spellings(codec.vocabulary.bytes_of, codec.vocab_size),
+            spellings=spellings,
+            pace=pace.measured(model, lambda done: report(Progress("measuring", done, "how fast the model is"))),
         )
+        log.info("a prompt is computed at %s tokens a second", scheduler.pace.tokens_per_second)
+
+        def serve_text(codec: CodeLlamaTokenizer) -> None:
+            state.codec = codec
+            state.infill = None if infilling is None else functools.partial(infilling, codec)
+
+        def change(options: Options) -> None:
+            """Go on with other options."""
+            codec = _codec(folder, options)
+            scheduler.between(lambda: shared.fix(options.threads))
+            logging.getLogger().setLevel(options.log_level.upper())
+            serve_text(codec)
+            state.options = options
+
+        state.change = change
+        state.longest_token = spellings.longest
         state.context_length = state.scheduler.context_length
-        state.codec = codec
+        serve_text(codec)
         state.device = loaded.device
         state.message = made.summary()
         state.progress = 1.0
         state.status = "ready"
-        log.info("ready: %s on %s", options.model, loaded.device)
+        log.info("ready: %s on %s", state.model, loaded.device)
     except Exception as error:
         if stop.is_set():
             return
-        known = isinstance(error, (CheckpointProblem, ValueError)) or type(error).__module__.startswith("lsp_server")
-        if not known:
+        text = str(error)
+        if not isinstance(error, UserError):
             log.exception("loading failed")
-        text = str(error) if known else f"The model could not be loaded: {type(error).__name__}: {error}"
+            text = f"The model could not be loaded: {type(error).__name__}: {error}"
         log.error("%s", text)
         state.message = text
         state.status = "failed"
 
 
-async def _end_when_idle(server: object, state: EngineState, idle_seconds: float) -> None:
-    """Ask the server to end when there was no work for `idle_seconds`, or a while after loading failed."""
+def _codec(folder: Path, options: Options) -> CodeLlamaTokenizer:
+    from lsp_server.codellama import CodeLlamaTokenizer
+
+    return CodeLlamaTokenizer.from_pretrained(folder, infilling=options.infilling, chat_format=options.chat_format)
+
+
+async def _stay_within_reach(end: Callable[[], None], server: Server, found: sockets.Found) -> None:
+    """Make again what is removed of the files by which the engine is found; end where another has taken its place."""
     while True:
+        await asyncio.sleep(REACH_SECONDS)
+        try:
+            listener = await asyncio.to_thread(found.mend)
+            if listener is not None:
+                await server.listen(listener)
+        except sockets.Taken as taken:
+            log.error("ending: %s", taken)
+            break
+        except (OSError, UserError) as error:  # a full disk: until there is room
+            log.warning("the engine cannot be found: %s", printing.sentence(error))
+    end()
+
+
+async def _end_when_idle(end: Callable[[], None], state: EngineState) -> None:
+    """Call `end` when there was no work for as long as its options say, or a while after loading failed."""
+    while True:
+        idle_seconds = state.options.idle_minutes * 60
         await asyncio.sleep(min(1.0, idle_seconds / 4) if idle_seconds else 1.0)
         if state.status == "failed":
             await asyncio.sleep(FAILED_SECONDS)
@@ -220,8 +345,9 @@ async def _end_when_idle(server: object, state: EngineState, idle_seconds: float
         if state.scheduler is not None and state.scheduler.broken:
             log.error("ending, to be started anew: %s", state.scheduler.broken)
             break
+        idle_seconds = state.options.idle_minutes * 60
         idle = state.scheduler.idle_seconds if state.scheduler is not None else 0.0
         if idle_seconds and idle > idle_seconds:
             log.info("ending after %.0f s without work", idle_seconds)
             break
-    server.should_exit = True  # type: ignore[attr-defined]
+    end()

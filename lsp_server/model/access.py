@@ -7,19 +7,29 @@ is lost. What the user should know of it is one `ModelState`, handed to `on_stat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lsp_server.model import local
-from lsp_server.model.client import EngineLost, EngineRefused, ModelClient
+from lsp_server.engine import options
+from lsp_server.engine.address import Address
+from lsp_server.engine.options import Options
+from lsp_server.errors import UserError
+from lsp_server.model import endpoint, exchange, hung, local, meeting
+from lsp_server.model.client import ModelClient
+from lsp_server.model.dialect import Dialect
+from lsp_server.model.exchange import EngineDenied, EngineLost, EngineRefused
+from lsp_server.model.servers import EngineBusy, Rest
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.codellama import CodeLlamaTokenizer
+    from lsp_server.codellama.text_form import TextForms
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +38,10 @@ POLL_SECONDS = 0.2
 LOSSES, LOSSES_SECONDS = 3, 120.0
 # After a failure, a new request tries again, but not more often than this.
 RETRY_SECONDS = 30.0
+# A server that lets nobody in does so until somebody changes a setting, or the server.
+DENIED_SECONDS = 300.0
+# One that still loads is asked again so often, for so long.
+SERVED_SECONDS, LOADING_SECONDS = 1.0, 1200.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +58,21 @@ class ModelState:
     model: str = ""
     device: str = ""
 
+    @property
+    def has_failed(self) -> bool:
+        return self.kind == "failed"
+
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """A model that answers. `context_length` in tokens; `heals`: whether it can choose a prompt's last tokens anew."""
+    """A model that answers. `context_length` in tokens; `heals`: whether it can choose a prompt's last tokens anew;
+    `shared`: whether others use it too. `prefill_tokens_per_second`: at which it computes a prompt, as measured when it
+    was reached; None where that is not known. Its `client` knows that of late. `texts`: prompts as text, for a server
+    that takes no token ids.
+
+    `lost` is to be called by who finds its engine gone; `again` then waits for the model and gives it, or raises
+    ModelUnavailable.
+    """
 
     client: ModelClient
     tokenizer: CodeLlamaTokenizer
@@ -55,107 +80,210 @@ class Reached:
     model: str
     device: str
     heals: bool = False
+    shared: bool = False
+    lost: Callable[[], None] = lambda: None
+    again: Callable[[], Awaitable[Reached]] | None = None
+    prefill_tokens_per_second: float | None = None
+    texts: TextForms | None = None
 
 
-class ModelUnavailable(RuntimeError):
+class ModelUnavailable(UserError):
     """The model cannot be asked now; the message says why."""
 
 
 class ModelAccess:
-    """Reaches the model that `settings` name. Use from one event loop."""
+    """Reaches the model that `settings` name. Use from one event loop.
 
-    def __init__(self, settings: Settings, on_state: Callable[[ModelState], None] = lambda state: None) -> None:
+    `insists`: an engine that runs with other options is given these, if need be by ending it, since the user has just
+    chosen them. Otherwise it is joined as it is.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_state: Callable[[ModelState], None] = lambda state: None,
+        *,
+        insists: bool = False,
+    ) -> None:
         self.settings = settings
+        self.insists = insists
         self.state = ModelState("starting", "The model has not been asked for yet.")
         self.reached: Reached | None = None
         self._on_state = on_state
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._watching: dict[ModelClient, asyncio.Task[None]] = {}
+        self._hung = False  # the engine was ended since it hung, which is not told yet
+        self._dialects: dict[str, Dialect] = {}  # by the addresses of the servers that they are of
+        self._rests: dict[str, Rest] = {}
         self._losses: list[float] = []
-        self._failed_at = 0.0
+        self._again_at = 0.0
+        self._closed = False
+        self._note = ""  # what the user should know of an engine that others started
 
     def start(self) -> None:
         """Begin to reach the model, unless that is under way, done, or failed a moment ago."""
-        if self.reached is not None or (self._task is not None and not self._task.done()):
+        if self._closed or self.reached is not None or (self._task is not None and not self._task.done()):
             return
-        if self.state.kind == "failed" and time.monotonic() - self._failed_at < RETRY_SECONDS:
+        if self.state.has_failed and time.monotonic() < self._again_at:
             return
-        self._begin(lost=False)
+        self._begin("Reaching the server." if self.settings.engine_url else "Starting the engine.")
 
-    def retry(self) -> None:
-        """Begin anew now, forgetting earlier failures: the user asked for it."""
+    def restart(self) -> None:
+        """End the engine of this machine and start it anew, or reach the remote one again, and forget earlier failures:
+        the user asked for it."""
         self._losses.clear()
-        self._failed_at = 0.0
-        self.reached = None
+        self._again_at = 0.0
+        self._dialects.clear()
+        self._rests = {}
+        self._let_go()
         if self._task is not None:
             self._task.cancel()
-        self._begin(lost=False)
+        if not self.settings.engine_url and (self._ending is None or self._ending.done()):
+            self._ending = asyncio.get_running_loop().create_task(local.end(self.settings.model))
+        self._begin("Reaching the server anew." if self.settings.engine_url else "Starting the engine anew.")
 
     def lost(self, client: ModelClient) -> None:
-        """Say that `client` found its engine gone. The engine is started again, unless that happens too often."""
+        """Say that `client` found its engine gone. It is reached again, unless an engine of ours ends too often."""
         if self.reached is None or self.reached.client is not client:
             return  # somebody said so before
-        self.reached = None
-        crashed = bool(self.settings.engine_url) or local.crashed(self.settings.model)
-        if crashed:
-            self._losses = [at for at in self._losses if time.monotonic() - at < LOSSES_SECONDS] + [time.monotonic()]
-        if len(self._losses) >= LOSSES:
-            self._fail(
-                f"The engine ended {LOSSES} times within {LOSSES_SECONDS:.0f} s; its log says why. "
-                "A smaller model or context may help."
-            )
-            return
-        self._begin(lost=crashed)
+        self._let_go()
+        self._begin("The engine does not answer any more; reaching it again.", lost=True)
 
     async def wait(self) -> Reached:
         """The model, once it is ready. Raises ModelUnavailable when it cannot be."""
         while self.reached is None:
             self.start()
-            if self._task is None or self.state.kind == "failed":
-                raise ModelUnavailable(self.state.message)
+            if self._closed or self._task is None or self.state.has_failed:
+                raise ModelUnavailable(
+                    "The settings changed meanwhile; ask again." if self._closed else self.state.message
+                )
             await asyncio.wait([self._task])
-            if self.state.kind == "failed":
+            if self.state.has_failed:
                 raise ModelUnavailable(self.state.message)
         return self.reached
 
     def close(self) -> None:
         """Let go of the engine, which goes on for others. Requests that still run are not ended."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self.reached is not None:
+            self._close(self.reached.client)
         self.reached = None
 
-    def _begin(self, *, lost: bool) -> None:
-        message = "The engine ended unexpectedly; starting it again." if lost else "Starting the engine."
-        self._set(ModelState("starting", message, lost=lost))
-        self._task = asyncio.get_running_loop().create_task(self._reach())
+    def _close(self, client: ModelClient) -> None:
+        """Close its connections once the requests under way have ended."""
 
-    async def _reach(self) -> None:
+        async def close() -> None:
+            await client.aclose()
+            if (watching := self._watching.pop(client, None)) is not None:
+                watching.cancel()
+
+        closing = asyncio.get_running_loop().create_task(close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _begin(self, message: str, *, lost: bool = False) -> None:
+        self._set(ModelState("starting", message))
+        self._task = asyncio.get_running_loop().create_task(self._reach(lost=lost))
+
+    async def _reach(self, *, lost: bool) -> None:
         try:
-            self.reached = await (self._remote() if self.settings.engine_url else self._local())
-        except (local.EngineFailed, EngineRefused, EngineLost, ValueError, OSError) as error:
+            local.check_names(self.settings)
+            await asyncio.to_thread(exchange.load)
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
+            if lost and not self.settings.engine_url:
+                await self._tell_loss()
+            self.reached = reached = await (self._remote() if self.settings.engine_url else self._local())
+        except EngineDenied as error:
+            self._fail(str(error), DENIED_SECONDS)
+        except UserError as error:
             self._fail(str(error))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("the model could not be reached")
-            self._fail(f"The model could not be reached: {type(error).__name__}: {error}")
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            self._fail(f"The model could not be reached ({said}); the log of the language server has more.")
         else:
-            where = f" on {self.reached.device}" if self.reached.device else ""
-            name = self.reached.model
-            self._set(ModelState("ready", f"{name} is ready{where}.", 1.0, model=name, device=self.reached.device))
+            self._set_ready(reached)
+
+    def _set_ready(self, reached: Reached, busy: str = "") -> None:
+        where = f" on {reached.device}" if reached.device else ""
+        said = " ".join([f"{reached.model} is ready{where}.", *([self._note] if self._note else [])])
+        self._set(ModelState("ready", busy or said, 1.0, model=reached.model, device=reached.device))
+
+    async def _tell_loss(self) -> None:
+        """Tell the user where the engine ended, and that not in an orderly way. Raises EngineLost where that happens
+        too often."""
+        if self._tell_hung() or not await local.crashed(self.settings.model):
+            return
+        self._losses = [at for at in self._losses if time.monotonic() - at < LOSSES_SECONDS] + [time.monotonic()]
+        if len(self._losses) >= LOSSES:
+            raise EngineLost(
+                f"The engine ended {LOSSES} times within {LOSSES_SECONDS:.0f} s; its log says why. "
+                "A smaller model or context may help."
+            )
+        self._set(ModelState("starting", "The engine ended unexpectedly; starting it again.", lost=True))
+
+    def _tell_hung(self) -> bool:
+        """Tell the user where the engine was ended since it hung; whether it was."""
+        was, self._hung = self._hung, False
+        if was:
+            self._set(ModelState("starting", "The engine hung and was ended; starting it again.", lost=True))
+        return was
+
+    def _joined(self, at: Address) -> ModelClient:
+        """A client of an engine on this machine, which is ended where it hangs while somebody waits for it: those who
+        wait find it lost then."""
+        client = ModelClient(endpoint.local(at))
+
+        async def watch() -> None:
+            if await hung.watch(at, client.waits):
+                self._hung = True
+                await local.kill(at)
+
+        self._watching[client] = asyncio.get_running_loop().create_task(watch())
+        return client
 
     async def _local(self) -> Reached:
+        if self.insists:
+            await self._insist()
         for attempt in range(LOSSES):
             at = await local.ensure(self.settings)
-            client = ModelClient(at.url, socket=at.socket, token=at.token)
+            client = self._joined(at)
             try:
                 return await self._loaded(client)
             except EngineLost:
-                await client.aclose()
                 log.warning("the engine was lost while it loaded (attempt %d)", attempt + 1)
+                self._tell_hung()
+                await local.gone(at, local.END_SECONDS)  # one that is ending takes no more requests
+            except BaseException:
+                self._close(client)
+                raise
+            self._close(client)
         raise EngineLost(
             f"The engine ended {LOSSES} times while it loaded the model, most likely for lack of memory; "
             f"see {local.log_file(self.settings.model)}."
         )
+
+    async def _insist(self) -> None:
+        """Have a running engine take the options of these settings; one that cannot ends, to be started with them."""
+        if (found := local.running(self.settings.model)) is not None:
+            client = self._joined(found)
+            try:
+                taken = await client.give_options(Options.of(self.settings))
+            finally:
+                self._close(client)
+            if not taken:
+                if not self._tell_hung():
+                    self._set(ModelState("starting", "Starting the engine anew, with the settings that were changed."))
+                await local.end(self.settings.model)
+        self.insists = False
 
     async def _loaded(self, client: ModelClient) -> Reached:
         """Wait until the engine has loaded its model. Raises EngineLost, EngineRefused."""
@@ -163,23 +291,83 @@ class ModelAccess:
             health = await client.health()
             if health.status == "ready":
                 tokenizer = await self._tokenizer(Path(health.folder))
-                return Reached(client, tokenizer, health.context_length, health.model, health.device, heals=True)
+                self._note = options.note(health.options, Options.of(self.settings))
+                return self._with(client, tokenizer, health.context_length, health.model, health.device)
             if health.status == "failed":
-                await client.aclose()
                 raise EngineRefused(health.message)
             message = health.message or "Loading the model."
             self._set(ModelState("loading", message, health.progress, lost=self.state.lost, model=health.model))
             await asyncio.sleep(POLL_SECONDS)
 
     async def _remote(self) -> Reached:
-        client = ModelClient(self.settings.engine_url, token=self.settings.engine_token)
-        model, context = await client.served_model()
-        name = self.settings.tokenizer or self.settings.model
-        folder = await asyncio.to_thread(local.tokenizer_files, name)
-        tokenizer = await self._tokenizer(folder)
-        return Reached(
-            client, tokenizer, context or tokenizer.abilities.context_length, model, self.settings.engine_url
-        )
+        found = endpoint.remotes(self.settings)
+        where = ", ".join(at.url for at in found)
+        dialect = self._dialects.setdefault(where, Dialect(ours=False))
+        make = functools.partial(ModelClient, *found, dialect=dialect, rests=self._rests)
+        client = await asyncio.to_thread(make)  # reads the certificates
+        try:
+            model, context = await self._served(client)
+            name = self.settings.tokenizer or self.settings.model
+            folder = await asyncio.to_thread(local.tokenizer_files, name)
+            tokenizer = await self._tokenizer(folder)
+            texts = await asyncio.to_thread(_texts, folder, tokenizer)
+            await meeting.try_text(client, tokenizer, texts)
+        except BaseException:
+            self._close(client)
+            raise
+        client.servers.on_busy = functools.partial(self._busy, client)
+        client.on_denied = functools.partial(self._denied, client)
+        if client.servers.missing:
+            self._watching[client] = asyncio.get_running_loop().create_task(self._look_again(client))
+        self._note = ""
+        if not dialect.infills and tokenizer.abilities.infilling:
+            self._note = (
+                "Of prompts it loses the place of the cursor, so that suggestions see the code before it alone."
+            )
+            abilities = dataclasses.replace(tokenizer.abilities, infilling=False, infilling_reason=self._note)
+            tokenizer = dataclasses.replace(tokenizer, abilities=abilities)
+        context = context or tokenizer.abilities.context_length
+        reached = self._with(client, tokenizer, context, model or local.short(name), where)
+        return dataclasses.replace(reached, texts=texts)
+
+    async def _served(self, client: ModelClient) -> tuple[str, int]:
+        """(name, context length or 0) of what a server serves, once it has loaded that. Raises EngineLost,
+        EngineRefused."""
+        until = time.monotonic() + LOADING_SECONDS
+        while True:
+            try:
+                return await meeting.served_model(client, self.settings.model)
+            except EngineBusy as error:
+                if time.monotonic() > until:
+                    raise
+                self._set(ModelState("loading", str(error)))
+            await asyncio.sleep(SERVED_SECONDS)
+
+    async def _look_again(self, client: ModelClient) -> None:
+        """Look now and then whether the servers that were not there, or had another model, have come."""
+        while client.servers.missing:
+            await asyncio.sleep(RETRY_SECONDS)
+            with contextlib.suppress(EngineLost, EngineRefused):
+                await meeting.served_model(client, self.settings.model)
+
+    def _busy(self, client: ModelClient, sentence: str) -> None:
+        """A server takes nothing for a while, or ("") takes requests again."""
+        if self.reached is not None and self.reached.client is client:
+            self._set_ready(self.reached, sentence)
+
+    def _denied(self, client: ModelClient, sentence: str) -> None:
+        """A server refuses what it is asked, as it will until something changes."""
+        if self.reached is not None and self.reached.client is client:
+            self._let_go()
+            self._fail(sentence, DENIED_SECONDS)
+
+    def _with(
+        self, client: ModelClient, tokenizer: CodeLlamaTokenizer, context_length: int, model: str, device: str
+    ) -> Reached:
+        lost = functools.partial(self.lost, client)
+        at = client.endpoint
+        speed = client.prefill_tokens_per_second
+        return Reached(client, tokenizer, context_length, model, device, at.heals, at.shared, lost, self.wait, speed)
 
     async def _tokenizer(self, folder: Path) -> CodeLlamaTokenizer:
         def read() -> CodeLlamaTokenizer:
@@ -191,11 +379,18 @@ class ModelAccess:
 
         return await asyncio.to_thread(read)
 
-    def _fail(self, message: str) -> None:
-        self._failed_at = time.monotonic()
-        self._set(ModelState("failed", message))
+    def _fail(self, message: str, seconds: float = RETRY_SECONDS) -> None:
+        self._again_at = time.monotonic() + seconds
+        name = self.settings.model
+        self._set(ModelState("failed", message.replace(name, local.short(name)) if name else message))
 
     def _set(self, state: ModelState) -> None:
         if state != self.state:
             self.state = state
             self._on_state(state)
+
+
+def _texts(folder: Path, tokenizer: CodeLlamaTokenizer) -> TextForms:
+    from lsp_server.codellama.text_form import TextForms  # not before a model is reached
+
+    return TextForms(folder, tokenizer)

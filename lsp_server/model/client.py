@@ -1,48 +1,66 @@
-"""The client of an engine: prompts as token ids to an OpenAI-compatible server, answers as they are generated.
+"""The client of an engine: prompts to an OpenAI-compatible server, answers as they are generated.
 
-Works against the project's own engine and against any server that takes token ids, such as vLLM. Ending the iteration
-closes the connection, which ends the work in the engine.
+Prompts are token ids, which the project's own engine takes, and vLLM, and llama.cpp. A server that refuses them gets
+text, or the messages of a conversation. Ending the iteration closes the connection, which ends the work in the engine.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:  # imported when a model is first reached: an editor waits for `initialize`, not for HTTP
-    import httpx
+from lsp_server.engine.options import Options
+from lsp_server.model.dialect import NOTHING_THERE, Dialect, Way, alike
+from lsp_server.model.endpoint import Endpoint
+from lsp_server.model.events import DONE, Event, Events, EventTooLong
+from lsp_server.model.exchange import ANSWER_SECONDS, EngineDenied, EngineLost, EngineRefused, EngineSilent, Exchange
+from lsp_server.model.reading import Piece, Reading
+from lsp_server.model.refusal import Refusal
+from lsp_server.model.served import common
+from lsp_server.model.servers import Rest, Servers
+from lsp_server.model.words import CONVERSATIONS, IDS_ALONE, Words
+from lsp_server.settings import camel
 
-# An engine that is there takes a connection at once. It may be slow to say what it is while it loads, or while the
-# machine is busy; and the first token of a long prompt on a slow machine may take minutes.
-CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 60.0
-READ_SECONDS = 600.0
-# An idle connection is given up before the server does it, which most do after five seconds: a request that is sent
-# while the server closes is lost.
-IDLE_SECONDS = 4.0
+# A token id of ours is none of the server's.
+_OTHER_VOCABULARY = re.compile(r"\bout of (the )?vocab|\bout-of-vocab|\binvalid token", re.IGNORECASE)
 # vLLM's convention: the lower number goes first.
 PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 20
-
-
-class EngineLost(ConnectionError):
-    """The engine is not there, or went away in the middle of an answer."""
-
-
-class EngineRefused(RuntimeError):
-    """The engine answered that it will not do this; the message is its sentence."""
+# For these somebody waits who would rather do so than have none.
+PATIENT = frozenset({PRIORITY_ACTION, PRIORITY_CHAT})
+# With these a server does not let one in, or has nothing at this address: that stays so until a setting changes.
+KEPT_OUT, NOT_THERE = (401, 403), 404
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """A part of an answer: token ids where the server gives them, else text. The last one has the rest."""
+class Choice:
+    """How each token is chosen. `logit_bias`: what is added to logits, by id; -100 rules a token out. `logprobs`: the
+    answer is to say how probable each was."""
 
-    ids: tuple[int, ...] = ()
-    text: str = ""
-    finish_reason: str = ""
-    usage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    logit_bias: Mapping[int, float] | None = None
+    logprobs: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """As a request has it."""
+        fields: dict[str, Any] = {"temperature": self.temperature, "top_p": self.top_p}
+        if self.seed is not None:
+            fields["seed"] = self.seed
+        if self.logit_bias:
+            fields["logit_bias"] = {str(each): bias for each, bias in self.logit_bias.items()}
+        if self.logprobs:
+            fields["logprobs"] = 0  # and how probable others were, of none
+        return fields
+
+
+GREEDY = Choice()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,49 +77,85 @@ class Health:
     context_length: int = 0
     device: str = ""
     plan: str = ""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    prefill_tokens_per_second: float | None = None
 
 
 class ModelClient:
-    """Requests to one engine, at a Unix socket or a URL."""
+    """Requests to one endpoint, or to several that serve one model, in the `dialect` that they have shown to
+    understand. Use from one event loop.
 
-    def __init__(self, url: str, *, socket: str = "", token: str = "") -> None:
-        import httpx
+    `model`: what requests name; "" for nothing, None where that has not been asked for. `owner`: whom the model is said
+    to be owned by. `prefill_tokens_per_second`: at which it has computed prompts of late, where it says so. `on_denied`
+    is told why it refuses all that it is asked. `rests`: see Servers. Raises network.NoWay.
+    """
 
-        self.url = url
-        limits = httpx.Limits(max_connections=32, keepalive_expiry=IDLE_SECONDS)
-        transport = httpx.AsyncHTTPTransport(uds=socket or None, limits=limits)
-        self._http = httpx.AsyncClient(
-            base_url=url.rstrip("/").removesuffix("/v1"),
-            transport=transport,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        )
-        self._model = ""
+    prefill_tokens_per_second: float | None = None
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *others: Endpoint,
+        dialect: Dialect | None = None,
+        rests: dict[str, Rest] | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.dialect = dialect or Dialect(ours=endpoint.ours)
+        self.servers = Servers((endpoint, *others), rests)
+        self.on_denied: Callable[[str], None] = lambda sentence: None
+        self.model: str | None = None
+        self.owner = ""
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        """Let go of the server, once the requests under way have ended."""
+        await self.servers.aclose()
+
+    def waits(self, seconds: float) -> bool:
+        """Whether somebody has waited so long for the next part of an answer."""
+        return self.servers.wait(seconds)
 
     async def health(self) -> Health:
         """What the project's own engine says of itself. Raises EngineLost, EngineRefused."""
-        response = await self._get("/health")
+        _, content = await self._get("/health")
         try:
-            body = response.json()
+            body = json.loads(content)
             known = {field.name for field in dataclasses.fields(Health)} - {"folder"}
-            return Health(folder=body.get("path") or "", **{key: body[key] for key in known & body.keys()})
+            health = Health(folder=body.get("path") or "", **{key: body[key] for key in known & body.keys()})
         except (ValueError, AttributeError, TypeError) as error:
-            raise EngineRefused(f"What answers at {self.url} is not an engine of this program.") from error
+            raise EngineRefused(f"{self.endpoint.name} does not say how it is: it is not of this program.") from error
+        self._hear(body)
+        return health
+
+    async def give_options(self, options: Options) -> bool:
+        """Have the project's own engine go on with these options; whether it does: not all can change while it runs."""
+        sent = {camel(name): value for name, value in dataclasses.asdict(options).items()}
+        try:
+            async with self.servers.exchange("POST", "/options", sent, seconds=ANSWER_SECONDS) as exchange:
+                return exchange.status == 200
+        except (EngineLost, EngineRefused):
+            return False
 
     async def served_model(self) -> tuple[str, int]:
-        """(name, context length or 0) of the model a server serves. Raises EngineLost, EngineRefused."""
-        response = await self._get("/v1/models")
-        try:
-            model = response.json()["data"][0]
-            return str(model["id"]), int(model.get("max_model_len") or 0)
-        except (ValueError, LookupError, TypeError) as error:
-            raise EngineRefused(
-                f"{self.url} does not list a model at /v1/models (status {response.status_code}); "
-                "check codellama.engineUrl and codellama.engineToken."
-            ) from error
+        """(name, context length or 0) of the model that the servers have in common; one that is not there, or does not
+        have it, is asked for nothing while others are.
+
+        Raises EngineLost, EngineRefused, and EngineBusy where it is still loading.
+        """
+        found = await common(self.servers)
+        self.model, self.owner = found.id, found.owner
+        return found.id, found.context_length
+
+    async def says(self, path: str) -> list[Any]:
+        """What the servers say at an address that not every one has. Raises EngineLost where none of them is there."""
+        found = await self.servers.each(path, ANSWER_SECONDS, able=True)
+        if any(isinstance(each, EngineLost) for each in found):
+            # Some close the connection behind an error of theirs, as others may send their next.
+            found = await self.servers.each(path, ANSWER_SECONDS, able=True)
+        lost = [each for each in found if isinstance(each, EngineLost)]
+        if lost and len(lost) == len(found):
+            raise lost[0]
+        answers = [each for each in found if isinstance(each, tuple)]
+        return [_read(content) for _, status, content in answers if status == 200]
 
     async def complete(
         self,
@@ -109,92 +163,203 @@ class ModelClient:
         *,
         max_tokens: int,
         stop_ids: Sequence[int] = (),
+        stop_texts: Sequence[str] = (),
         heal: int = 0,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
+        choice: Choice = GREEDY,
         priority: int = PRIORITY_COMPLETION,
-        logit_bias: Mapping[int, float] | None = None,
+        words: Words = IDS_ALONE,
     ) -> AsyncGenerator[Piece, None]:
         """The continuation of `prompt`, piece by piece; the last piece has `finish_reason` and `usage`.
 
         The last `heal` ids count only as text, with which the answer begins: the project's own engine alone can do
-        that. `logit_bias`: what is added to logits, by id; -100 rules a token out.
+        that. A field that the server refuses is left out; stop ids are then looked for in what it sends, or the
+        `stop_texts` where it sends no ids. `words`: the prompt otherwise, for a server that takes no ids.
 
         Raises EngineLost, EngineRefused. Close the iterator (`contextlib.aclosing`) to end the work early.
         """
-        if not self._model:
-            self._model, _ = await self.served_model()
-        body: dict[str, Any] = {
-            "model": self._model,
-            "prompt": list(prompt),
+        if self.model is None:
+            self.model, _ = await self.served_model()
+        fields: dict[str, Any] = {
+            **({"model": self.model} if self.model else {}),
             "max_tokens": max_tokens,
-            "temperature": temperature,
-            "top_p": top_p,
             "stop_token_ids": list(stop_ids),
             "stream": True,
             "stream_options": {"include_usage": True},
             "return_token_ids": True,
             "priority": priority,
+            **choice.fields(),
+            **({"heal": heal} if heal else {}),
         }
-        if seed is not None:
-            body["seed"] = seed
-        if heal:
-            body["heal"] = heal
-        if logit_bias:
-            body["logit_bias"] = {str(each): bias for each, bias in logit_bias.items()}
-        finish_reason = ""
-        usage: dict[str, Any] = {}
-        with _as_engine_lost(self.url):
-            async with self._http.stream("POST", "/v1/completions", json=body) as response:
-                if response.status_code != 200:
-                    raise EngineRefused(_sentence(await response.aread(), response.status_code, self.url))
-                async for event in _events(response):
-                    usage = event.get("usage") or usage
-                    if "error" in event:
-                        raise EngineRefused(str(event["error"].get("message", event["error"])))
-                    for choice in event.get("choices", ()):
-                        finish_reason = choice.get("finish_reason") or finish_reason
-                        ids = tuple(choice.get("token_ids") or ())
-                        if ids or choice.get("text"):
-                            yield Piece(ids, choice.get("text") or "")
-        if not finish_reason:
-            raise EngineLost(f"The engine at {self.url} broke off in the middle of its answer.")
-        yield Piece(finish_reason=finish_reason, usage=usage)
+        ways = self.dialect.ways(words.can)
+        if not ways:
+            raise EngineRefused(_conversations_alone(self.endpoint))
+        without: frozenset[str] = frozenset()
+        refused: dict[Way, Refusal] = {}
+        while True:
+            way = next(each for each in ways if each not in refused)
+            put = await words.put(prompt, way, self.dialect)
+            own = self.dialect.own(fields, stop_ids)
+            sent = self.dialect.said({**fields, **own, **put.fields}, {*without, *put.without})
+            unknown = way != "ids" or not self.dialect.takes("stop_token_ids") or "stop_token_ids" in without
+            ends = () if self.endpoint.ours else stop_ids
+            reading = Reading(self.endpoint, max_tokens, ends, stop_texts if unknown else ())
+            learn = functools.partial(self.dialect.learn, without, way, tuple(refused))
+            waits = priority in PATIENT and not refused  # a server that fails at one way may do so at the next
+            async with contextlib.aclosing(self._answer(put.path, sent, reading, learn, waits=waits)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if reading.refusal is None or reading.begun or reading.later:
+                break
+            if about := self.dialect.refused(sent, reading.refusal):
+                without |= about
+            elif self.dialect.may_take_another(way, reading.refusal):
+                refused |= {each: reading.refusal for each in alike(way, reading.refusal)}
+                if refused.keys() >= set(ways):
+                    reading.refusal = _most_telling(list(refused.values()))
+                    break
+            else:
+                break
+            self.servers.go_on(reading.at)
+        if rest := reading.texts.flush():
+            yield Piece(text=rest)
+        if reading.refusal is not None or not reading.finish_reason:
+            raise await self._problem(reading.at, reading.refusal)
+        self.dialect.count(put.text, reading.usage)
+        yield Piece(finish_reason=reading.finish_reason, usage=reading.usage)
 
-    async def _get(self, path: str) -> httpx.Response:
-        import httpx
+    async def _answer(
+        self, path: str, sent: Mapping[str, Any], reading: Reading, learn: Callable[[], None], *, waits: bool
+    ) -> AsyncGenerator[Piece, None]:
+        """The pieces of the answer to one request, which `reading` takes in; `learn` is called when it begins.
+        `waits`: see Servers."""
+        try:
+            async with self.servers.exchange("POST", path, sent, waits=waits) as exchange:
+                reading.at, reading.later = exchange.endpoint, bool(exchange.retry_after)
+                async for event in _events(exchange, reading):
+                    if event is DONE:
+                        reading.done()
+                        exchange.whole = True
+                        return
+                    if error := _error(event):
+                        reading.refusal = Refusal.said(error, exchange.status)
+                        exchange.status = reading.refusal.status
+                        return
+                    if not reading.begun:
+                        learn()
+                    self._hear(event.get("timings"))
+                    for piece in reading.pieces(event):
+                        yield piece
+                        exchange.heard()
+                    if reading.ended(exchange):
+                        return
+        except EngineLost as lost:
+            import httpx
 
-        with _as_engine_lost(self.url):
-            return await self._http.get(path, timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS))
+            cut = isinstance(lost.__cause__, (httpx.ReadError, httpx.RemoteProtocolError))
+            if cut and reading.begun and not reading.at.ours:
+                raise await self._problem(reading.at, None) from lost  # it was there a moment ago
+            raise
+
+    def _hear(self, said: Any) -> None:
+        """Take in what a server says of its speed."""
+        speed = said.get("prefill_tokens_per_second") if isinstance(said, dict) else None
+        if isinstance(speed, (int, float)) and 0 < speed < math.inf:
+            self.prefill_tokens_per_second = float(speed)
+
+    async def _problem(self, at: Endpoint, refusal: Refusal | None) -> EngineLost | EngineRefused:
+        """Why there is no whole answer of a server."""
+        if refusal is None:
+            remedy = "" if at.ours else "; ask again, and if that does not help, look at its log"
+            return EngineLost(f"{at.name} broke off in the middle of its answer{remedy}.")
+        said = refusal.sentence or _answered(at, refusal)
+        if at.ours:
+            # With this it is ending, or was started anew.
+            return (EngineLost if refusal.status == 503 else EngineRefused)(said)
+        if _OTHER_VOCABULARY.search(said):
+            said = f"{said.rstrip('.')}: name the checkpoint that {at.url} serves in codellama.tokenizer."
+        if refusal.status not in (*KEPT_OUT, NOT_THERE):
+            return EngineRefused(said)
+        if refusal.status == NOT_THERE and await self._converses(refusal):
+            return EngineRefused(_conversations_alone(at))
+        if refusal.status in KEPT_OUT:
+            said = at.keeps_out(refusal.sentence or f"status {refusal.status}")
+        else:
+            said = f"{said.rstrip('.')}; check codellama.engineUrl and codellama.remoteModel."
+        self.on_denied(said)
+        return EngineDenied(said)
+
+    async def _converses(self, refusal: Refusal) -> bool:
+        """Whether a server at which there is nothing for prompts has something for conversations; not where the refusal
+        is about its model."""
+        ways: tuple[Way, ...] = ("ids", "chat", "text")
+        if (
+            not all(self.dialect.may_take_another(each, refusal) for each in ways)
+            or "model" in refusal.sentence.lower()
+        ):
+            return False
+        found = await self.servers.each(CONVERSATIONS, ANSWER_SECONDS, able=True)
+        if there := any(isinstance(each, tuple) and each[1] == 405 for each in found):  # though not for GET
+            self.dialect.learn((), "chat", ways)
+        return there
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        """(status, content). Raises EngineLost, EngineRefused."""
+        async with self.servers.exchange("GET", path, seconds=ANSWER_SECONDS) as exchange:
+            return exchange.status, await exchange.content()
 
 
-@contextlib.contextmanager
-def _as_engine_lost(url: str) -> Any:
-    import httpx
-
+async def _events(exchange: Exchange, reading: Reading) -> AsyncGenerator[Event, None]:
+    """What a server answers, as events: also what it says instead of an answer. Raises EngineLost, EngineRefused."""
+    if exchange.status != 200:
+        yield {"error": _read(await exchange.content()) or {"status": exchange.status}}
+        return
+    events, seen = Events(), False
     try:
-        yield
-    except httpx.TransportError as error:
-        raise EngineLost(f"No engine answers at {url} ({type(error).__name__}).") from error
+        async for chunk in exchange.chunks():
+            reading.bounds.chunk(len(chunk))
+            for event in events.feed(chunk):
+                seen = True
+                reading.bounds.event()
+                yield event
+        for event in events.end():
+            seen = True
+            yield event
+    except EventTooLong:
+        raise reading.bounds.too_long() from None
+    except (EngineLost, EngineSilent):
+        if not reading.finish_reason:  # else the answer is whole
+            raise
+    if events.stray and not seen:
+        said = "".join(each if each.isprintable() else " " for each in events.stray).strip()
+        said = "a web page" if said.startswith("<") else said or "what is no text"
+        raise EngineRefused(f"The server sent no answer, but: {said}; check codellama.engineUrl.")
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of a stream of server-sent events, up to `[DONE]`."""
-    async for line in response.aiter_lines():
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or not data:
-            continue
-        if data == "[DONE]":
-            return
-        yield json.loads(data)
+def _conversations_alone(at: Endpoint) -> str:
+    return f"{at.name} takes conversations alone, so there are no suggestions from it."
 
 
-def _sentence(body: bytes, status: int, url: str) -> str:
-    """The server's own sentence on why it refused, in the shapes that servers use."""
+def _answered(at: Endpoint, refusal: Refusal) -> str:
+    kind = f"status {refusal.status}" if refusal.status else "an error, and does not say which"
+    return f"{at.name} answered with {kind}."
+
+
+def _read(content: bytes) -> Any:
+    """JSON, or text where it is none."""
     try:
-        parsed = json.loads(body)
-        error = parsed.get("error", parsed)
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, AttributeError):
-        return f"{url} answered with status {status}."
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return content.decode(errors="replace")
+
+
+def _error(event: Event) -> Any:
+    """What an event says went wrong, or nothing."""
+    if "choices" not in event and (event.get("message") or event.get("detail")):
+        return event
+    return event.get("error")
+
+
+def _most_telling(refusals: Sequence[Refusal]) -> Refusal:
+    """Of what a server says to one prompt put in several ways: not that there is nothing at an address, where it says
+    more; of that the last, as it takes the last way rather than the others."""
+    return next((each for each in reversed(refusals) if each.status not in NOTHING_THERE), refusals[0])

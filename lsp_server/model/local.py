@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
+import logging
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
-from lsp_server import __version__
+from lsp_server import __version__, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
+from lsp_server.errors import UserError
 from lsp_server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # From process start to listening; the model is loaded after that. Generous: a cold disk, a busy machine.
 START_SECONDS = 60.0
-# An engine of another version is given this long to end by itself.
+# An engine that is asked to end is given this long to do so by itself.
 END_SECONDS = 10.0
+# A process that was killed closes its connections a moment before it is gone.
+LOST_SECONDS = 1.0
+# An engine makes a socket or an address that was removed again within a second, unless it is stuck.
+MENDED_SECONDS = 6.0
+# What a process computes within some seconds that does nothing.
+IDLE_SECONDS = 0.05
 # A log that has grown beyond this is begun anew with the next engine.
 LOG_BYTES = 2_000_000
+
+# The bytes of a path, and of one name in it, that file systems can hold.
+MOST_PATH, MOST_NAME = 4095, 255
+
+# More than a file system keeps without a block for it.
+_PROBE_BYTES = 65536
 
 INSTALL = "pip install 'codellama-ls[engine]'"
 
 
-class EngineFailed(RuntimeError):
+class EngineFailed(UserError):
     """The engine could not be started; the message is one sentence that says why and how to mend it."""
 
 
@@ -36,7 +53,7 @@ async def ensure(settings: Settings) -> Address:
     """
     files = address.files(settings.model)
     found = running(settings.model)
-    if found is not None and found.version != __version__:
+    if found is not None and (found.version != __version__ or not await _can_be_reached(found)):
         await _end(found)
         found = None
     if found is not None:
@@ -47,73 +64,81 @@ async def ensure(settings: Settings) -> Address:
             f"The engine is not installed here ({', '.join(missing)} missing): run {INSTALL}, or set "
             "codellama.engineUrl to a server that has the model."
         )
-    process = _start(settings, files.log)
+    process, said_before = _start(settings, files.log)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
+    unseen_since = None
     while loop.time() < deadline:
         if (found := running(settings.model)) is not None:
             return found
-        # Status 0 means that another window's engine was faster: its address appears in a moment.
         if process.poll() not in (None, 0):
-            raise EngineFailed(f"The engine ended at its start: {_last_line(files.log)} (log: {files.log})")
+            raise EngineFailed(
+                f"The engine ended at its start: {_why_ended(files.log, said_before)} (log: {files.log})"
+            )
+        if process.poll() == 0:
+            # Another engine holds the lock: one that another window has just started, whose address appears in a
+            # moment; or one whose address was removed and that is too stuck to write it again.
+            unseen_since = unseen_since or loop.time()
+            if loop.time() - unseen_since > MENDED_SECONDS:
+                await asyncio.to_thread(_kill_holder, files.lock)
+                process, said_before = _start(settings, files.log)
+                unseen_since = None
         await asyncio.sleep(0.05)
     raise EngineFailed(f"The engine did not start within {START_SECONDS:.0f} s; see {files.log}.")
+
+
+def check_names(settings: Settings) -> None:
+    """Raises EngineFailed where a setting cannot be what a checkpoint is called."""
+    for setting, name in (("model", settings.model), ("tokenizer", settings.tokenizer)):
+        if why := _wrong(name):
+            raise EngineFailed(
+                f"codellama.{setting} is {short(repr(name))}, which {why}; give a hub id such as "
+                "codellama/CodeLlama-7b-hf, a checkpoint folder, or starter."
+            )
+
+
+def short(name: str) -> str:
+    """A name as a sentence can hold it: of a long one the beginning and the end."""
+    return name if len(name) <= 120 else f"{name[:60]}…{name[-40:]}"
+
+
+def _wrong(name: str) -> str:
+    """Why no checkpoint can be called so; "" where one can."""
+    try:
+        parts = [name.encode(), *name.encode().replace(b"\\", b"/").split(b"/")]
+    except UnicodeEncodeError:
+        return "has half a character in it"
+    if b"\0" in parts[0]:
+        return "has a zero byte in it"
+    return "is too long for a name" if len(parts[0]) > MOST_PATH or max(map(len, parts[1:])) > MOST_NAME else ""
 
 
 def running(model: str) -> Address | None:
     """The address of the engine of `model`, or None where there is none, or only the trace of one that crashed."""
     found = address.read(address.files(model).address)
-    return found if found is not None and _alive(found) else None
+    return found if found is not None and alive(found) else None
 
 
-def crashed(model: str) -> bool:
-    """Whether the last engine of `model` ended without its orderly end, which removes the address."""
+async def crashed(model: str) -> bool:
+    """Whether the engine of `model` that was lost ended without its orderly end, which removes the address."""
     found = address.read(address.files(model).address)
-    return found is not None and not _alive(found)
+    if found is None or not await gone(found, LOST_SECONDS):
+        return False
+    return address.read(address.files(model).address) == found
 
 
-def log_file(model: str) -> Path:
-    """Where the engine of `model` writes its log."""
-    return address.files(model).log
-
-
-def tokenizer_files(name: str) -> Path:
-    """The folder with the tokenizer and configuration of a checkpoint: `name` itself where it is a folder, otherwise
-    those files of a hub id, fetched if need be; no weights. Raises EngineFailed.
-    """
-    if (folder := Path(name).expanduser()).is_dir():
-        return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = ["tokenizer*", "*.json", "*.jinja"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*.index.json"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise EngineFailed(
-            f"The tokenizer of {name} could not be fetched ({type(error).__name__}): set codellama.tokenizer to a "
-            "folder that has the served model's tokenizer."
-        ) from error
-
-
-def end(model: str) -> bool:
-    """Ask the engine of `model` to end; whether there was one."""
-    found = running(model)
-    if found is not None:
-        os.kill(found.pid, signal.SIGTERM)
-    return found is not None
-
-
-async def _end(found: Address) -> None:
-    os.kill(found.pid, signal.SIGTERM)
-    for _ in range(int(END_SECONDS / 0.05)):
-        if not _alive(found):
-            return
+async def gone(found: Address, seconds: float) -> bool:
+    """Wait until an engine has ended, at most so long; whether it has."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while alive(found):
+        if loop.time() > deadline:
+            return False
         await asyncio.sleep(0.05)
-    os.kill(found.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    return True
 
 
-def _alive(found: Address) -> bool:
+def alive(found: Address) -> bool:
     """Whether the engine's process runs: its id alone may have gone to another program since."""
     import psutil
 
@@ -125,30 +150,154 @@ def _alive(found: Address) -> bool:
         return False
 
 
-def _start(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
-    """Start an engine that outlives this process: it serves other windows, and the next one."""
+def work(found: Address) -> tuple[float, int]:
+    """What an engine has done so far: seconds of a processor, and bytes that it read where the system counts them."""
+    import psutil
+
+    try:
+        process = psutil.Process(found.pid)
+        times = process.cpu_times()
+        read = process.io_counters().read_bytes if hasattr(process, "io_counters") else 0
+        return times.user + times.system, read
+    except psutil.Error:
+        return 0.0, 0
+
+
+def has_worked(before: tuple[float, int], after: tuple[float, int]) -> bool:
+    """Whether there is more between the two than a process does that only waits."""
+    return after[0] - before[0] > IDLE_SECONDS or after[1] != before[1]
+
+
+async def _can_be_reached(found: Address) -> bool:
+    """Whether an engine's socket is there, or is again in a moment: something may have tidied its folder."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + MENDED_SECONDS
+    while found.socket and not os.path.exists(found.socket):  # noqa: ASYNC240  (on the user's own machine)
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+def _kill_holder(lock: Path) -> None:
+    """End by force the engine that holds a lock and cannot be found by its address: the oldest that has it open."""
+    import psutil
+
+    holders = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if ("lsp_server" in command or "codellama-ls" in command) and process.pid != os.getpid():
+                holders += [process] * any(each.path == str(lock) for each in process.open_files())
+    for process in sorted(holders, key=lambda each: each.create_time())[:1]:
+        log.warning("ending an engine that cannot be reached (process %d)", process.pid)
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(END_SECONDS)
+
+
+def log_file(model: str) -> Path:
+    """Where the engine of `model` writes its log."""
+    return address.files(model).log
+
+
+def tokenizer_files(name: str) -> Path:
+    """The folder with the tokenizer and configuration of a checkpoint: `name` itself where it is a folder, otherwise
+    those files of a hub id, fetched if need be; no weights. Raises EngineFailed.
+    """
+    if (folder := places.named_folder(name)) is not None:
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["tokenizer*", "*.json", "*.jinja"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*.index.json"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise EngineFailed(
+            f"The tokenizer of {name} could not be fetched from the hub: go online, check that the name is right and "
+            "that you may read it, or set codellama.tokenizer to a folder that has it."
+        ) from error
+
+
+async def end(model: str) -> None:
+    """End the engine of `model`, where there is one, and wait until it has ended."""
+    if not _wrong(model) and (found := running(model)) is not None:
+        await _end(found)
+
+
+async def kill(found: Address) -> None:
+    """End an engine by force, and wait until it has ended."""
+    if alive(found):
+        _signal(found, getattr(signal, "SIGKILL", signal.SIGTERM))
+        await gone(found, END_SECONDS)
+
+
+async def _end(found: Address) -> None:
+    _signal(found, signal.SIGTERM)
+    if hasattr(signal, "SIGCONT"):  # one that was stopped can end in order too
+        _signal(found, signal.SIGCONT)
+    if not await gone(found, END_SECONDS):
+        await kill(found)
+
+
+def _signal(found: Address, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.kill(found.pid, number)
+
+
+def _start(settings: Settings, log_file: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Start an engine that outlives this process: it serves other windows, and the next one. (the process, the bytes
+    that its log has from engines before). Raises EngineFailed."""
     command = [
-        *(sys.executable, "-m", "lsp_server.engine", "--model", settings.model),
+        *processes.python("lsp_server.engine", "--model", settings.model),
         *("--context-length", str(settings.context_length), "--idle-minutes", str(settings.idle_minutes)),
         *("--threads", str(settings.threads), "--log-level", settings.log_level),
         *("--infilling", settings.infilling, "--chat-format", settings.chat_format),
     ]
-    fresh = not log.exists() or log.stat().st_size > LOG_BYTES
-    with open(log, "wb" if fresh else "ab") as output:
-        return subprocess.Popen(
+    fresh = not log_file.exists() or log_file.stat().st_size > LOG_BYTES
+    try:
+        output = open(log_file, "wb" if fresh else "ab", opener=places.private)  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise EngineFailed(f"The engine's log cannot be written: {_cannot(error)}") from error
+    with output:
+        said_before = output.tell()
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            cwd=places.runtime_folder(),
+            env=processes.environment(),
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+        return process, said_before
 
 
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+def _why_ended(log_file: Path, said_before: int) -> str:
+    """Why an engine ended at its start: the last thing that it said, or else what kept it from that."""
+    said = log_file.read_bytes()[said_before:].decode(errors="replace")
+    lines = [line for line in said.splitlines() if line.strip()]
+    if lines:
+        return lines[-1].strip().removeprefix("codellama-ls: ")
+    try:
+        with tempfile.TemporaryFile(dir=places.runtime_folder()) as probe:
+            probe.write(b"x" * _PROBE_BYTES)
+            probe.flush()
+    except (OSError, UserError) as error:
+        return f"nothing can be written where it runs: {_cannot(error)}"
+    return "it said nothing"
+
+
+def _cannot(error: Exception) -> str:
+    """What is wrong with a folder of ours, and the way to mend it."""
+    if isinstance(error, OSError):
+        where = error.filename or places.runtime_folder()
+        why = (error.strerror or str(error)).lower()
+        return f"{where} ({why}); free some space there, or set CODELLAMA_LS_RUNTIME to a folder of your own."
+    return str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 STATUS = "codellama/status"
+COPIED = "codellama/copied"
 ACTION = "codellama.action"
 CHAT = "codellama/chat/"
 CHAT_METHODS = ("send", "stop", "preview", "list", "get", "rename", "delete", "export", "commands")
@@ -12,4 +13,4 @@ CHAT_METHODS = ("send", "stop", "preview", "list", "get", "rename", "delete", "e
 
 def experimental() -> dict[str, Any]:
     """The entry of the server's capabilities."""
-    return {"codellama/chat": {"methods": [CHAT + name for name in CHAT_METHODS]}, STATUS: {}}
+    return {"codellama/chat": {"methods": [CHAT + name for name in CHAT_METHODS]}, STATUS: {}, COPIED: {}}

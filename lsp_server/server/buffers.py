@@ -7,16 +7,23 @@ for each change; both show in long or old files.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lsprotocol import types
-from pygls.uris import to_fs_path, uri_scheme
 from pygls.workspace import Workspace
 
+from lsp_server.context import workspace as files
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.uris import file_of
 
 
 class Buffers(Workspace):
-    """The workspace of a session whose documents are buffers."""
+    """The workspace of a session whose documents are buffers. `files`: what the rest of the program sees of it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.files = files.Workspace(documents=lambda: self.text_documents.values(), notebooks=self._cells)
+        super().__init__(*arguments)
+        self.files.use(self._roots())
 
     @classmethod
     def replacing(cls, workspace: Workspace) -> Buffers:
@@ -34,7 +41,8 @@ class Buffers(Workspace):
         source: str | None = None,
         version: int | None = None,
         language_id: str | None = None,
-    ) -> Buffer:
+    ) -> Any:
+        """A buffer in the place of the library's document."""
         encoding = self.position_encoding or types.PositionEncodingKind.Utf16
         return Buffer(
             doc_uri,
@@ -44,20 +52,27 @@ class Buffers(Workspace):
             encoding=str(getattr(encoding, "value", encoding)),  # type: ignore[arg-type]
         )
 
-    def buffer(self, uri: str) -> Buffer | None:
-        """The open document, or None where it is not open."""
-        document = self.get_text_document(uri)
-        return document if document.version is not None else None
+    def put_text_document(self, text_document: types.TextDocumentItem, notebook_uri: str | None = None) -> None:
+        super().put_text_document(text_document, notebook_uri)
+        opened: Any = self.get_text_document(text_document.uri)
+        self.files.journal.opened(opened)
 
-    def roots(self) -> tuple[Path, ...]:
-        """The folders of the workspace on disk."""
-        uris = list(self.folders) or [self.root_uri or ""]
-        return tuple(path for path in map(file_path, uris) if path is not None)
+    def remove_text_document(self, doc_uri: str) -> None:
+        super().remove_text_document(doc_uri)
+        self.files.journal.closed(doc_uri)
 
+    def add_folder(self, folder: types.WorkspaceFolder) -> None:
+        super().add_folder(folder)
+        self.files.use(self._roots())
 
-def file_path(uri: str) -> Path | None:
-    """The file behind a `file:` URI; None for an unsaved buffer and the like."""
-    if uri_scheme(uri) != "file":
-        return None
-    path = to_fs_path(uri)
-    return Path(path) if path else None
+    def remove_folder(self, folder_uri: str) -> None:
+        super().remove_folder(folder_uri)
+        self.files.use(self._roots())
+
+    def _cells(self) -> list[list[str]]:
+        return [[cell.document for cell in notebook.cells] for notebook in self.notebook_documents.values()]
+
+    def _roots(self) -> list[Path]:
+        """The folders of the workspace on disk. The library's own keys are decoded, so they are no URIs any more."""
+        uris = [folder.uri for folder in self.folders.values()] or [self.root_uri or ""]
+        return [path for path in map(file_of, uris) if path is not None]

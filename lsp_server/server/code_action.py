@@ -10,45 +10,40 @@ for clients that cannot resolve an edit, and for answers that are only read, by 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.server.announced import ACTION
-from lsp_server.server.arguments import ended_with_request, plain
-from lsp_server.server.inline_completion import cursor_rests
+from lsp_server.server.session import Session
 
-if TYPE_CHECKING:
-    from lsp_server.server.app import CodeLlamaServer
+OPTIONS = types.CodeActionOptions(
+    [types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, types.CodeActionKind.Source],
+    resolve_provider=True,
+)
 
 
-def register(server: CodeLlamaServer) -> None:
-    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, types.CodeActionKind.Source]
+async def code_action(session: Session, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
+    buffer, start = session.workspace.buffer(params.text_document.uri), params.range.start
+    automatic = params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
+    if automatic and start == params.range.end and buffer is not None:
+        # Editors that ask by themselves do so where the cursor rests, which nothing else in the protocol tells.
+        session.suggestions.rests(buffer, start.line, start.character)
+    return await (await session.menu()).at(buffer, params)
 
-    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(kinds, resolve_provider=True))
-    def code_action(params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
-        automatic = params.context.trigger_kind == types.CodeActionTriggerKind.Automatic
-        if automatic and params.range.start == params.range.end:
-            # Editors that ask by themselves do so where the cursor rests, which nothing else in the protocol tells.
-            asyncio.get_running_loop().call_soon(cursor_rests, server, params.text_document.uri, params.range.start)
-        return server.actions.menu(params)
 
-    @server.feature(types.CODE_ACTION_RESOLVE)
-    async def resolve(action: types.CodeAction) -> types.CodeAction:
-        return await server.actions.resolve(action)
+async def resolve(session: Session, action: types.CodeAction) -> types.CodeAction:
+    return await (await session.actions()).resolve(action)
 
-    @server.command(ACTION)
-    async def act_on(*arguments: Any) -> Any:
-        return await ended_with_request(server, server.actions.command(arguments[0] if arguments else None))
 
-    @server.command("codellama.explain")
-    async def explain(*arguments: Any) -> Any:
-        given = plain(arguments[0]) if arguments else {}
-        values = {**given, "action": "explain"} if isinstance(given, Mapping) else None
-        return await ended_with_request(server, server.actions.command(values))
+async def act(session: Session, values: Any = None) -> Any:
+    return await (await session.actions()).command(values)
 
-    @server.command("codellama.commitMessage")
-    async def write_commit_message(*arguments: Any) -> Any:
-        return await ended_with_request(server, server.actions.commit_message(arguments[0] if arguments else None))
+
+async def explain(session: Session, values: Any = None) -> Any:
+    given = {**values, "action": "explain"} if isinstance(values, Mapping) else None
+    return await (await session.actions()).command(given)
+
+
+async def commit_message(session: Session, where: Any = None) -> str | None:
+    return await (await session.actions()).commit_message(where)

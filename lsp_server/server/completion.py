@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lsprotocol import types
 
-from lsp_server.server.inline_completion import insertion, suggestion_at
+from lsp_server.server.inline_completion import answered, insertion
+from lsp_server.server.session import Session
 
-if TYPE_CHECKING:
-    from lsp_server.server.app import CodeLlamaServer
-
+OPTIONS = types.CompletionOptions(trigger_characters=[".", "(", " ", "=", ":"])
 LABEL_CHARACTERS = 60
 
 
-def register(server: CodeLlamaServer) -> None:
-    options = types.CompletionOptions(trigger_characters=[".", "(", " ", "=", ":"])
-
-    @server.feature(types.TEXT_DOCUMENT_COMPLETION, options)
-    async def completion(params: types.CompletionParams) -> types.CompletionList:
-        uri = params.text_document.uri
-        suggestion = await suggestion_at(server, uri, params.position, at_once=False)
-        buffer = server.open_buffer(uri)
-        if suggestion is None or not suggestion.text or buffer is None:
-            return types.CompletionList(is_incomplete=True, items=[])
+async def completion(session: Session, params: types.CompletionParams) -> types.CompletionList:
+    buffer = session.workspace.buffer(params.text_document.uri)
+    # Not waiting for the model to be loaded: some editors stand still meanwhile, or hold back what other servers say.
+    answer = await answered(session, params, buffer, by_hand=False, waits=False)
+    items = []
+    for suggestion in answer.suggestions[:1]:
+        assert buffer is not None
         text, where = insertion(buffer, suggestion, with_word=True)
         label = text.strip().partition("\n")[0]
         item = types.CompletionItem(
@@ -36,5 +30,6 @@ def register(server: CodeLlamaServer) -> None:
             text_edit=types.TextEdit(where, text),
             insert_text_mode=types.InsertTextMode.AsIs,
         )
-        # Incomplete: the suggestion depends on every character, so the client asks again as one types.
-        return types.CompletionList(is_incomplete=True, items=[item])
+        items.append(item)
+    # Incomplete: the suggestion depends on every character, so the client asks again as one types.
+    return types.CompletionList(is_incomplete=True, items=items)

@@ -10,34 +10,30 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
 from lsp_server.context.languages import Language
-
-if TYPE_CHECKING:
-    from lsp_server.server.app import CodeLlamaServer
+from lsp_server.server.editor import Editor
 
 # What a message holds of a text that the editor cannot open.
 MESSAGE_LENGTH = 2000
 
 
-def opens(server: CodeLlamaServer) -> bool:
+def opens(editor: Editor) -> bool:
     """Whether the editor opens documents when asked to."""
-    window = server.client_capabilities.window
+    window = editor.capabilities.window
     return window is not None and window.show_document is not None and window.show_document.support
 
 
-async def show(server: CodeLlamaServer, title: str, text: str) -> str:
+async def show(editor: Editor, title: str, text: str) -> str:
     """Open a text in the editor, or tell it in a message where the editor opens none; its URI, or ""."""
-    if not opens(server):
+    if not opens(editor):
         cut = text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + " …"
-        server.window_show_message(types.ShowMessageParams(types.MessageType.Info, cut))
+        editor.show_message(cut, types.MessageType.Info)
         return ""
     uri = (await asyncio.to_thread(write, title, text)).as_uri()
-    # Not waited for: some editors answer only once the user has looked.
-    server.window_show_document(types.ShowDocumentParams(uri, take_focus=True))
+    editor.show_document(uri)
     return uri
 
 
@@ -52,15 +48,15 @@ def write(title: str, text: str) -> Path:
         except FileExistsError:
             number += 1
             continue
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:  # half a pair may be in a buffer
             file.write(text)
         return path
 
 
-def proposal(reason: str, proposed: str, known: Language) -> str:
+def proposal(reason: str, proposed: str, spoken: Language) -> str:
     """What is shown of an edit that was not applied."""
     ticks = "`" * (max((len(run) for run in re.findall(r"`{3,}", proposed)), default=2) + 1)
-    return f"# Not applied\n\n{reason}\n\n{ticks}{known.fence}\n{proposed.rstrip()}\n{ticks}\n"
+    return f"# Not applied\n\n{reason}\n\n{ticks}{spoken.fence}\n{proposed.rstrip()}\n{ticks}\n"
 
 
 @functools.cache

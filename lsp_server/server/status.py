@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.model import local
 from lsp_server.model.access import ModelState
-from lsp_server.server.announced import STATUS
-
-if TYPE_CHECKING:
-    from lsp_server.server.app import CodeLlamaServer
+from lsp_server.server.editor import Editor, NoAnswer
 
 
 class Status:
-    """What was last told to the editor, and how."""
+    """What was last told to the editor, and how. `state`: where the model stands now."""
 
-    def __init__(self, server: CodeLlamaServer) -> None:
+    def __init__(self, editor: Editor, state: Callable[[], ModelState]) -> None:
         self.problems: list[str] = []
-        self._server = server
+        self._told_problems: set[str] = set()
+        self._editor = editor
+        self._state = state
         self._progress: asyncio.Task[None] | None = None
         self._told: dict[str, Any] = {}
 
@@ -52,47 +51,42 @@ class Status:
 
     def suggestion(self, uri: str, *, shown: bool, reason: str = "", off: bool = False) -> None:
         """A request for a suggestion ended. `off`: there are none in this document."""
-        state = self._server.model.state
+        state = self._state()
         kind, message = ("off", reason) if off else (state.kind, state.message)
         self._tell(kind=kind, message=message, suggestion={"uri": uri, "shown": shown, "reason": reason})
 
     def show(self, message: str, kind: types.MessageType) -> None:
-        self._server.window_show_message(types.ShowMessageParams(type=kind, message=f"Code Llama: {message}"))
+        self._editor.show_message(f"Code Llama: {message}", kind)
 
     def tell_problems(self) -> None:
-        """Tell what is wrong with the settings, once."""
+        """Tell what is wrong with the settings: each problem once, as long as it is there."""
         for problem in dict.fromkeys(self.problems):
-            self.show(problem, types.MessageType.Warning)
-        self.problems = []
+            if problem not in self._told_problems:
+                self.show(problem, types.MessageType.Warning)
+        self._told_problems, self.problems = set(self.problems), []
 
     def _tell(self, **changes: Any) -> None:
         told = {**self._told, **changes}
         if told != self._told:
             self._told = told
-            self._server.protocol.notify(STATUS, told)
+            self._editor.tell_status(told)
 
     async def _show_progress(self) -> None:
         """Show loading as the editor's own progress, from the beginning to the end of it."""
-        window = self._server.client_capabilities.window
+        editor, token = self._editor, secrets.token_hex(8)
+        window = editor.capabilities.window
         if window is None or not window.work_done_progress:
             return
-        token, progress = secrets.token_hex(8), self._server.work_done_progress
-        await progress.create_async(token)
-        progress.begin(token, types.WorkDoneProgressBegin(title="Code Llama", percentage=0))
+        try:
+            await editor.make_progress(token, lambda: None)
+        except NoAnswer:  # the status tells the same
+            return
+        editor.show_progress(token, types.WorkDoneProgressBegin(title="Code Llama", percentage=0))
         shown: ModelState | None = None
-        while (state := self._server.model.state).kind in ("starting", "loading"):
+        while (state := self._state()).kind in ("starting", "loading"):
             if state != shown:
                 percentage = round(100 * state.progress)
-                progress.report(token, types.WorkDoneProgressReport(message=state.message, percentage=percentage))
+                editor.show_progress(token, types.WorkDoneProgressReport(message=state.message, percentage=percentage))
                 shown = state
             await asyncio.sleep(0.1)
-        progress.end(token, types.WorkDoneProgressEnd(message=state.message))
-
-
-def register(server: CodeLlamaServer) -> None:
-    @server.command("codellama.restart")
-    def restart() -> None:
-        """End the engine of this machine and start it anew, or reach the remote one again."""
-        if not server.settings.engine_url:
-            local.end(server.settings.model)
-        server.model.retry()
+        editor.show_progress(token, types.WorkDoneProgressEnd(message=state.message))

@@ -1,4 +1,4 @@
-"""Line edits as the protocol's workspace edits, in the form that the client at hand can take. Pure functions."""
+"""Changes as the protocol's workspace edits, in the form that the client at hand can take. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,45 +6,40 @@ from collections.abc import Callable, Sequence
 
 from lsprotocol import types
 
-from lsp_server.actions.edits import Edit
+from lsp_server.actions.target import Change
+from lsp_server.context.buffer import units_of
+from lsp_server.context.edits import Edit, apply
 
 _ANNOTATION = "codellama"
 
 
-def changes(
-    capabilities: types.ClientCapabilities,
-    uri: str,
-    version: int | None,
-    edits: Sequence[Edit],
-    lines: Sequence[str],
-    units: Callable[[int, int], int],
-    *,
-    doubt: str = "",
-) -> types.WorkspaceEdit:
-    """Edits of the document with these `lines`; `units(row, column)` counts as the editor does.
+def workspace_edit(capabilities: types.ClientCapabilities, change: Change) -> types.WorkspaceEdit:
+    """A change of one document. With a `problem` only for a client that `asks`."""
+    if change.is_new:
+        return _new_file(capabilities, change.uri, apply(change.lines, change.edits))
 
-    `doubt`: why the user should look before it is applied; only for a client that `asks`.
-    """
-    texts = [types.TextEdit(_range(edit, lines, units), edit.text) for edit in edits]
-    if doubt:
+    def units(row: int, column: int) -> int:
+        return units_of(change.lines[row], column, change.encoding)
+
+    texts = [types.TextEdit(_range(edit, change.lines, units), edit.text) for edit in change.edits]
+    document = types.OptionalVersionedTextDocumentIdentifier(change.uri, change.version)
+    if change.problem:
         annotated = [types.AnnotatedTextEdit(_ANNOTATION, each.range, each.new_text) for each in texts]
-        label = types.ChangeAnnotation("Code Llama", needs_confirmation=True, description=doubt)
-        document = types.OptionalVersionedTextDocumentIdentifier(uri, version)
+        label = types.ChangeAnnotation("Code Llama", needs_confirmation=True, description=change.problem)
         return types.WorkspaceEdit(
             document_changes=[types.TextDocumentEdit(document, annotated)], change_annotations={_ANNOTATION: label}
         )
     if not _document_changes(capabilities):
-        return types.WorkspaceEdit(changes={uri: texts})
-    document = types.OptionalVersionedTextDocumentIdentifier(uri, version)
+        return types.WorkspaceEdit(changes={change.uri: texts})
     return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(document, texts)])
 
 
-def new_file(capabilities: types.ClientCapabilities, uri: str, text: str) -> types.WorkspaceEdit:
+def _new_file(capabilities: types.ClientCapabilities, uri: str, text: str) -> types.WorkspaceEdit:
     """A file that is made with this text. A client that cannot make files is sent an edit of an empty one."""
     start = types.Position(0, 0)
     edit = types.TextEdit(types.Range(start, start), text)
-    workspace_edit = _workspace_edit(capabilities)
-    operations = workspace_edit.resource_operations or () if workspace_edit else ()
+    able = _workspace_edit(capabilities)
+    operations = able.resource_operations or () if able else ()
     if types.ResourceOperationKind.Create not in operations:
         return types.WorkspaceEdit(changes={uri: [edit]})
     document = types.OptionalVersionedTextDocumentIdentifier(uri, None)
@@ -57,16 +52,16 @@ def asks(capabilities: types.ClientCapabilities, *, lazily: bool) -> bool:
     """Whether the client can ask the user before it applies an edit. `lazily`: one that is part of a code action, for
     which clients announce this apart."""
     if not lazily:
-        workspace_edit = _workspace_edit(capabilities)
-        return bool(workspace_edit and workspace_edit.change_annotation_support)
+        able = _workspace_edit(capabilities)
+        return bool(able and able.change_annotation_support)
     document = capabilities.text_document
     action = document.code_action if document else None
     return bool(action and action.honors_change_annotations)
 
 
 def _document_changes(capabilities: types.ClientCapabilities) -> bool:
-    workspace_edit = _workspace_edit(capabilities)
-    return bool(workspace_edit and workspace_edit.document_changes)
+    able = _workspace_edit(capabilities)
+    return bool(able and able.document_changes)
 
 
 def _workspace_edit(capabilities: types.ClientCapabilities) -> types.WorkspaceEditClientCapabilities | None:

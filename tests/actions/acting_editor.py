@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -20,13 +20,8 @@ from pytest_lsp.client import LanguageClient, register_lsp_features
 from lsp_server.context.buffer import Buffer
 
 SERVER = """
-import logging
-from lsp_server.server import app, code_action
-logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
-server = app.create()
-if "textDocument/codeAction" not in server.protocol.fm.features:
-    code_action.register(server)
-server.start_io()
+from lsp_server.server import app
+app.main()
 """
 
 
@@ -37,7 +32,8 @@ ANSWER = f"Sure:\n\n```python\n{DOCUMENTED}```\nAnything else?"
 
 class ActingEditor(Editor):
     """`created`: files that edits made; `annotations`: what edits asked to be confirmed; `applied_edits`: those that
-    came by `workspace/applyEdit`; `chosen`: what is answered to a question."""
+    came by `workspace/applyEdit`; `chosen`: what is answered to a question. `answers`: until it is set no
+    request is answered."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
@@ -46,8 +42,20 @@ class ActingEditor(Editor):
         self.applied_edits: list[types.WorkspaceEdit] = []
         self.chosen: str | None = None
         self.questions: list[types.ShowMessageRequestParams] = []
-        client.feature(types.WORKSPACE_APPLY_EDIT)(lambda params: self._apply_edit(params))
-        client.feature(types.WINDOW_SHOW_MESSAGE_REQUEST)(lambda params: self._ask(params))
+        self.answers = asyncio.Event()
+        self.answers.set()
+        features = client.protocol.fm.features
+        features[types.WORKSPACE_APPLY_EDIT] = self._in_time(self._apply_edit)
+        features[types.WINDOW_SHOW_MESSAGE_REQUEST] = self._in_time(self._ask)
+        create = features[types.WINDOW_WORK_DONE_PROGRESS_CREATE]
+        features[types.WINDOW_WORK_DONE_PROGRESS_CREATE] = self._in_time(create)
+
+    def _in_time(self, handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def handled(params: Any) -> Any:
+            await self.answers.wait()
+            return handle(params)
+
+        return handled
 
     async def menu(
         self,
@@ -193,10 +201,15 @@ def capabilities(
 
 @contextlib.asynccontextmanager
 async def acting_editor(
-    options: dict[str, Any], folder: Path, client_capabilities: types.ClientCapabilities | None = None
+    options: dict[str, Any],
+    folder: Path,
+    client_capabilities: types.ClientCapabilities | None = None,
+    *,
+    prepared: str = "",
 ) -> AsyncIterator[ActingEditor]:
+    """`prepared`: what is run in the server's process before it begins."""
     config = pytest_lsp.ClientServerConfig(
-        server_command=[sys.executable, "-c", SERVER], server_env=dict(os.environ), client_factory=_client
+        server_command=[sys.executable, "-c", prepared + SERVER], server_env=dict(os.environ), client_factory=_client
     )
     client = await config.start()
     window = ActingEditor(client)

@@ -13,7 +13,8 @@ from lsp_server.codellama import CodeLlamaTokenizer
 
 
 class StandIn:
-    """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set.
+    """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set, `loaded` the
+    model itself.
 
     `asked` holds the bodies of the completions asked for; `ended` counts those that the client broke off.
     """
@@ -24,6 +25,8 @@ class StandIn:
         self.error = ""
         self.hold = asyncio.Event()
         self.hold.set()
+        self.loaded = asyncio.Event()
+        self.loaded.set()
         self.asked: list[dict[str, Any]] = []
         self.ended = 0
         self.url = ""
@@ -52,6 +55,7 @@ class StandIn:
             )
             body = await reader.readexactly(length)
             if head.startswith("GET"):
+                await self.loaded.wait()
                 models = json.dumps({"data": [{"id": "stand-in", "max_model_len": 16384}]}).encode()
                 await self._send(writer, "200 OK", "application/json", models)
             else:
@@ -104,4 +108,5 @@ async def stand_in() -> AsyncIterator[StandIn]:
         yield engine
     finally:
         engine.hold.set()
+        engine.loaded.set()
         server.close()

@@ -131,3 +131,22 @@ def test_no_code(answer: str) -> None:
 
 def test_plain_text_is_what_it_says() -> None:
     assert code_of("Fix the cache when two keys collide\n", "plaintext").text == "Fix the cache when two keys collide\n"
+
+
+@pytest.mark.parametrize("name", ["<EOT>", "</s>", "<|im_end|>", "<|endoftext|>", "<file_sep>", "</s>[INST] More?"])
+def test_the_names_of_control_tokens_are_no_code(name: str) -> None:
+    assert code_of(ADD + name, "python").text == ADD
+    assert code_of(f"```python\n{ADD}```{name}", "python").text == ADD
+    assert code_of(f"```python\n{ADD}{name}\n", "python").text == ADD
+
+
+def test_a_control_token_that_the_code_is_about_is_kept() -> None:
+    code = 'END = "</s>"\n'
+    assert code_of(f"```python\n{code}```\n", "python").text == code
+    code = "# after </s>\nx = 1\n"
+    assert code_of(f"```python\n{code}```\n", "python", known="# after </s>\n").text == code
+
+
+def test_what_nobody_sees_is_no_code() -> None:
+    assert code_of("x = a\u200b + b\ufeff\n", "python").text == "x = a + b\n"
+    assert code_of("x = 'a\u200b'\n", "python", known="x = 'a\u200b'\n").text == "x = 'a\u200b'\n"

@@ -9,9 +9,9 @@ from real_files import HIREDIS, JPYPE, TIKTOKEN, Release
 
 from lsp_server.actions import body
 from lsp_server.actions.catalog import action_of
-from lsp_server.actions.edits import apply
-from lsp_server.actions.place import Task, is_stub
+from lsp_server.actions.site import Task, is_stub
 from lsp_server.context.buffer import split_lines
+from lsp_server.context.edits import apply
 from lsp_server.context.syntax import enclosing
 
 LANGUAGE = {".c": "c", ".java": "java", ".py": "python"}

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from lsp_server.actions.catalog import ACTIONS, Diagnostic, Place, offers, own_actions
-from lsp_server.actions.place import block_of, comment_at, is_stub, place_of
+from lsp_server.actions.catalog import ACTIONS, Diagnostic, Site, offers, own_actions
+from lsp_server.actions.site import block_of, comment_at, is_stub, site_of
 from lsp_server.codellama import Abilities
 from lsp_server.context.buffer import Buffer, split_lines
 from lsp_server.context.syntax import enclosing
@@ -32,12 +32,12 @@ class Parser:
 
 def place(
     row: int, column: int = 8, *, end: tuple[int, int] | None = None, text: str = PYTHON, id: str = "python"
-) -> Place:
+) -> Site:
     buffer = Buffer("file:///a.py", text, language_id=id)
-    return place_of(buffer, (row, column), end or (row, column))
+    return site_of(buffer, (row, column), end or (row, column))
 
 
-def ids(found: Place, **options: object) -> list[str]:
+def ids(found: Site, **options: object) -> list[str]:
     return [offer.action.id for offer in offers(found, CHAT, **options)]  # type: ignore[arg-type]
 
 
@@ -123,12 +123,12 @@ def test_types_only_where_they_may_be_missing() -> None:
 
 def test_no_tests_for_tests() -> None:
     buffer = Buffer("file:///test_a.py", "def test_a():\n    assert 1\n", language_id="python")
-    assert "tests" not in ids(place_of(buffer, (1, 4), (1, 4), path="tests/test_a.py"))
+    assert "tests" not in ids(site_of(buffer, (1, 4), (1, 4), path="tests/test_a.py"))
 
 
 def test_a_commit_message_buffer_offers_its_message_alone() -> None:
     buffer = Buffer("file:///r/.git/COMMIT_EDITMSG", "\n# Please enter\n", language_id="gitcommit")
-    offered = offers(place_of(buffer, (0, 0), (0, 0)), CHAT)
+    offered = offers(site_of(buffer, (0, 0), (0, 0)), CHAT)
     assert [(offer.action.id, offer.action.kind) for offer in offered] == [("commit", "source")]
 
 

@@ -22,8 +22,9 @@ from stand_in import StandIn
         ("```python\ndef add(a, b)\n    return a +\n```", "stop", ""),
         ("```python\ndef sub(a, b):\n    return a - b\n```", "stop", ""),
         (f"```python\n{ADD}```", "stop", "no change"),
+        ("```python\ndef add(a, b):\n" + "    a = a + b\n" * 200, "length", "began to repeat itself"),
     ],
-    ids=["prose", "truncated", "does not parse", "another function", "unchanged"],
+    ids=["prose", "truncated", "does not parse", "another function", "unchanged", "in circles"],
 )
 async def test_refused(
     editor: ActingEditor, engine: StandIn, tmp_path: Path, answer: str, finish_reason: str, said: str
@@ -201,3 +202,14 @@ async def _all_progress_ended(editor: ActingEditor) -> None:
         return bool(mine) and all(each[-1].kind == "end" for each in mine)
 
     await editor.until(ended)
+
+
+async def test_an_explanation_that_goes_in_circles_is_ended(
+    editor: ActingEditor, engine: StandIn, tmp_path: Path
+) -> None:
+    uri = opened(editor, tmp_path)
+    engine.answers, engine.finish_reason = ["It adds. " + "It returns the sum of both.\n" * 200], "length"
+    await editor.choose(await editor.menu(uri, (0, 5)), "Explain")
+    await editor.until(lambda: editor.shown)
+    assert editor.shown[0].count("It returns the sum") < 60
+    assert "ends here because the model began to repeat itself" in editor.shown[0]

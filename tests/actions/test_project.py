@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.actions.added import added
+from lsp_server.actions.adding_tests import insertions
 from lsp_server.actions.project import is_test, read_project, test_place
 from lsp_server.context.buffer import split_lines
+from lsp_server.context.workspace import Workspace
 
 VITEST = {"package.json": '{"devDependencies": {"vitest": "^1"}}'}
 JEST = {"package.json": '{"scripts": {"test": "jest"}}'}
@@ -99,14 +100,14 @@ def test_reads_a_project(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text(VITEST["package.json"])
     (tmp_path / "src").mkdir()
     (tmp_path / "src/a.ts").write_text("export const a = 1;\n")
-    files, texts = read_project(tmp_path, "typescript")
+    files, texts = read_project(Workspace((tmp_path,)), tmp_path, "typescript")
     assert sorted(files) == ["package.json", "src/a.ts"]
     assert list(texts) == ["package.json"]
 
 
 def joined(existing: str, code: str, id: str) -> str:
     lines = split_lines(existing)
-    for row, text in sorted(added(lines, code, id), reverse=True):
+    for row, text in sorted(insertions(lines, code, id), reverse=True):
         lines.insert(row, text)
     return "".join(lines)
 

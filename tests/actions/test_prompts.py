@@ -16,10 +16,10 @@ import pytest
 
 from lsp_server.actions.catalog import ACTIONS, Action, Diagnostic, action_of, own_actions
 from lsp_server.actions.commit import Staged
-from lsp_server.actions.place import Task, place_of, task_of
-from lsp_server.actions.preview import NoPrompt, preview
+from lsp_server.actions.preview import NoPrompt, Spot, preview
 from lsp_server.actions.project import TestPlace
 from lsp_server.actions.prompts import TooLong, build, commit_prompt
+from lsp_server.actions.site import Task, site_of, task_of
 from lsp_server.actions.wording import messages
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.context.buffer import Buffer
@@ -70,7 +70,7 @@ def task(id: str) -> Task:
     found = [Diagnostic("Property 'items' is used before being assigned.", 8, 8, "ts", "2565")]
     buffer = Buffer("file:///src/store.ts", TYPESCRIPT, version=1, language_id="typescript")
     wanted = found if "diagnostic" in action.applies else []
-    place = place_of(buffer, (row, column), (row, column), wanted)
+    place = site_of(buffer, (row, column), (row, column), wanted)
     made = task_of(action, buffer, place, 0 if wanted else None, path="src/store.ts")
     assert made is not None
     tests = TestPlace("Vitest", "src/store.test.ts", False, reach="Import what you test from `./store`.")
@@ -129,7 +129,7 @@ def test_code_cannot_end_its_turn_or_its_fence(tokenizers: dict[str, CodeLlamaTo
     buffer = Buffer("file:///a.py", text, language_id="python")
     action = action_of("explain")
     assert action is not None
-    made = task_of(action, buffer, place_of(buffer, (4, 4), (4, 4)))
+    made = task_of(action, buffer, site_of(buffer, (4, 4), (4, 4)))
     assert made is not None
     assert "````python\ndef f():" in messages(made)[1]["content"]
     block = dataclasses.replace(made.block, last_line=1)
@@ -147,7 +147,7 @@ def test_what_stands_around_goes_first(tokenizers: dict[str, CodeLlamaTokenizer]
     buffer = Buffer("file:///a.py", imports + "\n\ndef f(a):\n    return a\n", language_id="python")
     action = action_of("document")
     assert action is not None
-    made = task_of(action, buffer, place_of(buffer, (42, 5), (42, 5)))
+    made = task_of(action, buffer, site_of(buffer, (42, 5), (42, 5)))
     assert made is not None
     whole = build(made, tokenizer, 4096)
     assert "import module_number_7" in whole.messages[1]["content"]
@@ -163,7 +163,7 @@ def test_too_long_is_refused(tokenizers: dict[str, CodeLlamaTokenizer]) -> None:
     buffer = Buffer("file:///a.py", "def f(a):\n" + body, language_id="python")
     action = action_of("simplify")
     assert action is not None
-    made = task_of(action, buffer, place_of(buffer, (0, 5), (0, 5)))
+    made = task_of(action, buffer, site_of(buffer, (0, 5), (0, 5)))
     assert made is not None
     with pytest.raises(TooLong, match="room for 4096; select less of it"):
         build(made, tokenizers["source-step"], 4096)
@@ -182,7 +182,7 @@ def test_the_documentation_of_each_language() -> None:
         buffer = Buffer("file:///a", text, language_id=id)
         action = action_of("document")
         assert action is not None
-        made = task_of(action, buffer, place_of(buffer, (0, 6), (0, 6)))
+        made = task_of(action, buffer, site_of(buffer, (0, 6), (0, 6)))
         assert made is not None
         assert said in messages(made)[1]["content"]
 
@@ -194,7 +194,7 @@ async def test_preview(tokenizers: dict[str, CodeLlamaTokenizer], tmp_path: Path
     buffer = Buffer(file.as_uri(), text, language_id="python")
 
     async def shown(id: str, row: int = 0, **more: str) -> str:
-        made = await preview(id, buffer, row, 5, tokenizer, 4096, file=file, root=tmp_path, **more)  # type: ignore[arg-type]
+        made = await preview(id, Spot(buffer, row, 5, file, tmp_path), tokenizer, 4096, **more)  # type: ignore[arg-type]
         return tokenizer.shown(made.ids)
 
     assert "with unittest" in await shown("tests")

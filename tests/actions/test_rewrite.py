@@ -246,6 +246,27 @@ def python(text: str, answer: str, keep: str, row: int = 0, *, last: int | None 
 AREA = "def area(width, height=1):\n    if width < 0:\n        raise ValueError\n    return width * height\n"
 
 
+@pytest.mark.parametrize("mark", ["\f", "\ufeff", "\f\f"])
+@pytest.mark.parametrize("body", ["width * height", "height * width * 1"])
+def test_what_cannot_be_seen_before_a_definition_stays(mark: str, body: str) -> None:
+    """A form feed between the pages of a file, and a byte order mark: no model writes them again."""
+    documented = AREA.replace(":\n", ':\n    """The area."""\n', 1).replace("width * height", body)
+    text = python(mark + AREA, documented, "signature")[1]
+    assert text == mark + documented
+    typed = documented.replace("width, height=1", "width: float, height: float = 1")
+    assert python(mark + AREA, typed, "names")[1] == mark + typed
+
+
+def test_a_form_feed_between_two_methods_stays() -> None:
+    methods = "class A:\n    def a(self):\n        return 1\n\f\n    def b(self):\n        return 2\n"
+    answer = "```python\n" + methods.replace("\f", "").replace("return 2", "return 3") + "```\n"
+    assert python(methods, answer, "nothing")[1] == methods.replace("return 2", "return 3")
+    indented = methods.replace("    def b", "\f    def b")
+    assert python(indented, answer.replace("return 1", "return 5"), "nothing")[1] == indented.replace(
+        "return 2", "return 3"
+    ).replace("return 1", "return 5")
+
+
 def test_types_are_added() -> None:
     typed = "def area(width: float, height: float = 1) -> float:\n" + AREA.partition("\n")[2]
     assert python(AREA, typed, "names") == (None, typed)

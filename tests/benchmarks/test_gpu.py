@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from benchmarks import gpu, shapes, stock, systems
-from lsp_server.engine import checkpoint, plan
-from lsp_server.engine.devices import Device
+from lsp_server.engine.loading import checkpoint, plan
+from lsp_server.engine.loading.devices import Device
 
 GIB = 2**30
 

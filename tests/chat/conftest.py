@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lsp_server.chat.attachments import Workspace
 from lsp_server.chat.chats import Chats, Environment
 from lsp_server.chat.store import Store
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.context.workspace import Workspace
 from lsp_server.model.access import Reached
 from lsp_server.model.client import EngineLost, Piece
 from lsp_server.settings import Settings
@@ -97,16 +97,16 @@ def talk(
 
     def made(*answers: str, format: str = "inst", context: int = 4096, **more: Any) -> tuple[Chats, Script]:
         script = Script(load(format), *(answers or ("Yes.",)))
-        reached = Reached(script, script.tokenizer, context, "scripted", "")  # type: ignore[arg-type]
 
         async def reach() -> Reached:
             return reached
+
+        reached = Reached(script, script.tokenizer, context, "scripted", "", again=reach)  # type: ignore[arg-type]
 
         around = Environment(
             settings=lambda: Settings(),
             workspace=lambda: Workspace((tmp_path / "work",), more.get("buffers", tuple)),
             reach=more.get("reach", reach),
-            lost=lambda client: None,
         )
         return Chats(store, around, more.get("instructions")), script
 

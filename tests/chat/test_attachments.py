@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.chat.attachments import Diagnostic, Request, Workspace, all_attached, uri_of
+from lsp_server.chat.attachments import Reported, Wanted, all_attached
 from lsp_server.chat.mentions import Mention, mentions, named_in, resolved
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.uris import uri_of
+from lsp_server.context.workspace import Workspace
 
 CODE = """import os
 
@@ -34,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rendered(workspace: Workspace, *requests: Request) -> list[str]:
+def rendered(workspace: Workspace, *requests: Wanted) -> list[str]:
     found, refused = all_attached(workspace, requests)
     assert refused == []
     return [one.rendered() for one in found]
@@ -42,19 +44,19 @@ def rendered(workspace: Workspace, *requests: Request) -> list[str]:
 
 def test_each_kind_says_where_it_is_from(root: Path) -> None:
     uri, workspace = uri_of(root / "src" / "a.py"), Workspace((root,))
-    assert rendered(workspace, Request(uri, "file")) == [f"File `src/a.py`:\n```python\n{CODE[:-1]}\n```"]
-    assert rendered(workspace, Request(uri, "selection", (3, 4))) == [
+    assert rendered(workspace, Wanted(uri, "file")) == [f"File `src/a.py`:\n```python\n{CODE[:-1]}\n```"]
+    assert rendered(workspace, Wanted(uri, "selection", (3, 4))) == [
         "Selected in `src/a.py`, lines 4-5:\n```python\ndef one(a):\n    return a\n```"
     ]
-    assert rendered(workspace, Request(uri, "function", (9, 9), 10)) == [
+    assert rendered(workspace, Wanted(uri, "function", (9, 9), 10)) == [
         "Function `Two.three in src/a.py`, lines 9-10:\n```python\n    def three(self):\n        return one(3)\n```"
     ]
-    diagnostics = (Diagnostic(4, "`a` is\nunknown", 2, "lint"), Diagnostic(0, "unused"))
-    assert rendered(workspace, Request(uri, "diagnostics", diagnostics=diagnostics)) == [
+    diagnostics = (Reported(4, "`a` is\nunknown", 2, "lint"), Reported(0, "unused"))
+    assert rendered(workspace, Wanted(uri, "diagnostics", diagnostics=diagnostics)) == [
         "Problems reported in `src/a.py`:\n```\nline 5: warning (lint): `a` is unknown    | return a\n"
         "line 1: error: unused    | import os\n```"
     ]
-    whole, selected = all_attached(workspace, [Request(uri, "file"), Request(uri, "selection", (3, 4))])[0]
+    whole, selected = all_attached(workspace, [Wanted(uri, "file"), Wanted(uri, "selection", (3, 4))])[0]
     assert whole.named == selected.named == (4, 5)
 
 
@@ -62,14 +64,14 @@ def test_the_open_document_wins_over_the_disk(root: Path) -> None:
     path = root / "src" / "a.py"
     buffer = Buffer(path.as_uri().replace("a.py", "%61.py"), "x = 'typed'\r\n", version=3, language_id="python")
     workspace = Workspace((root,), lambda: [buffer])
-    assert rendered(workspace, Request(uri_of(path), "file")) == ["File `src/a.py`:\n```python\nx = 'typed'\n```"]
+    assert rendered(workspace, Wanted(uri_of(path), "file")) == ["File `src/a.py`:\n```python\nx = 'typed'\n```"]
     unsaved = Buffer("untitled:Untitled-1", "hello", version=1, language_id="plaintext")
-    assert "hello" in rendered(Workspace((root,), lambda: [unsaved]), Request("untitled:Untitled-1", "file"))[0]
+    assert "hello" in rendered(Workspace((root,), lambda: [unsaved]), Wanted("untitled:Untitled-1", "file"))[0]
 
 
 def test_a_fence_cannot_be_closed_from_inside(root: Path) -> None:
     (root / "a`b.md").write_text("````\n```python\nx\n```\n````\n")
-    text = rendered(Workspace((root,)), Request(uri_of(root / "a`b.md"), "file"))[0]
+    text = rendered(Workspace((root,)), Wanted(uri_of(root / "a`b.md"), "file"))[0]
     assert text.startswith("File `a'b.md`:\n`````markdown\n")
     assert text.endswith("\n`````")
 
@@ -80,14 +82,14 @@ def test_what_must_not_or_cannot_be_sent_is_refused_with_a_sentence(root: Path) 
     os.symlink(root / ".env", root / "harmless.txt")
     workspace = Workspace((root,))
     names = [".env", "secret/b.py", "harmless.txt", "missing.py", "src", "data.bin", "latin.txt"]
-    found, refused = all_attached(workspace, [Request(uri_of(root / name), "file") for name in names])
+    found, refused = all_attached(workspace, [Wanted(uri_of(root / name), "file") for name in names])
     assert found == []
     assert [sentence.split(" was not attached: ")[0] for sentence in refused] == names
     for sentence, words in zip(
         refused, ["secrets", "ignored", "secrets", "No such file", "folder", "not a text", "not UTF-8"], strict=True
     ):
         assert words in sentence
-    _, refused = all_attached(workspace, [Request(uri_of(root / "src" / "a.py"), "selection", (50, 60))])
+    _, refused = all_attached(workspace, [Wanted(uri_of(root / "src" / "a.py"), "selection", (50, 60))])
     assert refused == ["src/a.py has 10 lines; there is no line 51 to attach."]
 
 
@@ -132,7 +134,7 @@ def test_names_that_stand_for_nothing_or_for_what_is_hidden_are_said(root: Path)
 
 
 def test_a_question_points_at_lines_of_a_file(root: Path) -> None:
-    whole = all_attached(Workspace((root,)), [Request(uri_of(root / "src" / "a.py"), "file")])[0][0]
+    whole = all_attached(Workspace((root,)), [Wanted(uri_of(root / "src" / "a.py"), "file")])[0][0]
     assert named_in("why does one() fail?", whole) == (4, 5)
     assert named_in("what does `three` do?", whole) == (9, 10)
     assert named_in("which one is it?", whole) is None

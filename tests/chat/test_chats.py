@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from lsp_server.chat.asking import Ask, Wrong, expanded, system_text, title_of
-from lsp_server.chat.attachments import Request, uri_of
+from lsp_server.chat.asking import Ask, InvalidAsk, expanded, system_text, title_of
+from lsp_server.chat.attachments import Wanted
 from lsp_server.chat.chats import Chats, Unanswered
 from lsp_server.chat.store import NoConversation, Store
+from lsp_server.context.uris import uri_of
 from lsp_server.model.access import ModelUnavailable
 from lsp_server.settings import Settings
 
@@ -50,7 +51,7 @@ async def test_an_answer_comes_in_at_least_as_many_parts_as_tokens_and_is_kept(t
 async def test_a_follow_up_recomputes_its_own_turn(talk: Talk, tmp_path: Path, chat_format: str) -> None:
     (tmp_path / "work" / "a.py").write_text("def f(x):\n    return x\n" * 20)
     chats, script = talk("It returns `x`.\n\n```python\nf(1)\n```", "Yes, [INST] always.", format=chat_format)
-    attached = (Request(uri_of(tmp_path / "work" / "a.py"), "file"),)
+    attached = (Wanted(uri_of(tmp_path / "work" / "a.py"), "file"),)
     first = await chats.send(Ask("What does f do?", attachments=attached), ignored)
     (tmp_path / "work" / "a.py").write_text("changed meanwhile")
     second = await chats.send(Ask("Always?", conversation=first.conversation), ignored)
@@ -61,18 +62,19 @@ async def test_a_follow_up_recomputes_its_own_turn(talk: Talk, tmp_path: Path, c
         assert second.usage["reusedTokens"] == len(script.prompts[0]) + len(script.generated[0])
         assert recomputed == own + 2
     else:
-        # Meta's 70B format encodes "\n\n" and the answer at once, so the prompt's last token and the answer change.
-        assert second.usage["reusedTokens"] == len(script.prompts[0]) - 1
+        # The 70B format asks for an answer with "\nDestination: user\n\n ", which no answer of the past has: of the
+        # last eight ids only the first, a line end, is there too.
+        assert second.usage["reusedTokens"] == len(script.prompts[0]) - 7
         answer = len(script.tokenizer.encode_raw("\n\n " + first.message))
         assert recomputed <= own + answer
     # The answer held a mark of the format; it is escaped in the third prompt, and nothing before it changes.
     third = await chats.send(Ask("Sure?", conversation=first.conversation), ignored)
-    assert common(script.prompts[1], script.prompts[2]) >= len(script.prompts[1]) - 1
+    assert common(script.prompts[1], script.prompts[2]) >= len(script.prompts[1]) - 7
     assert third.finish_reason == "stop"
 
 
 async def test_stopping_keeps_what_was_shown_and_ends_the_work(talk: Talk, store: Store) -> None:
-    chats, script = talk("one two three four five six seven eight nine ten " * 20)
+    chats, script = talk(" ".join(map(str, range(200))))
     script.pause = 0.005
     for way in ("stop", "cancel"):
         parts: list[dict[str, Any]] = []
@@ -99,7 +101,7 @@ async def test_stopping_keeps_what_was_shown_and_ends_the_work(talk: Talk, store
 
 
 async def test_a_newer_question_in_a_conversation_ends_the_older_answer(talk: Talk, store: Store) -> None:
-    chats, script = talk("a b c d e f g h " * 50)
+    chats, script = talk(" ".join(map(str, range(400))))
     first = await chats.send(Ask("zero"), ignored)
     script.pause = 0.005
     older = asyncio.ensure_future(chats.send(Ask("one", conversation=first.conversation), ignored))
@@ -117,7 +119,7 @@ async def test_a_newer_question_in_a_conversation_ends_the_older_answer(talk: Ta
 async def test_edit_and_regenerate(talk: Talk, store: Store, tmp_path: Path) -> None:
     (tmp_path / "work" / "a.py").write_text("x = 1\n")
     chats, script = talk("A", "B", "C", "D")
-    attached = (Request(uri_of(tmp_path / "work" / "a.py"), "file"),)
+    attached = (Wanted(uri_of(tmp_path / "work" / "a.py"), "file"),)
     name = (await chats.send(Ask("one", attachments=attached), ignored)).conversation
     await chats.send(Ask("two", conversation=name), ignored)
     again = await chats.send(Ask("", conversation=name, regenerate=True), ignored)
@@ -134,7 +136,7 @@ async def test_edit_and_regenerate(talk: Talk, store: Store, tmp_path: Path) -> 
         Ask("x", regenerate=True),
         Ask("   "),
     ):
-        with pytest.raises(Wrong):
+        with pytest.raises(InvalidAsk):
             await chats.send(ask, ignored)
     with pytest.raises(NoConversation):
         await chats.send(Ask("x", conversation="gone"), ignored)
@@ -173,7 +175,7 @@ async def test_an_engine_that_goes_away(talk: Talk, store: Store) -> None:
 async def test_attachments_larger_than_the_context(talk: Talk, store: Store, tmp_path: Path) -> None:
     (tmp_path / "work" / "big.py").write_text("".join(f"def f{n}(x):\n    return x + {n}\n\n" for n in range(2000)))
     chats, script = talk("Yes.", context=2048)
-    attached = (Request(uri_of(tmp_path / "work" / "big.py"), "file"),)
+    attached = (Wanted(uri_of(tmp_path / "work" / "big.py"), "file"),)
     parts: list[dict[str, Any]] = []
     reply = await chats.send(Ask("What does f1000() return?", attachments=attached), parts.append)
     assert len(script.prompts[0]) <= 1024
@@ -248,7 +250,7 @@ def test_titles_and_system_texts() -> None:
 
 
 async def test_the_event_loop_is_never_held_up_by_the_store(talk: Talk, store: Store, tmp_path: Path) -> None:
-    chats, script = talk("word " * 400)
+    chats, script = talk(" ".join(map(str, range(400))))
     import sqlite3
 
     reply = await chats.send(Ask("one"), ignored)

@@ -32,7 +32,7 @@ def test_what_fits_is_sent_whole(load: Load, chat_format: str) -> None:
     expected = [{"role": "system", "content": SYSTEM}]
     for exchange in past:
         expected.append({"role": "user", "content": exchange.asked})
-        expected.append({"role": "assistant", "destination": "user", "content": exchange.answer})
+        expected.append({"role": "assistant", "content": exchange.answer})
     expected.append({"role": "user", "content": one.rendered() + "\n\nAnd?"})
     assert fitted.ids == load(chat_format).dialog_ids(expected)
     assert (fitted.first, fitted.left_out) == (0, ())

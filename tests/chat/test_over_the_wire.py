@@ -62,7 +62,7 @@ async def test_announced_streamed_and_counted(engine: Engine, open_editor: Open)
 
 
 async def test_stopped_half_way_by_stop_and_by_cancel(engine: Engine, open_editor: Open) -> None:
-    engine.answer, engine.pause = "one two three four five six seven eight " * 40, 0.01
+    engine.answer, engine.pause = "".join(f"number {number} " for number in range(200)), 0.01
     async with open_editor() as window:
         for token, way in enumerate(("stop", "cancel")):
             id, answer = window.begin("codellama/chat/send", {"message": "Count.", "partialResultToken": token})
@@ -88,7 +88,7 @@ async def test_stopped_half_way_by_stop_and_by_cancel(engine: Engine, open_edito
 
 
 async def test_resumed_after_the_server_was_killed(engine: Engine, open_editor: Open) -> None:
-    engine.answer, engine.pause = "one two three four five six seven eight " * 40, 0.01
+    engine.answer, engine.pause = "".join(f"number {number} " for number in range(200)), 0.01
     async with open_editor() as window:
         window.begin("codellama/chat/send", {"message": "Count.", "partialResultToken": 1})
         await window.parts_of(1, 60)
@@ -217,6 +217,35 @@ async def test_wrong_requests_get_one_sentence(open_editor: Open) -> None:
         assert await window.ask("codellama/chat/list", None) == []
 
 
+async def test_half_a_surrogate_pair_anywhere_is_answered(engine: Engine, open_editor: Open) -> None:
+    """JSON can write one, and no text has it."""
+    half = "a\ud800"
+    async with open_editor() as window:
+        text = f"x = '{half}'\n"
+        document = {"uri": "untitled:a", "languageId": "python", "version": 1, "text": text}
+        window.send("textDocument/didOpen", {"textDocument": document})
+        reply = await window.chat(
+            "send", message=half, attachments=[{"uri": "untitled:a"}, {"uri": f"untitled:{half}"}], languageId=half
+        )
+        name = reply["conversationId"]
+        assert len(reply["leftOut"]) == 1
+        await window.chat("rename", conversationId=name, title=half)
+        assert (await window.chat("get", conversationId=name))["title"] == "a\ufffd"
+        assert (await window.chat("list", query=half))[0]["id"] == name
+        assert "a\ufffd" in (await window.chat("export", conversationId=name))["text"]
+        reported = [{"message": half, "source": half, "range": {"start": {"line": 0}, "end": {"line": 0}}}]
+        attached = [{"uri": "untitled:a", "kind": "diagnostics", "diagnostics": reported}]
+        shown = await window.chat("preview", message=f"@{half} /{half}", attachments=attached)
+        assert "a\ufffd" in shown["attachments"][0]["text"]
+        for method in ("stop", "delete"):
+            assert await window.chat(method, conversationId=half) is None
+        for method in ("preview", "send", "get", "export", "rename"):
+            with pytest.raises(Failure) as caught:
+                await window.chat(method, message="x", title="Named", conversationId=half)
+            assert caught.value.code == -32602
+            assert str(caught.value) == "There is no such conversation; it may have been deleted."
+
+
 async def test_what_cannot_be_done_now_is_said_and_the_question_kept(open_editor: Open, tmp_path: Path) -> None:
     async with open_editor(engineUrl="http://127.0.0.1:9") as window:
         with pytest.raises(Failure, match=r"No engine answers at http://127\.0\.0\.1:9") as caught:
@@ -254,3 +283,21 @@ async def test_managed_and_previewed(engine: Engine, open_editor: Open, tmp_path
         assert [one["title"] for one in await window.chat("list")] == ["Wake up."]
         commands = {command["name"] for command in await window.chat("commands")}
         assert {"explain", "fix", "document", "tests", "simplify", "translate"} <= commands
+
+
+async def test_a_conversation_has_its_own_role_and_sampling(engine: Engine, open_editor: Open) -> None:
+    async with open_editor(systemPrompt="You are a cook.") as window:
+        how = {"systemPrompt": "You are a poet.", "temperature": 0.5, "topP": 0.6, "seed": 7, "maxTokens": 9}
+        name = (await window.chat("send", message="one", **how))["conversationId"]
+        await window.chat("send", message="two", conversationId=name)
+        await window.chat("send", message="three", conversationId=name, systemPrompt="")
+        await window.chat("send", message="four")
+        for wrong in ({"topP": 2}, {"seed": -1}, {"seed": 0.5}, {"systemPrompt": 3}):
+            with pytest.raises(Failure, match=next(iter(wrong))):
+                await window.chat("send", message="five", **wrong)
+    texts = [engine.tokenizer.decode(prompt) for prompt in engine.prompts]
+    assert ["poet" in text for text in texts] == [True, True, False, False]
+    assert "<<SYS>>" not in texts[2]
+    assert "You are a cook." in texts[3]
+    chosen = [(body["temperature"], body["top_p"], body.get("seed"), body["max_tokens"]) for body in engine.bodies]
+    assert chosen == [(0.5, 0.6, 7, 9), (0.5, 0.6, None, 9), (0.5, 0.6, None, 9), (0.2, 0.95, None, 1024)]

@@ -103,11 +103,40 @@ def test_a_conversation(engine: Engine, command: dict[str, Any], tmp_path: Path)
     assert [one.title for one in Store(tmp_path / "data").summaries()] == ["three", "Named"]
 
 
+def test_commands_that_lack_something_say_what(command: dict[str, Any], tmp_path: Path) -> None:
+    none = "No conversation has begun; ask a question, or /open one of the /list."
+    folder = tmp_path / "work" / "no"
+    wanted = (
+        ("/list", "There are no conversations yet."),
+        ("/rename x", none),
+        ("/export out.md", none),
+        ("/regenerate", none),
+        ("/edit x", none),
+        ("one", ""),
+        ("/rename", "/rename needs more: see /help."),
+        ("/export", "/export needs more: see /help."),
+        ("/edit", "/edit needs more: see /help."),
+        ("/attach", "/attach needs more: see /help."),
+        ("/list nothing of this", "There are no such conversations."),
+        ("/export no/out.md", f"There is no folder {folder} to write into; make it first, or name another."),
+        ("/export a.py", "a.py is there already, and would be lost; name a new file."),
+        ("/attach a.py", "a.py goes with the next question."),
+        ("/export out.md", "Written to out.md."),
+    )
+    (tmp_path / "work" / "a.py").write_text("a\n")
+    done = told(command, typed="\n".join(typed for typed, _ in wanted))
+    lines = [line for line in done.stderr.splitlines() if "prompt tokens" not in line]
+    sentences = [said for _, said in wanted if said]
+    assert lines[-len(sentences) :] == sentences
+    assert done.stdout == "Yes.\n"
+    assert (tmp_path / "work" / "a.py").read_text() == "a\n"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="terminals")
 def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
     import pty
 
-    engine.answer, engine.pause = "**word** and more\n\n" * 200, 0.01
+    engine.answer, engine.pause = "".join(f"**word** {number} and more\n\n" for number in range(200)), 0.01
     ours, theirs = pty.openpty()
     process = subprocess.Popen(**command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)

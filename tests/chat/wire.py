@@ -20,12 +20,15 @@ from .conftest import common
 
 
 class Engine:
-    """Answers `/v1/completions` with `answer`, token by token, and remembers the prompts."""
+    """Answers `/v1/completions` with `answer`, token by token, or with an error that says `refusal`; remembers the
+    prompts. `name` is that of its model."""
 
     def __init__(self, tokenizer: CodeLlamaTokenizer, context: int = 4096) -> None:
         self.tokenizer, self.context = tokenizer, context
         self.answer, self.pause = "Yes.", 0.0
+        self.name, self.refusal = "told", ""
         self.prompts: list[list[int]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.ruled_out: list[set[str]] = []
         self.computed: list[list[int]] = []
         self.broken_off = 0
@@ -43,12 +46,15 @@ class Engine:
             def log_message(self, *_: Any) -> None: ...
 
             def do_GET(self) -> None:
-                self._json({"data": [{"id": "told", "max_model_len": engine.context}]})
+                self._json({"data": [{"id": engine.name, "max_model_len": engine.context}]})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if engine.refusal:
+                    return self._json({"error": {"message": engine.refusal}}, 400)
                 cached = max((common(one, body["prompt"]) for one in engine.computed), default=0)
                 engine.prompts.append(body["prompt"])
+                engine.bodies.append(body)
                 engine.ruled_out.append({name for name, bias in body.get("logit_bias", {}).items() if bias == -100})
                 engine.computed.append(body["prompt"] + engine.ids)
                 self.send_response(200)
@@ -68,8 +74,8 @@ class Engine:
                 self.wfile.write(f"data: {json.dumps(value)}\n\n".encode())
                 self.wfile.flush()
 
-            def _json(self, value: dict[str, Any]) -> None:
-                self.send_response(200)
+            def _json(self, value: dict[str, Any], status: int = 200) -> None:
+                self.send_response(status)
                 self.end_headers()
                 self.wfile.write(json.dumps(value).encode())
 

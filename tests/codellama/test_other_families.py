@@ -102,7 +102,17 @@ def test_a_checkpoint_can_name_its_own_infilling_tokens(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"layouts": []}, {"one_line_bias": "much"}, {"one_line_bias": 101}, {"one_line_bias": math.nan}]
+    "wrong",
+    [
+        {"layouts": []},
+        {"one_line_bias": "much"},
+        {"one_line_bias": 101},
+        {"one_line_bias": math.nan},
+        {"min_probability": "much"},
+        {"min_probability": 1},
+        {"min_probability": -0.1},
+        {"min_probability": math.nan},
+    ],
 )
 def test_what_is_wrong_in_it_is_named(tmp_path, wrong):
     folder = checkpoints.byte_level_tokenizer(tmp_path, SMOLLM2)
@@ -127,6 +137,16 @@ def test_byte_level_text_is_exact(tmp_path):
     decoder = tok.decoder()
     assert "".join(decoder.push([i]) for i in ids) == "🦙"
     assert tok.decode(ids[:-1]) == "\ufffd"
+
+
+def test_a_common_text_that_is_a_token_keeps_its_id_wherever_it_stands_among_control_tokens(tmp_path):
+    folder = checkpoints.byte_level_tokenizer(tmp_path, ["<|a|>"], not_special=["<|b|>", "\n\n\n", "<|c|>", "\t\t\t"])
+    tok, id_of = load(folder)
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    text = "x\n\n\ny\t\t\t"
+    assert tok.encode(text) == whole.encode(text).ids
+    assert tok.decode(tok.encode(text)) == text
+    assert id_of("\n\n\n") == id_of("<|b|>") + 1
 
 
 def test_a_chat_template_gives_what_transformers_gives(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from lsp_server.completion.brackets import unmatched
+from lsp_server.completion.scanner import steps
 
 
 @pytest.mark.parametrize(
@@ -21,4 +22,4 @@ from lsp_server.completion.brackets import unmatched
     ],
 )
 def test_unmatched(code: str, closers: list[int], openers: list[int]) -> None:
-    assert unmatched(code) == (closers, openers)
+    assert unmatched(steps(code, "")) == (closers, openers)

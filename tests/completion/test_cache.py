@@ -93,6 +93,17 @@ def test_text_far_away_may_change() -> None:
         ('g"a"', 'x = g"¦"\n', "a"),
         ('f("a")', 'x = f("¦")\n', "a"),
         ("f()", "x = f(¦)\n", None),
+        # ... and the closing quote, wherever the suggestion closes its own
+        ('print("hello")', 'x = print("¦")\n', "hello"),
+        ('print("hello", file=log)', 'x = print("¦")\n', "hello"),
+        ('print("hello" + name)', 'x = print("¦")\n', "hello"),
+        ('print("a" + b + "c")', 'x = print("¦")\n', 'a" + b + "c'),
+        ("f('it is ' + b)", "x = f('it¦')\n", " is "),
+        ('a["b"]["c"]', 'x = a["¦"]\n', "b"),
+        ('f({"a": g["b"]})', 'x = f({"a": g["¦"]})\n', "b"),
+        ("f(`a ${b}`);", "x = f(`a ${¦}`)\n", "b"),
+        ('"""Doc."""', 'x = """¦"""\n', "Doc."),
+        ("Vec<int>", "x = Vec<¦>\n", "int"),
         ("f(a)", "x = f(¦;\n", None),
     ],
 )

@@ -3,12 +3,12 @@
 import pytest
 
 from lsp_server.completion.filters import tidy
-from lsp_server.completion.stopping import place
+from lsp_server.completion.stopping import place_at
 
 
 def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = "auto", cut: bool = False) -> str:
     prefix, _, suffix = buffer.partition("¦")
-    return tidy(written, place(prefix, suffix, multiline, cut_after=cut), finished=finished)[0]
+    return tidy(written, place_at(prefix, suffix, multiline, cut_after=cut), finished=finished)[0]
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,33 @@ def shown(buffer: str, written: str, *, finished: bool = True, multiline: str = 
         ("def f():\n    ¦\n    a()\n    b()\n", "x()\n    a()\n    b()", "x()"),
         # circles
         ("    ¦\n", "a()\n    b()\n    b()\n    b()", "a()\n    b()"),
+        ("    ¦\n", "a()\n    a()\n    a()", "a()"),
+        ("    ¦\n", "a()\n    a()  \n    a()\t\n    a()", "a()"),
+        ("    x = ¦\n", "1\n    x = 1\n    x = 1", "1"),
+        ("    ¦\n", "a()\n    b()\n    a()\n    b()\n    a()\n    b()", "a()\n    b()"),
+        ("    ¦\n", "x()\n    a()\n\n    b()" + "\n    a()\n\n    b()" * 2, "x()\n    a()\n\n    b()"),
+        ("    ¦\n", "a()\n    b()\n    a()\n    b()\n    c()", "a()\n    b()\n    a()\n    b()\n    c()"),
+        # ... of which the lines above the cursor, or its own, are the first round
+        ("    a()\n    ¦\n", "a()\n    a()\n    a()", ""),
+        ("    a()\n    ¦\n", "a()\n    b()", "a()\n    b()"),
+        ("    a()\n    b()\n    ¦\n", "a()\n    b()\n    a()\n    b()", ""),
+        ("    a()\n    ¦\n", "b()\n    a()\n    b()\n    a()\n    b()", "b()"),
+        ("    a()¦\n", "\n    a()\n    a()", ""),
+        ("    [0, 0],\n    [0, 0],\n    ¦\n", "[0, 0],", "[0, 0],"),
         ("x = ¦\n", "ab" * 30, ""),
         # what is no text
         ("x = ¦\n", "caf\ufffd", "caf"),
         ("x = ¦\n", "a\0b", "a"),
+        # what nobody sees
+        ("¦", "\ufeff" * 9, ""),
+        ("x = ¦\n", "w\u200b * \u2060h\ufeff", "w * h"),
+        ("x = ¦\n", "a\u200db\u202e", "ab"),
+        ("x = ¦\n", "'\U0001f468\u200d\U0001f469'", "'\U0001f468\u200d\U0001f469'"),
+        (
+            "x = ¦\n",
+            "'\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645'",
+            "'\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645'",
+        ),
         ("x = ¦\n", "   \n", ""),
     ],
 )
@@ -76,6 +99,6 @@ def test_what_the_tokens_ran_out_on_is_dropped() -> None:
 
 def test_there_is_a_reason_when_nothing_is_left() -> None:
     for written in ("", ")", "ab" * 30):
-        text, reason = tidy(written, place("x = ", "\n", "auto"), finished=True)
+        text, reason = tidy(written, place_at("x = ", "\n", "auto"), finished=True)
         assert text == ""
         assert reason.endswith(".")

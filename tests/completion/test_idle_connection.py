@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from lsp_server.model import client
+from lsp_server.model import endpoint, exchange
+from lsp_server.model.client import ModelClient
 
 ANSWER = b'{"data": [{"id": "model", "max_model_len": 4096}]}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
@@ -31,8 +32,8 @@ async def server():
 
 
 async def test_a_pause_in_typing_loses_no_request(server, monkeypatch):
-    monkeypatch.setattr(client, "IDLE_SECONDS", 0.1)
-    engine = client.ModelClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    monkeypatch.setattr(exchange, "IDLE_SECONDS", 0.1)
+    engine = ModelClient(endpoint.remote(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
     for pause in (0, 0, 0.5):
         await asyncio.sleep(pause)
         assert await engine.served_model() == ("model", 4096)

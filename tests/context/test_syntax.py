@@ -387,3 +387,11 @@ def test_parsed_in_slices() -> None:
     assert sliced is not None
     assert str(sliced.root) == str(whole.root)
     assert [block.name for block in symbols(text, "python", tree=sliced)] == [f"é{n}" for n in range(2000)]
+
+
+def test_what_was_parsed_in_slices_is_read_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = parse("def f(a):\n    return a\n" * 500, "python", gently=True)
+    pauses: list[float] = []
+    monkeypatch.setattr(trees.time, "sleep", pauses.append)
+    assert len(symbols("", "python", tree=tree)) == 500
+    assert pauses == []

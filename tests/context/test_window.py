@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
 from lsp_server.context import window
@@ -63,7 +66,7 @@ def test_the_start_moves_in_steps() -> None:
     text = lines(500)
     views = [window.fit(text, row, 0, 600, Words(), with_suffix=False) for row in range(200, 400)]
     starts = [view.prefix.split("\n", 1)[0] for view in views]
-    assert len(set(starts)) <= 200 / window.STEP_LINES + 1
+    assert len(set(starts)) <= 200 / 16 + 1
 
 
 def test_the_cost_is_that_of_the_window_not_of_the_file() -> None:
@@ -93,3 +96,73 @@ def test_what_one_side_leaves_the_other_takes() -> None:
     words = Words()
     view = window.fit(lines(500), 3, 0, 600, words, with_suffix=True)
     assert len(words.encode_raw(view.suffix)) > 600 // 4
+
+
+BUDGETS = [64, 150, 256, 777, 1024]
+
+
+def code(count: int, longest: int, *, seed: int) -> list[str]:
+    """Lines of up to so many words, some of them empty."""
+    rng = random.Random(seed)
+    made = (" ".join(["word"] * (rng.randint(0, longest) if rng.random() > 0.2 else 0)) for _ in range(count))
+    return split_lines("".join(f"{line}\n" for line in made))
+
+
+def used(view: window.Window) -> int:
+    return len(Words().encode_raw(view.prefix)) + len(Words().encode_raw(view.suffix))
+
+
+@pytest.mark.parametrize("longest", [3, 12, 60, 700])
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_most_of_the_budget_is_used_wherever_the_cursor_is(budget: int, longest: int) -> None:
+    """Short lines and long ones, up to such as no small budget holds; in a file that has more than the budget."""
+    text = code(300, longest, seed=budget)
+    whole = used(window.Window("".join(text), ""))
+    for row in range(0, 301, 11):
+        line = text[row] if row < len(text) else ""
+        for column in {0, len(line.rstrip()) // 2, len(line.rstrip())}:
+            for with_suffix in (True, False):
+                view = window.fit(text, row, column, budget, Words(), with_suffix=with_suffix)
+                there = whole if with_suffix else used(window.Window("".join(text[:row]) + line[:column], ""))
+                assert min(there, 0.6 * budget) <= used(view) <= budget, (row, column, with_suffix)
+                assert view.prefix + view.suffix in "".join(text)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("row", [0, 1, 7, 150, 290, 299])
+def test_both_edges_stay_for_many_keys_whatever_the_budget(budget: int, row: int) -> None:
+    """Three lines typed in the middle of a file: the edges move now and then, by more than a key each time."""
+    text = code(300, 12, seed=row)
+    starts, ends, keys = [], [], 0
+    for at in range(row, row + 3):
+        text.insert(at, "\n")
+        for column in range(1, 41):
+            text[at] = "word " * (column // 5) + "word"[: column % 5] + "\n"
+            view = window.fit(text, at, len(text[at]) - 1, budget, Words(), with_suffix=True)
+            lines_before = "".join(text[:at]) + text[at][:-1]
+            assert lines_before.endswith(view.prefix)
+            starts.append(len(lines_before) - len(view.prefix))
+            ends.append(len("".join(text)) - len(lines_before) - len(view.suffix))
+            keys += 1
+    moves = sum(a != b for edges in (starts, ends) for a, b in itertools.pairwise(edges))
+    assert moves <= 8
+    assert starts == sorted(starts), "the start never goes back and forth"
+
+
+def test_a_line_longer_than_the_budget_keeps_its_edges_too() -> None:
+    line = "".join(f"word{number} " for number in range(5000))
+    starts, ends = set(), set()
+    for typed in range(60):
+        text = line[:20_000] + "x" * typed + line[20_000:]
+        view = window.fit([text], 0, 20_000 + typed, 256, Words(), with_suffix=True)
+        assert 0.6 * 256 <= used(view) <= 256
+        starts.add(20_000 + typed - len(view.prefix))
+        ends.add(len(text) - 20_000 - typed - len(view.suffix))
+    assert (len(starts), len(ends)) == (1, 1)
+
+
+def test_an_automatic_window_is_what_is_computed_in_a_second() -> None:
+    """From 1,024 tokens up to 4,096, in whole thousands; servers of others are machines of their own."""
+    speeds = [None, 80.0, 1900.0, 2100.0, 3500.0, 90_000.0]
+    assert [window.automatic(speed, remote=False) for speed in speeds] == [1024, 1024, 1024, 2048, 3072, 4096]
+    assert window.automatic(None, remote=True) == 2048

@@ -174,9 +174,9 @@ async def test_a_killed_engine_is_replaced_and_the_user_told(starter: Path, real
         asking = asyncio.ensure_future(window.suggest(uri, row, 20))
         await window.until(lambda: window.statuses[-1]["kind"] == "thinking")
         os.kill(killed, signal.SIGKILL)
-        assert await asyncio.wait_for(asking, 10) == [], "an answer, and not an error"
-        assert "engine" in window.reason
-        assert any("ended unexpectedly" in message for message in window.messages)
+        # By the next engine, or, where the first had begun, none: with the reason, and not an error.
+        assert await asyncio.wait_for(asking, 120) or "engine" in window.reason
+        await window.until(lambda: any("ended unexpectedly" in message for message in window.messages))
         await window.ready()
         assert engine_pid() != killed
         window.client.workspace_did_change_configuration(
@@ -191,8 +191,7 @@ async def test_an_engine_that_ended_for_idleness_is_started_again_quietly(starte
         await window.ready()
         pid = engine_pid()
         await window.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 30)
-        assert await window.suggest(uri, row_of(real_file), 20) == []
-        await window.ready()
+        assert await window.suggest(uri, row_of(real_file), 20), "by the engine that was started for it"
         assert engine_pid() != pid
         assert window.messages == []
 
@@ -217,7 +216,7 @@ async def test_the_socket_is_of_this_user_alone(starter: Path, real_file: Path, 
         window.open(real_file)
         await window.ready()
         files = address.files("starter")
-        assert files.socket.stat().st_mode & 0o777 == 0o600
+        assert files.sockets()[0].stat().st_mode & 0o777 == 0o600
         assert files.address.stat().st_mode & 0o777 == 0o600
         assert engines.stat().st_mode & 0o777 == 0o700
 
@@ -244,14 +243,13 @@ async def test_the_language_server_stays_light(starter: Path, real_file: Path) -
         assert not any("libtorch" in mapped.path for mapped in process.memory_maps())
 
 
-async def test_a_newer_request_ends_the_older_one_in_the_engine_too(starter: Path, real_file: Path) -> None:
-    async with editor({"maxTokens": 1024, "multiline": "always"}) as window:
-        uri = window.open(real_file)
+async def test_a_newer_request_ends_the_older_one_in_the_engine_too(starter: Path) -> None:
+    async with editor({"maxTokens": 1024, "multiline": "always", "timeBudgetMs": 0, "prefetch": False}) as window:
+        uri = window.open("untitled:months", "DAYS = {\n    'January': 31,\n    'February': 28,\n    \n")
         await window.ready()
-        row = row_of(real_file)
-        older = asyncio.ensure_future(window.suggest(uri, row, 20))
+        older = asyncio.ensure_future(window.suggest(uri, 3, 4))
         await metrics(lambda counts: counts["engine_queued_requests"] == 1)
-        window.insert(uri, row, 20, "w")
+        window.insert(uri, 3, 4, "w")
         assert await asyncio.wait_for(older, 10) == []
         assert "changed" in window.reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "neovim"))
 
 from nvim import environment, server_command
 from stand_in_engine import SUGGESTION_TOKENS, Engine
+from traps import Traps
 
 CONFIGURATION = Path(__file__).parents[2] / "editors" / "emacs" / "codellama.el"
 INSTALL = "apt-get install -y --no-install-recommends emacs-nox elpa-eglot elpa-lsp-mode"
@@ -91,45 +92,92 @@ LSP_MODE = """
 """
 
 
-@pytest.mark.parametrize(("client", "script"), [("eglot", EGLOT), ("lsp-mode", LSP_MODE)])
-def test_suggestions_and_actions(
-    client: str, script: str, tmp_path: Path, tokenizer_folder: Callable[..., Path]
-) -> None:
+def trapped(folder: Path) -> Traps:
+    """A project with traps, but for a `git`: Emacs itself runs that, with or without this configuration."""
+    traps = Traps(folder / "project", folder / "owned")
+    for path in (folder / "project").rglob("git"):
+        path.unlink()
+    return traps
+
+
+CLIENTS = pytest.mark.parametrize(("client", "script"), [("eglot", EGLOT), ("lsp-mode", LSP_MODE)])
+
+
+def run(
+    client: str, script: str, folder: Path, tokenizer: Path, *, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Emacs in a project with one open file, as one starts it in a terminal there."""
     emacs = shutil.which("emacs")
     assert emacs, f"There is no Emacs here; install it with: {INSTALL}"
     engine = Engine()
     engine.answers = ['```python\ndef add(a, b):\n    """The sum."""\n    return a + b\n```']
-    project = tmp_path / "project"
-    (project / ".git").mkdir(parents=True)
+    project = folder / "project"
+    (project / ".git").mkdir(parents=True, exist_ok=True)
     file = project / "main.py"
     file.write_text("def add(a, b):\n    \n" if client == "eglot" else "def add(a, b):\n    return a +\n")
     if client == "lsp-mode":
         engine.suggestion = " b"
-    command = server_command(tmp_path / "bin")
+    command = server_command(folder / "bin")
     names = {
         "url": engine.url,
-        "tokenizer": tokenizer_folder(),
+        "tokenizer": tokenizer,
         "tokens": SUGGESTION_TOKENS,
         "configuration": CONFIGURATION,
         "file": file,
-        "folder": tmp_path,
+        "folder": folder,
     }
     text = COMMON + script
     for name, value in names.items():
         text = text.replace(f"{{{name}}}", str(value))
-    (tmp_path / "test.el").write_text(text)
+    (folder / "test.el").write_text(text)
     try:
-        result = subprocess.run(
-            [emacs, "--batch", "-l", str(tmp_path / "test.el")],
-            env=environment(tmp_path, path=command.parent),
+        return subprocess.run(
+            [emacs, "--batch", "-l", str(folder / "test.el")],
+            env=environment(folder, variables, path=command.parent),
+            cwd=project,
             capture_output=True,
             text=True,
             timeout=90,
         )
     finally:
         engine.close()
+
+
+@CLIENTS
+def test_suggestions_and_actions(
+    client: str, script: str, tmp_path: Path, tokenizer_folder: Callable[..., Path]
+) -> None:
+    result = run(client, script, tmp_path, tokenizer_folder())
     said = result.stdout + result.stderr
     assert result.returncode == 0, said[-3000:]
     assert "CANDIDATES: (" in said
     assert "ACTION: Document" in said
     assert "APPLIED" in said
+
+
+@CLIENTS
+@pytest.mark.parametrize("python_path", [None, ".:", "{project}"])
+def test_nothing_of_the_project_is_run(
+    client: str, script: str, python_path: str | None, tmp_path: Path, tokenizer_folder: Callable[..., Path]
+) -> None:
+    project = tmp_path / "project"
+    traps = trapped(tmp_path)
+    variables = {"PATH": f".::{tmp_path / 'bin'}:/usr/bin:/bin"}
+    if python_path:
+        variables |= {"PYTHONPATH": python_path.format(project=project), "PYTHONWARNINGS": "ignore::torch.Owned"}
+    result = run(client, script, tmp_path, tokenizer_folder(), variables=variables)
+    assert "APPLIED" in result.stdout + result.stderr, (result.stdout + result.stderr)[-3000:]
+    assert traps.sprung == []
+
+
+@CLIENTS
+def test_a_program_that_only_this_folder_has_is_not_started(
+    client: str, script: str, tmp_path: Path, tokenizer_folder: Callable[..., Path]
+) -> None:
+    traps = trapped(tmp_path)
+    script = script.replace('(find-file "{file}")', '(find-file "{file}") (message "FOUND: %S" (codellama--program))')
+    result = run(client, script, tmp_path, tokenizer_folder(), variables={"PATH": ".:bin:~/bin:/usr/bin:/bin"})
+    said = result.stdout + result.stderr
+    assert "FOUND: nil" in said, said[-3000:]
+    assert "APPLIED" not in said
+    assert traps.sprung == []

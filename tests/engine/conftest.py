@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import socket
+import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -12,8 +18,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lsp_server.engine.decoding import TransformersModel
-from lsp_server.engine.scheduler import Scheduler
+from lsp_server.engine.generating.scheduler import Scheduler
+from lsp_server.engine.passes.stock import TransformersModel
+from lsp_server.engine.serving.http import create_app
+from lsp_server.engine.serving.server import Server
+from lsp_server.engine.serving.state import EngineState
+from lsp_server.errors import UserError
 
 VOCABULARY = 300
 
@@ -98,7 +108,7 @@ class ByteCodec:
 
     def dialog_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         if messages[-1]["role"] != "user":
-            raise ValueError("The last message must be the user's.")
+            raise UserError("The last message must be the user's.")
         return [i for message in messages for i in [*message["content"].encode(), 1]]
 
     def decoder(self) -> ByteDecoder:
@@ -168,3 +178,28 @@ def generate(llama: LlamaForCausalLM) -> Callable[[Sequence[int], int], list[int
         return output[0, len(ids) :].tolist()
 
     return run
+
+
+@contextlib.contextmanager
+def served_on_a_socket(state: EngineState) -> Iterator[str]:
+    """The engine behind uvicorn on a Unix socket: its path."""
+    if sys.platform == "win32":
+        pytest.skip("no Unix sockets")
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path can be too long for a socket
+        path = str(Path(folder) / "engine.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        server = Server(state, create_app(state))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        yield path
+        server.should_exit = True
+        thread.join(10)
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.005)

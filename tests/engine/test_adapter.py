@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lsp_server.engine import adapter
+from lsp_server.engine.loading import adapter
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from lsp_server.engine.decoding import Generation, TransformersModel
-from lsp_server.engine.kv_cache import CachePool, DynamicKeysValues
-from lsp_server.engine.request import Request
+from lsp_server.engine.generating.decoding import Generation
+from lsp_server.engine.generating.kv_cache import CachePool
+from lsp_server.engine.generating.request import Request
+from lsp_server.engine.passes.stock import DynamicKeysValues, TransformersModel
 
 PROMPT = list(range(20, 60))
 

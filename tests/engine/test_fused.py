@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsp_server.engine import fused
+from lsp_server.engine.passes import fused
 
 RANDOM = np.random.default_rng(1)
 

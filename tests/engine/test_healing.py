@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import int8, llama, loading, plan
-from lsp_server.engine.checkpoint import validate
-from lsp_server.engine.decoding import Generation, TransformersModel
-from lsp_server.engine.healing import Spellings
-from lsp_server.engine.request import Request
+from lsp_server.engine.generating.decoding import Generation
+from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.generating.request import Request
+from lsp_server.engine.loading import plan, weights
+from lsp_server.engine.loading.checkpoint import validate
+from lsp_server.engine.passes import int8, llama_cpu
+from lsp_server.engine.passes.stock import TransformersModel
 
 PIECES = [b"", b"r", b"re", b"ret", b"return", b"returns", b" ", b"  ", b"   x", b"s", b"(", b"re", b"t"]
 
@@ -86,9 +88,9 @@ def test_tokens_that_were_right_cost_no_pass() -> None:
 def test_the_starter_heals(starter: Path, text: str) -> None:
     tokenizer = CodeLlamaTokenizer.from_pretrained(starter)
     checkpoint = validate(starter)
-    loaded = loading.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
+    loaded = weights.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
     int8.replace_linears(loaded.model)
-    model = llama.LlamaOnCpu(loaded.model)
+    model = llama_cpu.LlamaOnCpu(loaded.model)
     ids = tokenizer.completion_ids(text)
     vocabulary = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
     generation = Generation(Request(ids, 8, heal=2), spellings=vocabulary)

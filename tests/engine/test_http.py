@@ -5,21 +5,21 @@ import contextlib
 import json
 import logging
 import math
-import sys
-import tempfile
+import socket as listening
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from engine.conftest import served_on_a_socket, until
 
-from lsp_server.engine.http import create_app
-from lsp_server.engine.scheduler import Scheduler
-from lsp_server.engine.state import EngineState
+from lsp_server.engine.generating.scheduler import Scheduler
+from lsp_server.engine.options import Options
+from lsp_server.engine.serving import server as serving
+from lsp_server.engine.serving import wire
+from lsp_server.engine.serving.http import create_app
+from lsp_server.engine.serving.state import EngineState
 
 PROMPT = list(range(20, 60))
 
@@ -55,29 +55,12 @@ async def client(state: EngineState) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def socket(state: EngineState) -> Iterator[str]:
-    """The engine behind uvicorn on a Unix socket."""
-    if sys.platform == "win32":
-        pytest.skip("no Unix sockets")
-    with tempfile.TemporaryDirectory() as folder:  # tmp_path can be too long for a socket
-        path = str(Path(folder) / "engine.sock")
-        server = uvicorn.Server(uvicorn.Config(create_app(state), uds=path, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        until(lambda: server.started)
+    with served_on_a_socket(state) as path:
         yield path
-        server.should_exit = True
-        thread.join(10)
 
 
 def over(socket: str) -> httpx.Client:
     return httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=20)
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never became true"
-        time.sleep(0.005)
 
 
 def says(model: Any, text: str, stop: int = 0) -> None:
@@ -329,7 +312,8 @@ DIALOG = [{"role": "user", "content": "hi"}]
         (COMPLETION, {"prompt": [1, 300]}, "prompt", "vocabulary of 300"),
         (COMPLETION, {"prompt": [-1]}, "prompt", "vocabulary of 300"),
         (COMPLETION, {"prompt": "\ud800"}, "prompt", "surrogate"),
-        (COMPLETION, {"prompt": [1], "n": 2}, "n", "not supported"),
+        (COMPLETION, {"prompt": [1], "n": 17}, "n", "from 1 to 16"),
+        (COMPLETION, {"prompt": [1], "n": 0}, "n", "from 1 to 16"),
         (COMPLETION, {"prompt": [1], "echo": True}, "echo", "not supported"),
         (COMPLETION, {"prompt": [1], "suffix": "x"}, "suffix", "not supported"),
         (COMPLETION, {"prompt": [1], "max_tokens": 0}, "max_tokens", "whole number from 1"),
@@ -406,11 +390,69 @@ async def test_null_and_neutral_and_ignored_fields_are_fine(client: httpx.AsyncC
     assert (await client.post("/v1/completions", json=ask)).status_code == 200
 
 
-async def test_a_body_too_large(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lsp_server.engine.http._MAX_BODY_BYTES", 1000)
-    response = await client.post("/v1/completions", content=b" " * 1001)
-    assert response.status_code == 413
-    assert "1000 bytes" in response.json()["error"]["message"]
+async def test_a_body_too_large(client: httpx.AsyncClient, state: EngineState) -> None:
+    """A megabyte, and what a prompt of 1000 tokens can take: as ids, or as text with each byte written `\\u0000`."""
+    for longest, most in ((1, 2**20 + 12_000), (16, 2**20 + 96_000)):
+        state.longest_token = longest
+        response = await client.post("/v1/completions", content=b" " * (most + 1))
+        assert response.status_code == 413
+        assert f"{most} bytes" in response.json()["error"]["message"]
+        assert (await client.post("/v1/completions", content=b" " * most)).status_code == 400
+
+
+async def test_a_vocabulary_with_one_very_long_token_does_not_let_everything_in(
+    client: httpx.AsyncClient, state: EngineState
+) -> None:
+    """1,000 tokens of 512 bytes each, every byte written as six: nobody sends that."""
+    state.longest_token = 6000
+    assert (await client.post("/v1/completions", content=b" " * (31 * 2**20))).status_code == 413
+
+
+async def test_a_long_request_is_read_off_the_loop(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, threads = wire.parse, []
+
+    def parse(*arguments: Any, **how: Any) -> Any:
+        threads.append(threading.current_thread())
+        return read(*arguments, **how)
+
+    monkeypatch.setattr(wire, "parse", parse)
+    for size in (10, 2**17):
+        await client.post("/v1/completions", content=json.dumps({"prompt": [1]}).encode() + b" " * size)
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
+
+
+async def test_a_text_that_no_context_holds_is_not_made_into_tokens(
+    client: httpx.AsyncClient, state: EngineState, codec: Any
+) -> None:
+    """1000 tokens of at most 16 bytes each."""
+    state.longest_token = 16
+
+    def fail(*_: object) -> list[int]:
+        raise AssertionError
+
+    codec.completion_ids = codec.dialog_ids = fail
+    text = "é" * 8001
+    for path, ask, param in (
+        ("/v1/completions", {"prompt": text}, "prompt"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": text}]}, "messages"),
+    ):
+        response = await client.post(path, json=ask)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == param
+        assert "16,002 bytes" in response.json()["error"]["message"]
+        assert "16,000" in response.json()["error"]["message"]
+
+
+async def test_a_body_that_does_not_come(state: EngineState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsp_server.engine.serving.http._BODY_SECONDS", 0.1)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(5)
+
+    async with connected(state) as client:
+        response = await client.post("/v1/completions", content=dripping())
+    assert response.status_code == 408
 
 
 async def test_another_model_is_not_served(client: httpx.AsyncClient) -> None:
@@ -479,11 +521,43 @@ async def test_health_and_models(client: httpx.AsyncClient, state: EngineState) 
     health = response.json()
     assert set(health) == {
         *("status", "progress", "message", "model", "path", "version"),
-        *("pid", "context_length", "device", "plan", "idle_seconds"),
+        *("pid", "context_length", "device", "plan", "idle_seconds", "options"),
+        *("prefill_tokens_per_second", "prefill_by_pass"),
     }
+    assert health["prefill_tokens_per_second"] is None
+    await client.post("/v1/completions", json={"prompt": PROMPT * 3, "max_tokens": 1})
+    answer = await client.post("/v1/completions", json={"prompt": PROMPT, "max_tokens": 1})
+    speed = (await client.get("/health")).json()["prefill_tokens_per_second"]
+    assert speed > 0
+    assert answer.json()["timings"]["prefill_tokens_per_second"] == speed
+    assert health["options"]["context_length"] == 0
     assert (health["status"], health["model"], health["path"]) == ("ready", "tiny", "/models/tiny")
     [model] = (await client.get("/v1/models")).json()["data"]
     assert (model["id"], model["root"], model["max_model_len"]) == ("tiny", "/models/tiny", 1000)
+
+
+async def test_options_of_a_running_engine(client: httpx.AsyncClient, state: EngineState) -> None:
+    def change(options: Options) -> None:
+        state.options = options
+
+    state.change = change
+    answer = await client.post("/options", json={"idleMinutes": 5, "threads": 2, "logLevel": "debug"})
+    assert answer.status_code == 200
+    options = (await client.get("/health")).json()["options"]
+    assert options == answer.json()
+    assert (options["idle_minutes"], options["threads"], options["log_level"]) == (5, 2, "debug")
+    for asked, status, words in (
+        ({"contextLength": 4096}, 409, "keeps its contextLength"),
+        ({"model": "other"}, 400, "'model'"),
+        ({"threads": -1}, 400, "threads"),
+        ({"idleMinutes": "long"}, 400, "idleMinutes"),
+        ({"idle_minutes": 5}, 400, "idle_minutes"),
+    ):
+        refused = await client.post("/options", json=asked)
+        assert refused.status_code == status
+        assert words in refused.json()["error"]["message"]
+    assert (await client.post("/options", json={"contextLength": 0})).status_code == 200, "as it is"
+    assert (await client.get("/health")).json()["options"] == options
 
 
 async def test_loading_then_ready_then_broken(state: EngineState, make_scheduler: Callable[..., Scheduler]) -> None:
@@ -536,7 +610,7 @@ async def test_nothing_of_a_prompt_is_logged(
     caplog.set_level(logging.DEBUG)
     says(model, "answer")
     await client.post("/v1/completions", json={"prompt": "secret" + "x" * 34})
-    await client.post("/v1/completions", json={"prompt": "secret", "n": 3})
+    await client.post("/v1/completions", json={"prompt": "secret", "n": 99})
     assert "secret" not in caplog.text
     assert "answer" not in caplog.text
 
@@ -595,7 +669,7 @@ def test_closing_the_connection_ends_the_request_within_a_pass(
             with pytest.raises(httpx.ReadTimeout):
                 client.post("/v1/completions", json=ask, timeout=0.5)
             assert held.reached.is_set()
-    until(lambda: scheduler._jobs[0]._cancelled)
+    until(lambda: all(job.cancelled for job in scheduler._jobs.values()))
     held.opened.set()
     until(lambda: not scheduler.queued)
     assert len(model.passes) == at + 1
@@ -627,3 +701,52 @@ def client_is_served(socket: str) -> bool:
         return (
             client.post("/v1/completions", json={"prompt": [5], "max_tokens": 1, "temperature": 0}).status_code == 200
         )
+
+
+# Connections.
+
+
+def raw(path: str, sent: bytes) -> bytes:
+    """All that comes back for these bytes, up to the end of the connection."""
+    with listening.socket(listening.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(path)
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def refusal(answer: bytes) -> tuple[int, str]:
+    """The status of an answer that is an error, and its sentence."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"GET /hea"])
+def test_a_connection_that_asks_nothing_is_closed(socket: str, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    assert refusal(raw(socket, sent))[0] == 408
+    assert client_is_served(socket)
+
+
+def test_a_second_request_that_does_not_end_is_bounded_too(socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    whole = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert raw(socket, whole + b"GET /hea").startswith(b"HTTP/1.1 200")
+
+
+def test_bytes_that_are_no_request_are_refused_in_json(socket: str) -> None:
+    status, message = refusal(raw(socket, b"\0\xff nonsense\r\n\r\n"))
+    assert (status, message) == (400, "Invalid HTTP request received.")
+
+
+def test_connections_are_bounded(socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 3)
+    held = [listening.socket(listening.AF_UNIX) for _ in range(3)]
+    for connection in held:
+        connection.connect(socket)
+    status, message = refusal(raw(socket, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
+    assert status == 503
+    assert "3 connections" in message
+    for connection in held:
+        connection.close()
+    until(lambda: client_is_served(socket))

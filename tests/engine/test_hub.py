@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub import HfApi
 
-from lsp_server.engine import hub
-from lsp_server.engine.checkpoint import CheckpointProblem
+from lsp_server.engine.loading import hub
+from lsp_server.engine.loading.checkpoint import CheckpointProblem
 
 COMMIT = "a" * 40
 BIG = "model.safetensors"
@@ -130,7 +130,7 @@ def test_a_cut_connection_goes_on_at_its_last_byte(server, tmp_path):
 
 def test_a_killed_process_leaves_what_the_next_one_goes_on_with(server, tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from lsp_server.engine import hub\n"
+        "import os, sys; from pathlib import Path; from lsp_server.engine.loading import hub\n"
         "hub.download('org/name', lambda p: os._exit(9) if p.done > 0.5 else None, Path(sys.argv[1]))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60).returncode == 9
@@ -183,7 +183,7 @@ def test_pickles_alone_are_refused_before_anything_is_fetched(server, tmp_path):
 def test_no_network(server, tmp_path):
     server.shutdown()
     server.server_close()
-    with pytest.raises(CheckpointProblem, match="go online"):
+    with pytest.raises(CheckpointProblem, match=r"the hub is not reached \(connection refused\); go online"):
         hub.download("org/name", print, tmp_path)
 
 

@@ -9,10 +9,10 @@ import torch
 import transformers
 
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine import int8, loading, plan
-from lsp_server.engine.checkpoint import validate
-from lsp_server.engine.decoding import TransformersModel
-from lsp_server.engine.kv_cache import DynamicKeysValues
+from lsp_server.engine.loading import plan, weights
+from lsp_server.engine.loading.checkpoint import validate
+from lsp_server.engine.passes import int8
+from lsp_server.engine.passes.stock import DynamicKeysValues, TransformersModel
 
 
 @pytest.mark.parametrize("rows", [1, 3, int8.MOST_ROWS, int8.MOST_ROWS + 1])
@@ -39,7 +39,7 @@ def test_nearer_to_the_unrounded_weights_than_the_stock_product(starter: Path) -
         exact = transformers.AutoModelForCausalLM.from_pretrained(starter, dtype=torch.float32)
         wanted = exact(torch.tensor([ids])).logits[0].double()
     checkpoint = validate(starter)
-    loaded = loading.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
+    loaded = weights.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
     model = TransformersModel(loaded.model)
 
     def error(logits: torch.Tensor, length: int) -> float:

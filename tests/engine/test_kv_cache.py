@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lsp_server.engine.kv_cache import CachePool, DynamicKeysValues, common_prefix
+from lsp_server.engine.generating.kv_cache import CachePool, common_prefix
+from lsp_server.engine.passes.stock import DynamicKeysValues
 
 
 def filled(length: int, layers: int = 2) -> DynamicKeysValues:

@@ -9,10 +9,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lsp_server.engine import fused, int8, llama
-from lsp_server.engine.decoding import Model
-from lsp_server.engine.int8 import Int8Linear
-from lsp_server.engine.kv_cache import KeysValues
+from lsp_server.engine.passes import fused, int8, llama_cpu
+from lsp_server.engine.passes.int8 import Int8Linear
+from lsp_server.engine.passes.model import KeysValues, Model
 
 LAYERS = 3
 IDS = torch.randint(3, 300, (450,), generator=torch.Generator().manual_seed(1)).tolist()
@@ -67,8 +66,8 @@ def test_logits_are_those_of_transformers(
     def error(logits: torch.Tensor) -> float:
         return float((logits.float() - wanted).norm() / wanted.norm())
 
-    assert llama.can_take(small)
-    model = llama.LlamaOnCpu(small)
+    assert llama_cpu.can_take(small)
+    model = llama_cpu.LlamaOnCpu(small)
     assert model.vocab_size == 300
     # The head is rounded to 8 bits too, which by itself costs this much.
     exact = reference.lm_head.weight.detach()
@@ -84,7 +83,7 @@ def test_logits_are_those_of_transformers(
 
 def test_a_token_gives_the_same_whatever_it_is_computed_with() -> None:
     """So that guesses never change an answer."""
-    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    model = llama_cpu.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
     single = run(model, IDS[:150], 1, model.new_keys_values())
     threads = torch.get_num_threads()
     for chunk in (2, 3, 4, 7, fused.MOST_TOKENS):
@@ -97,14 +96,14 @@ def test_a_token_gives_the_same_whatever_it_is_computed_with() -> None:
 
 
 def test_long_prompts_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    model = llama_cpu.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
     whole = run(model, IDS, 450, model.new_keys_values())
-    monkeypatch.setattr(llama, "_SCORES_BYTES", 4 * 512 * 2 * 100)
+    monkeypatch.setattr(llama_cpu, "_SCORES_BYTES", 4 * 512 * 2 * 100)
     assert torch.allclose(run(model, IDS, 450, model.new_keys_values()), whole, atol=0.1, rtol=0.05)
 
 
 def test_keys_and_values_can_be_cut_and_copied() -> None:
-    model = llama.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    model = llama_cpu.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
     keys_values = model.new_keys_values()
     wanted = run(model, IDS[:200], 1, keys_values)
     run(model, IDS[200:], 100, keys_values)
@@ -126,6 +125,6 @@ def test_keys_and_values_can_be_cut_and_copied() -> None:
 
 def test_takes_only_what_it_computes() -> None:
     small, reference = rounded(random_llama(4, 2, tied=True))
-    assert not llama.can_take(reference)  # not in 8 bits
+    assert not llama_cpu.can_take(reference)  # not in 8 bits
     small.config.rope_parameters = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}
-    assert not llama.can_take(small)
+    assert not llama_cpu.can_take(small)

@@ -10,10 +10,12 @@ from pathlib import Path
 import checkpoints
 import pytest
 import torch
+from safetensors import safe_open
 
-from lsp_server.engine import int8, loading, plan
-from lsp_server.engine.checkpoint import validate
-from lsp_server.engine.devices import Device
+from lsp_server.engine.loading import plan, weights
+from lsp_server.engine.loading.checkpoint import validate
+from lsp_server.engine.loading.devices import Device
+from lsp_server.engine.passes import int8
 
 MIB = 2**20
 SAYS = [29871, 822, 4822, 736, 263, 718, 289, 13]  # ids the model says in turn, whatever the prompt
@@ -39,7 +41,7 @@ def split_plan(checkpoint):
 
 
 def load(checkpoint, made=None, report=lambda progress: None, stop=None):
-    return loading.load(checkpoint, made or plan.make(checkpoint.config, plan.devices(), 1024), report, stop)
+    return weights.load(checkpoint, made or plan.make(checkpoint.config, plan.devices(), 1024), report, stop)
 
 
 def says(model):
@@ -59,13 +61,22 @@ def test_every_linear_layer_is_in_8_bits(speaking):
     assert loaded.model.model.layers[0].mlp.up_proj.weight.dtype == torch.int8
     assert loaded.model.lm_head.weight.dtype == torch.bfloat16
     assert says(loaded.model) == SAYS
-    assert loaded.eos_ids == (2,)
     assert loaded.device.startswith("CPU, ")
     # Progress: each shard is named, in order, and it ends at 1.
     shards = list(dict.fromkeys(progress.message for progress in seen))
     assert shards == [f"shard {k} of {len(speaking.shards)}" for k in range(1, len(speaking.shards) + 1)]
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].done == 1.0
+
+
+def test_to_compare_with_the_weights_are_as_they_were_trained(speaking):
+    made = plan.make_roomy(speaking.config, plan.devices(), 1024, bits=16)
+    model = weights.load(speaking, made, lambda progress: None, bits=16).model
+    assert set(kinds(model).values()) == {"Linear"}
+    projection = "model.layers.0.mlp.up_proj.weight"
+    with safe_open(next(s.path for s in speaking.shards if projection in s.tensors), "pt") as file:
+        assert torch.equal(model.get_parameter(projection), file.get_tensor(projection).to(torch.bfloat16))
+    assert says(model) == SAYS
 
 
 def test_without_bitsandbytes_the_same_weights(speaking, monkeypatch):
@@ -85,7 +96,7 @@ def test_without_bitsandbytes_the_same_weights(speaking, monkeypatch):
         assert torch.allclose(mine.scale, other.scale, rtol=0.01)
     assert says(ours) == SAYS
     assert seen[-1].done == 1.0
-    with pytest.raises(loading.LoadFailed, match="pip install bitsandbytes"):
+    with pytest.raises(weights.LoadFailed, match="pip install bitsandbytes"):
         load(speaking, split_plan(speaking))
 
 
@@ -131,7 +142,7 @@ def test_split_and_whole_compute_the_same(tmp_path):
 def test_a_mapped_layer_is_exact_and_holds_no_memory(tmp_path):
     from safetensors.torch import save_file
 
-    from lsp_server.engine.disk import MappedLinear
+    from lsp_server.engine.loading.disk import MappedLinear
 
     weight, bias = torch.randn(64, 32, dtype=torch.float16), torch.randn(64, dtype=torch.float16)
     save_file({"x.weight": weight, "x.bias": bias}, tmp_path / "m.safetensors")
@@ -160,11 +171,11 @@ def test_beside_a_gpu_the_cpu_computes_in_8_bits(speaking):
     made = plan.make(speaking.config, plan.devices(), 1024)
     mixed = dataclasses.replace(made, device_map={"model.embed_tokens": 0, "model.layers.0": "cpu", "lm_head": "disk"})
     cpu = torch.device("cpu")
-    assert loading._placement(mixed) == (
+    assert weights._placement(mixed) == (
         {"model.embed_tokens": 0, "model.layers.0": cpu, "lm_head": cpu},
         ["lm_head"],
     )
-    assert all(place != "cpu" for place in loading._placement(mixed)[0].values())
+    assert all(place != "cpu" for place in weights._placement(mixed)[0].values())
 
 
 def test_loading_can_be_stopped(speaking):
@@ -175,7 +186,7 @@ def test_loading_can_be_stopped(speaking):
         if progress.done > 0.3:
             stop.set()
 
-    with pytest.raises(loading.LoadStopped):
+    with pytest.raises(weights.LoadStopped):
         load(speaking, report=report, stop=stop)
     assert 0.3 < seen[-1].done < 0.9
     assert says(load(speaking).model) == SAYS  # and nothing is left in a bad state
@@ -191,7 +202,7 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path):
     del tensors["model.layers.0.self_attn.k_proj.weight"], index["weight_map"]["model.layers.0.self_attn.k_proj.weight"]
     save_file(tensors, path)
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(loading.LoadFailed, match=r"no weights for model\.layers\.0\.self_attn\.k_proj\.weight"):
+    with pytest.raises(weights.LoadFailed, match=r"no weights for model\.layers\.0\.self_attn\.k_proj\.weight"):
         load(validate(folder))
 
 
@@ -207,7 +218,7 @@ def test_out_of_memory_is_one_sentence(speaking, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
-    with pytest.raises(loading.LoadFailed, match="ran out of memory") as caught:
+    with pytest.raises(weights.LoadFailed, match="ran out of memory") as caught:
         load(speaking)
     assert "contextLength" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -225,16 +236,16 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 MEASURE = """
 import sys, threading, time
 from pathlib import Path
-from lsp_server.engine import loading, plan
-from lsp_server.engine.checkpoint import validate
-loading.quiet()
+from lsp_server.engine.loading import plan, weights
+from lsp_server.engine.loading.checkpoint import validate
+weights.quiet()
 import bitsandbytes, accelerate, torch, transformers.models.llama.modeling_llama
 def held():
     for line in open("/proc/self/status"):
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
 small = validate(Path(sys.argv[1]))
-loading.load(small, plan.make(small.config, plan.devices(), 1024), lambda progress: None)
+weights.load(small, plan.make(small.config, plan.devices(), 1024), lambda progress: None)
 checkpoint = validate(Path(sys.argv[2]))
 made = plan.make(checkpoint.config, plan.devices(), 1024)
 before, highest, over = held(), 0, threading.Event()
@@ -245,7 +256,7 @@ def sample():
         time.sleep(0.001)
 thread = threading.Thread(target=sample, daemon=True)
 thread.start()
-loaded = loading.load(checkpoint, made, lambda progress: None)
+loaded = weights.load(checkpoint, made, lambda progress: None)
 over.set()
 thread.join()
 with torch.inference_mode():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.engine import plan
-from lsp_server.engine.devices import Device
+from lsp_server.engine.loading import plan
+from lsp_server.engine.loading.devices import Device
+from lsp_server.errors import UserError
 
 GIB = 2**30
 CONFIGS = {name: json.loads((Path(__file__).parent / "configs" / f"{name}.json").read_text()) for name in
@@ -207,7 +208,7 @@ def test_the_table_for_the_user():
 
 
 def test_an_unknown_architecture():
-    with pytest.raises(ValueError, match="does not know the model type 'mystery'"):
+    with pytest.raises(UserError, match="does not know the model type 'mystery'"):
         plan.make({**CONFIGS["7b"], "model_type": "mystery"}, gpus(1, 24))
 
 
@@ -234,3 +235,11 @@ def test_room_for_several_contexts_where_it_costs_nothing_else():
         assert (roomy.device_map, roomy.context_length) == (one.device_map, one.context_length)
     with pytest.raises(plan.DoesNotFit):
         plan.make_roomy(CONFIGS["70b"], (memory(8),))
+
+
+def test_weights_that_are_not_rounded_need_two_bytes_each_and_never_the_disk():
+    """Code Llama 7B: 6,738,546,688 parameters in all, from its model card's shapes."""
+    made = plan.make_roomy(CONFIGS["7b"], (*gpus(1, 24), memory(32), DISK), 1024, bits=16)
+    assert made.weights_bytes == 2 * HAND["7b"][5]
+    with pytest.raises(plan.DoesNotFit, match="in 16 bits"):
+        plan.make_roomy(CONFIGS["7b"], (memory(12), DISK), 1024, bits=16)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from lsp_server.engine.request import Sampling
-from lsp_server.engine.sampling import Sampler
+from lsp_server.engine.generating.request import Sampling
+from lsp_server.engine.generating.sampling import Sampler
 
 PROBABILITIES = torch.tensor([0.1, 0.4, 0.2, 0.3])
 LOGITS = PROBABILITIES.log() + 3

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from lsp_server.engine.request import PromptTooLong, QueueFull, Request, Sampling, SchedulerClosed
-from lsp_server.engine.scheduler import Handle, Scheduler
+from lsp_server.engine.generating.handle import Handle
+from lsp_server.engine.generating.request import PromptTooLong, QueueFull, Request, Sampling, SchedulerClosed
+from lsp_server.engine.generating.scheduler import Scheduler
+from lsp_server.errors import UserError
 
 LOW = list(range(20, 60))
 HIGH = list(range(100, 130))
@@ -172,7 +174,7 @@ async def test_prompt_and_answer_stay_within_the_context(make_scheduler: Callabl
 
 async def test_the_context_is_no_longer_than_the_memory(make_scheduler: Callable[..., Scheduler]) -> None:
     assert make_scheduler(context_length=1000, kv_budget_tokens=100).context_length == 100
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(UserError, match="no room"):
         make_scheduler(context_length=1)
 
 
@@ -258,7 +260,7 @@ async def test_an_answer_is_whole_even_if_nothing_can_be_kept_of_it(
     def fail(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lsp_server.engine.kv_cache.CachePool.put", fail)
+    monkeypatch.setattr("lsp_server.engine.generating.kv_cache.CachePool.put", fail)
     scheduler = make_scheduler()
     for _ in range(2):
         handle = scheduler.submit(Request(LOW, max_tokens=3))

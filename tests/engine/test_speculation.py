@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from lsp_server.engine.decoding import Generation, TransformersModel
-from lsp_server.engine.kv_cache import CachePool
-from lsp_server.engine.request import Request, Sampling
-from lsp_server.engine.speculation import MOST, Guesses
+from lsp_server.engine.generating.decoding import Generation
+from lsp_server.engine.generating.kv_cache import CachePool
+from lsp_server.engine.generating.request import Request, Sampling
+from lsp_server.engine.generating.speculation import MOST, Guesses
+from lsp_server.engine.passes.stock import TransformersModel
 
 PROMPT = [7, 20, 100, 33, 41, 5, 90, 12, 11, 10]
 

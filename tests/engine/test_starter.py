@@ -13,8 +13,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from lsp_server.engine import starter
-from lsp_server.engine.checkpoint import CheckpointProblem, validate
+from lsp_server.engine.loading import starter
+from lsp_server.engine.loading.checkpoint import CheckpointProblem, validate
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def pip(tmp_path, monkeypatch):
     def use(code):
         script = tmp_path / "pip.py"
         script.write_text(f"import sys, os, time\nfolder = sys.argv[-1]\n{code}\n")
-        monkeypatch.setattr(starter, "_pip", lambda: ([sys.executable, str(script)], {}))
+        monkeypatch.setattr(starter, "_pip", lambda: [sys.executable, str(script)])
 
     return use
 
@@ -53,7 +53,8 @@ def finished(place):
     folder.mkdir(parents=True)
     names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     (folder / "config.json").write_text(json.dumps(dict.fromkeys(names, 1)))
-    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    header = b'{"weight":{"dtype":"F16","shape":[1,1],"data_offsets":[0,2]}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
     (folder / "tokenizer.json").write_text("{}")
     (folder / starter.TOKENS).write_bytes((starter.INFILLING / starter.TOKENS).read_bytes())
     return folder
@@ -94,6 +95,16 @@ def test_a_starter_of_another_adapter_is_made_again(place, pip):
     pip("print('called'); sys.exit(1)")
     with pytest.raises(CheckpointProblem, match="called"):
         starter.ensure(lambda progress: None, place)
+
+
+def test_what_is_said_of_the_starter_is_brought_up_to_date_without_fetching_it(place, pip):
+    folder = finished(place)
+    now = (starter.INFILLING / starter.TOKENS).read_bytes()
+    before = {**json.loads(now), "one_line_bias": 0.5}
+    (folder / starter.TOKENS).write_text(json.dumps(before))
+    pip("sys.exit(1)")
+    assert starter.ensure(lambda progress: None, place) == folder
+    assert (folder / starter.TOKENS).read_bytes() == now
 
 
 def test_a_damaged_starter_is_made_again(place, pip):
@@ -161,21 +172,20 @@ def test_pip_from_ensurepip_runs_where_there_is_none(monkeypatch):
     real = starter.importlib.util.find_spec
     monkeypatch.setattr(starter.importlib.util, "find_spec", lambda name: None if name == "pip" else real(name))
     try:
-        command, environment = starter._pip()
+        command = starter._pip()
     except CheckpointProblem:
         pytest.skip("this Python comes without ensurepip's wheels")
-    assert environment["PYTHONPATH"].endswith(".whl")
-    assert zipfile.is_zipfile(environment["PYTHONPATH"])
-    shown = subprocess.run([*command, "--version"], env=environment, capture_output=True, text=True, timeout=60)
-    assert environment["PYTHONPATH"] in shown.stdout
+    shown = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60).stdout
+    wheel = shown[: shown.index(".whl") + 4].partition(" from ")[2]
+    assert zipfile.is_zipfile(wheel)
 
 
 def test_killed_half_way_it_starts_cleanly_again(place, pip, tmp_path):
     slow = tmp_path / "slow.py"
     slow.write_text("import sys, time\nopen(sys.argv[-1] + '/half.whl', 'wb').write(b'half')\ntime.sleep(20)\n")
     code = (
-        "import sys; from pathlib import Path; from lsp_server.engine import starter\n"
-        f"starter._pip = lambda: ([sys.executable, {str(slow)!r}], {{}})\n"
+        "import sys; from pathlib import Path; from lsp_server.engine.loading import starter\n"
+        f"starter._pip = lambda: [sys.executable, {str(slow)!r}]\n"
         "starter.ensure(lambda p: print(p.stage, flush=True), Path(sys.argv[1]))"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE) as process:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lsp_server.engine.stop_texts import StopTexts
+from lsp_server.engine.serving.stop_texts import StopTexts
 
 
 def run(pieces: list[str], stops: list[str]) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from lsp_server.engine import threads
+from lsp_server.engine.passes import threads
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_work_of_another_program_is_seen():
 
 
 def test_cores_are_those_that_may_be_used():
-    command = "from lsp_server.engine import threads; print(threads.cores(), len(threads.processors()))"
+    command = "from lsp_server.engine.passes import threads; print(threads.cores(), len(threads.processors()))"
     run = [sys.executable, "-c", command]
     if sys.platform == "linux":
         run = ["taskset", "-c", "0", *run]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ async def test_twenty_megabytes_of_one_line(window: Editor, engine: StandIn) -> 
     assert await window.suggest(uri, 0, 20_000_000)
     window.insert(uri, 0, 20_000_000, "x")
     assert await window.suggest(uri, 0, 20_000_001)
-    assert all(len(asked["prompt"]) < 1100 for asked in engine.asked)
+    assert all(len(asked["prompt"]) < 2200 for asked in engine.asked)
 
 
 async def test_secrets_and_ignored_files(window: Editor, engine: StandIn, tmp_path: Path) -> None:
@@ -104,6 +105,27 @@ async def test_a_wrong_setting_leaves_the_others(engine: StandIn, tokenizer_fold
         assert engine.asked[0]["max_tokens"] == 64
 
 
+async def test_what_is_wrong_with_a_setting_is_told_once_however_often_it_comes(window: Editor) -> None:
+    """Some editors send all settings with `initialize`, again when asked, and again when one changes."""
+
+    async def change(**values: object) -> list[str]:
+        before = len(window.messages)
+        params = types.DidChangeConfigurationParams({"codellama": values})
+        window.client.workspace_did_change_configuration(params)
+        await window.suggest(uri, 0, 4)
+        return window.messages[before:]
+
+    uri = window.open("untitled:a", "x = ")
+    await window.ready()
+    said = ["Code Llama: `codellama.maxTokens` must be a whole number, not true. It stays at 64."]
+    assert await change(maxTokens=True) == said
+    assert await change(maxTokens=True, enabled=True) == []
+    (other,) = await change(maxTokens=True, multiline=7)
+    assert "must be one of auto, always, never, not 7" in other
+    assert await change(maxTokens=64, multiline="auto") == []
+    assert await change(maxTokens=True) == said
+
+
 async def test_settings_change_while_it_runs(window: Editor, engine: StandIn) -> None:
     uri = window.open("untitled:a", "x = ")
     await window.ready()
@@ -111,10 +133,44 @@ async def test_settings_change_while_it_runs(window: Editor, engine: StandIn) ->
     window.client.workspace_did_change_configuration(change)
     assert await window.suggest(uri, 0, 4) == []
     assert "codellama.enabled" in window.reason
-    change = types.DidChangeConfigurationParams({"codellama": {"enabled": True}})
+    change = types.DidChangeConfigurationParams({"codellama": {"enabled": True, "maxTokens": 7}})
     window.client.workspace_did_change_configuration(change)
     assert await window.suggest(uri, 0, 4)
     assert engine.asked[-1]["max_tokens"] == 7
+
+
+async def test_a_setting_that_is_taken_out_again(window: Editor, engine: StandIn) -> None:
+    """It has its default then, or what came with `initialize`, as the address of the engine does here; also where the
+    editor sends the settings of other programs alone."""
+    uri = window.open("untitled:a", "x = ")
+    await window.ready()
+    asked = 0
+    for settings, most in (
+        ({"codellama": {"maxTokens": 7.0}, "python": {"analysis": {}}}, 7),
+        ({"codellama": {}}, 64),
+        ({"codellama.maxTokens": 9, "python.analysis.level": 3}, 9),
+        ({"python": {"analysis": {}}}, 64),
+        ({"codellama": {"maxTokens": 8}}, 8),
+        ({}, 64),
+        ({"codellama": {"maxTokens": 8}}, 8),
+        ({"codellama": {"maxTokens": None}}, 64),
+    ):
+        window.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings))
+        assert await window.suggest(uri, 0, 4)
+        assert len(engine.asked) > asked
+        asked = len(engine.asked)
+        assert engine.asked[-1]["max_tokens"] == most, settings
+    assert window.messages == []
+
+
+async def test_what_is_wrong_with_settings_is_told_once(window: Editor) -> None:
+    uri = window.open("untitled:a", "x = ")
+    await window.ready()
+    for settings in ({"maxToken": 5}, {"maxToken": 6, "debounceMs": 1}, {"debounceMs": 2}, {"maxToken": 5}):
+        window.client.workspace_did_change_configuration(types.DidChangeConfigurationParams({"codellama": settings}))
+        await window.suggest(uri, 0, 4)
+    said = "Code Llama: There is no setting `codellama.maxToken`; did you mean `codellama.maxTokens`?"
+    assert window.messages == [said, said], "it was mended, and is there again"
 
 
 async def test_settings_by_asking(engine: StandIn, tokenizer_folder: Callable[..., Path]) -> None:
@@ -154,8 +210,12 @@ async def failing(options: dict[str, Any], **env: str) -> str:
         return str(window.messages[0])
 
 
-async def test_no_server_at_the_url() -> None:
-    assert "No engine answers at http://127.0.0.1:9" in await failing({"engineUrl": "http://127.0.0.1:9"})
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid:9"])
+async def test_no_server_at_the_url(url: str) -> None:
+    """In words: neither numbers of the system nor names of a library's classes."""
+    said = await failing({"engineUrl": url})
+    words = rf"Code Llama: No engine answers at {url} \([a-z ]+\); check the address, and whether one runs there\."
+    assert re.fullmatch(words, said), said
 
 
 async def test_a_hub_model_without_a_network() -> None:
@@ -172,6 +232,19 @@ async def test_a_checkpoint_with_a_shard_missing(tmp_path: Path) -> None:
     sorted(folder.glob("*.safetensors"))[1].unlink()
     said = await failing({"model": str(folder)})
     assert "model-00002-of-" in said
+
+
+async def test_changes_without_a_version_are_taken_in(window: Editor, engine: StandIn) -> None:
+    """As by clients of the protocol before 3.16."""
+    uri = window.open("untitled:a", "x = \n")
+    await window.ready()
+    for version in (None, None):
+        document = {"uri": uri, "version": version}
+        change = {"textDocument": document, "contentChanges": [{"text": "yy = \n"}]}
+        message = {"jsonrpc": "2.0", "method": "textDocument/didChange", "params": change}
+        window.client.protocol._send_data(message)
+    assert await window.suggest(uri, 0, 5)
+    assert window.reason == ""
 
 
 async def test_malformed_messages() -> None:

@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import stopping
-from lsp_server.engine import adapter, starter
-from lsp_server.engine.healing import Spellings
+from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.loading import adapter, starter
 from training import chat, cores, data, evaluate, holes
 from training.model import SCALE, Taught
 from training.train import ALONE, CHAT_EVERY, CHAT_WEIGHT, WARM_UP, Learner, Steps, _token_ids, rate, train, write

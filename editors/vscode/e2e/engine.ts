@@ -3,6 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 interface Asked {
+  readonly prompt: readonly number[];
   readonly max_tokens: number;
   readonly seed?: number;
 }
@@ -23,6 +24,8 @@ export class Engine {
   /** The bearer token that it asks for; "" for none. */
   token = '';
   asked = 0;
+  /** All that it was asked, as token ids. */
+  readonly prompts: (readonly number[])[] = [];
   brokenOff = 0;
   url = '';
   private readonly server = http.createServer((request, response) => {
@@ -50,10 +53,11 @@ export class Engine {
     this.server.close();
   }
 
-  private async complete({ max_tokens, seed }: Asked, response: http.ServerResponse): Promise<void> {
+  private async complete({ prompt, max_tokens, seed }: Asked, response: http.ServerResponse): Promise<void> {
     const chat = max_tokens > 64;
     const text = chat ? this.answer : (this.others[seed ?? -1] ?? this.suggestion);
     this.asked += chat ? 1 : 0;
+    this.prompts.push(prompt);
     let gone = false;
     response.on('close', () => {
       gone = !response.writableEnded;

@@ -34,7 +34,10 @@ const USER = {
 };
 
 export interface Wishes {
+  /** Those that begin with `#!` are programs. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Names in the workspace that are links, and what each links to. */
+  readonly links?: Readonly<Record<string, string>>;
   /** Settings for the user; those of machine scope are sorted out. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** The program in place of the language server; null for none. */
@@ -47,7 +50,7 @@ export interface Wishes {
   readonly vsix?: boolean;
 }
 
-const MACHINE = /^codellama\.(?:serverPath|engineUrl|model|tokenizer)$/;
+const MACHINE = /^codellama\.(?:serverPath|engineUrl|allowPlainHttp|caFile|remoteModel|model|tokenizer|threads|idleMinutes|contextLength)$/;
 
 export class Host {
   readonly run = fs.mkdtempSync(path.join(os.tmpdir(), 'cv-'));
@@ -62,7 +65,10 @@ export class Host {
     }
     for (const [name, text] of Object.entries(wishes.files ?? {})) {
       fs.mkdirSync(path.dirname(path.join(workspace, name)), { recursive: true });
-      fs.writeFileSync(path.join(workspace, name), text);
+      fs.writeFileSync(path.join(workspace, name), text, { mode: text.startsWith('#!') ? 0o755 : 0o644 });
+    }
+    for (const [name, target] of Object.entries(wishes.links ?? {})) {
+      fs.symlinkSync(target, path.join(workspace, name));
     }
     if (wishes.git) {
       execFileSync('git', ['init', '-q'], { cwd: workspace });
@@ -99,8 +105,9 @@ export class Host {
     }
     const options = ['--bind-addr', `127.0.0.1:${this.port}`, '--auth', 'none', '--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'];
     const trust = wishes.trust === undefined ? ['--disable-workspace-trust'] : [];
+    // In the workspace, as by `code .`: whatever is started from there finds what is in it.
     const log = fs.openSync(path.join(run, 'server.log'), 'w');
-    spawn(program, [...common, ...options, ...trust, ...(wishes.options ?? [])], { env, stdio: ['ignore', log, log] });
+    spawn(program, [...common, ...options, ...trust, ...(wishes.options ?? [])], { env, cwd: workspace, stdio: ['ignore', log, log] });
     this.url = `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(workspace)}`;
     for (let tries = 0; tries < 300; tries++) {
       if (await fetch(`http://127.0.0.1:${this.port}/healthz`).then((answer) => answer.ok, () => false)) {
@@ -176,6 +183,13 @@ export function tokenizer(): string {
     execFileSync(PYTHON, [path.join(TESTS, 'tokenizer.py'), folder]);
   }
   return folder;
+}
+
+/** What these prompts say: their tokens one after another, as the vocabulary has them, but for spaces and line breaks. */
+export function spelled(prompts: readonly (readonly number[])[]): string {
+  const script = 'import json, sys, tokenizers; name = tokenizers.Tokenizer.from_file(sys.argv[1]).id_to_token; print(*("".join(map(name, ids)) for ids in json.load(sys.stdin)), sep="\\n")';
+  const said = execFileSync(PYTHON, ['-c', script, path.join(tokenizer(), 'tokenizer.json')], { input: JSON.stringify(prompts), encoding: 'utf8' });
+  return said.replaceAll('▁', ' ').replaceAll('<0x0A>', '\n');
 }
 
 export function sleep(ms: number): Promise<void> {

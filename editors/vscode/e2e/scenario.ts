@@ -25,7 +25,7 @@ export function standIn(engine: Engine): Record<string, unknown> {
 /** Only those whose names have this, where it is set. */
 const ONLY = process.env['ONLY'] ?? '';
 
-export async function scene(name: string, wishes: (engine: Engine) => Wishes, play: (scene: Scene) => Promise<void>): Promise<void> {
+export async function scene(name: string, wishes: (engine: Engine, host: Host) => Wishes, play: (scene: Scene) => Promise<void>): Promise<void> {
   if (!name.includes(ONLY)) {
     return;
   }
@@ -34,7 +34,7 @@ export async function scene(name: string, wishes: (engine: Engine) => Wishes, pl
   let window: Window | undefined;
   try {
     await engine.start();
-    await host.start(wishes(engine));
+    await host.start(wishes(engine, host));
     window = await Window.open(host.url);
     const { page } = window;
     const step = async (what: string, work: () => Promise<unknown>): Promise<void> => {

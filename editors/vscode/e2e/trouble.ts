@@ -80,7 +80,7 @@ await scene('the engine takes its time', (engine) => {
     await window.openChat();
     engine.answer = 'Now I am here.';
     await window.ask('Are you there?');
-    await window.panel.locator('.status.busy', { hasText: /engine/i }).waitFor();
+    await window.panel.locator('.status.busy', { hasText: /server/i }).waitFor();
     await window.panel.locator('button.go[aria-label="Stop"]').waitFor();
     assert.equal(engine.asked, 0);
     load();
@@ -143,14 +143,14 @@ await scene('a bad day', (engine) => ({
   });
 
   await step('it is killed while it answers: what was written is there', async () => {
-    engine.answer = 'word '.repeat(2000);
+    engine.answer = Array.from({ length: 2000 }, (_, number) => `word ${number} `).join('');
     engine.pause = 20;
     await window.openChat();
     await window.ask('Talk.');
-    await panel.locator('.turn.writing .body', { hasText: 'word word word' }).waitFor();
+    await panel.locator('.turn.writing .body', { hasText: 'word 2 word' }).waitFor();
     host.servers().forEach((pid) => process.kill(pid, 'SIGKILL'));
     await panel.locator('.ended', { hasText: 'Interrupted.' }).waitFor();
-    await panel.locator('.turn.assistant .body', { hasText: 'word word' }).waitFor();
+    await panel.locator('.turn.assistant .body', { hasText: 'word 1 word' }).waitFor();
     engine.pause = 0;
     engine.answer = 'Here I am again.';
     await panel.locator('button[aria-label="Answer again"]').click();
@@ -181,11 +181,12 @@ await scene('a bad day', (engine) => ({
 
   await step('100,000 characters on a line, and a fence that is never closed', async () => {
     engine.pieceLength = 400;
-    engine.answer = `${'x'.repeat(100_000)}\n\nand after it`;
+    const long = Array.from({ length: 22_000 }, (_, number) => number).join('');
+    engine.answer = `${long}\n\nand after it`;
     await window.ask('Be long.');
     await window.answered();
     assert.equal((await window.answer.textContent())?.includes('and after it'), true);
-    engine.answer = `Code:\n\n\`\`\`python\n${'y'.repeat(100_000)}\nprint("<b>")\n`;
+    engine.answer = `Code:\n\n\`\`\`python\n${long}\nprint("<b>")\n`;
     await window.ask('Be open.');
     await window.answered();
     assert.match((await window.answer.locator('figure.code code').textContent()) ?? '', /print\("<b>"\)\n$/);

@@ -54,6 +54,25 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await window.save();
     assert.match(host.read('main.py'), /x = greet\("Ada"\) \+ "!"/);
   });
+  await step('in the middle of a line: accepted by word, then whole', async () => {
+    engine.others = [];
+    engine.suggestion = 'or "you"), file=None)'; // and the rest of the line again
+    await window.goTo(11);
+    await page.keyboard.press('End');
+    await page.keyboard.type('\nprint(greet(name), file=None)');
+    await page.keyboard.press('Home');
+    for (let right = 0; right < 'print(greet(name'.length; right++) {
+      await page.keyboard.press('ArrowRight');
+    }
+    await page.keyboard.type(' ');
+    await window.suggests('or "you"');
+    await page.keyboard.press('Control+ArrowRight');
+    await window.suggests(' "you"');
+    await page.keyboard.press('Tab');
+    await window.save();
+    assert.match(host.read('main.py'), /\nprint\(greet\(name or "you"\), file=None\)/);
+    await page.keyboard.press('End');
+  });
   await step('accepted by line', async () => {
     engine.suggestion = 'twice = 2 * number\n    return twice';
     await page.keyboard.type('\n\ndef double(number):');
@@ -135,7 +154,7 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await picture('chat-dark');
   });
   await step('chat is stopped', async () => {
-    engine.answer = 'one two three '.repeat(400);
+    engine.answer = Array.from({ length: 400 }, (_, number) => `${number} and three `).join('');
     const before = engine.brokenOff;
     await window.ask('Count.');
     await panel.locator('.turn.writing .body', { hasText: 'three' }).waitFor();

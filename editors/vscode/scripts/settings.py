@@ -20,10 +20,14 @@ from lsp_server import settings
 MANIFEST = Path(__file__).parents[1] / "package.json"
 # Kept in the secret store, so no setting.
 SECRET = ("engine_token",)
-# What a workspace that is not trusted must not set: what is loaded and run, where code is sent, what the model is told.
-RESTRICTED = ("model", "engine_url", "tokenizer", "system_prompt", "actions")
-# Of one machine: a folder or an address that the next one does not have.
-MACHINE = ("model", "engine_url", "tokenizer", "threads", "idle_minutes", "context_length")
+# Said by the user alone, and by no workspace, be it trusted: where code is sent, and with it the token of the secret
+# store, whether in the clear, and who may vouch for that server. So is `serverPath`, the program that is started, which
+# is this extension's own.
+USER = ("engine_url", "allow_plain_http", "ca_file")
+# Of one machine: a folder that the next one does not have, or how much of it is used up.
+MACHINE = ("model", "tokenizer", "remote_model", "threads", "idle_minutes", "context_length")
+# What a workspace that is not trusted must not set: all of those, and what the model is told.
+RESTRICTED = (*USER, *MACHINE, "system_prompt", "actions")
 OWN_RESTRICTED = ("codellama.serverPath",)
 
 
@@ -61,10 +65,17 @@ def _property(order: int, field: dataclasses.Field[Any], hint: Any) -> dict[str,
         **_schema(hint),
         "default": list(default) if isinstance(default, tuple) else default,
         **bounds,
-        "scope": "machine-overridable" if field.name in MACHINE else "window",
+        "scope": _scope(field.name),
         "order": order,
         "markdownDescription": _linked(field.metadata["doc"]),
     }
+
+
+def _scope(name: str) -> str:
+    """Who may set it, in VS Code's words."""
+    if name in USER:
+        return "machine"
+    return "machine-overridable" if name in MACHINE else "window"
 
 
 def _schema(hint: Any) -> dict[str, Any]:

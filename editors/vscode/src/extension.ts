@@ -7,6 +7,7 @@ import { writeCommitMessage } from './commit';
 import { showMenu } from './menu';
 import { middleware } from './middleware';
 import { doctor, switchModel } from './models';
+import { showPrompt } from './prompt';
 import { Proposals } from './proposals';
 import { Report } from './report';
 import { Server } from './server';
@@ -34,7 +35,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const report = new Report();
   const version = (context.extension.packageJSON as { readonly version: string }).version;
   const explain = (uri: vscode.Uri, range: vscode.Range): Promise<void> => view.explain(uri, range);
-  const running: Server = (server = new Server(settings, log, version, () => middleware(settings, switches, actions, explain)));
+  const running: Server = (server = new Server(settings, log, version, context.globalStorageUri.fsPath, () => middleware(settings, switches, actions, explain)));
   const actions: Actions = new Actions(running, proposals, explain);
   const view: ChatView = new ChatView(context, running, proposals);
   context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running));
@@ -64,6 +65,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.toggleFile', () => withEditor(({ document }) => switches.toggleFile(document.uri)));
   command('codellama.switchModel', () => switchModel(running));
   command('codellama.doctor', () => showDoctor(running, settings, report));
+  command('codellama.showPrompt', () => withEditor((editor) => showPrompt(running, report, editor)));
   command('codellama.showLog', () => log.show());
   command('codellama.openSettings', () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`));
   command('codellama.setToken', () => askToken(settings, running));
@@ -98,17 +100,27 @@ async function openWalkthrough(id: string, running: Server): Promise<void> {
 }
 
 async function askToken(settings: Settings, running: Server): Promise<void> {
-  const prompt = 'The bearer token that the server at codellama.engineUrl asks for. It is kept in the secret store; leave it empty to delete it.';
+  const servers = settings.servers;
+  if (!servers.length) {
+    throw new Error('A token belongs to an address: set codellama.engineUrl first.');
+  }
+  const all = `All ${servers.length} of them`;
+  const chosen = servers.length > 1 ? await vscode.window.showQuickPick([...servers, all], { title: 'Token of which remote engine?' }) : servers[0];
+  if (!chosen) {
+    return;
+  }
+  const these = chosen === all ? servers : [chosen];
+  const prompt = `The bearer token that ${these.join(', ')} asks for. It is kept in the secret store and sent nowhere else; leave it empty to delete it.`;
   const token = await vscode.window.showInputBox({ title: 'Token of the remote engine', prompt, password: true, ignoreFocusOut: true });
   if (token !== undefined) {
-    await settings.setToken(token.trim());
+    await settings.setToken(these, token.trim());
     running.settingsChanged();
   }
 }
 
 async function showDoctor(running: Server, settings: Settings, report: Report): Promise<void> {
   const progress = { location: vscode.ProgressLocation.Window, title: 'Code Llama: looking at what works here' };
-  await report.show(await vscode.window.withProgress(progress, () => doctor(running, settings.engineToken)));
+  await report.show('What works here', await vscode.window.withProgress(progress, () => doctor(running, settings.engineToken)));
 }
 
 function withEditor<T>(work: (editor: vscode.TextEditor) => T): T {

@@ -1,4 +1,4 @@
-/** Where `codellama-ls` is: the setting, the Python extension's interpreter, the PATH, pipx, uv. Pure but for `isFile`. */
+/** Where `codellama-ls` is: the setting, the Python extension's interpreter, the PATH, pipx, uv. Pure but for `isFile` and `real`. */
 import * as path from 'node:path';
 
 export interface Surroundings {
@@ -6,6 +6,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly isFile: (path: string) => boolean;
+  /** Where the links of a path lead; the path itself where it is not there. */
+  readonly real: (path: string) => string;
 }
 
 export interface Found {
@@ -25,12 +27,15 @@ export function find(
 ): Found | string {
   if (setting.trim()) {
     const named = expanded(setting.trim(), around);
+    if (!isAbsolute(named, around)) {
+      return `codellama.serverPath must be a full path, such as ~/.local/bin/${PROGRAM}, not ${named}.`;
+    }
     const places = [named, ...inEnvironment(named, around)];
     const path = places.find(around.isFile);
     return path ? { path, where: 'by the setting codellama.serverPath' } : `There is no ${PROGRAM} at ${named} (codellama.serverPath).`;
   }
   const found = candidates(interpreter, around).find(
-    (each) => around.isFile(each.path) && !avoid.some((folder) => isWithin(each.path, folder)),
+    (each) => around.isFile(each.path) && !isUnder(each.path, avoid, around),
   );
   return found ?? `${PROGRAM} is not installed.`;
 }
@@ -44,7 +49,6 @@ export function candidates(interpreter: string | undefined, around: Surroundings
     [interpreter && windows ? join(path.win32.dirname(interpreter), 'Scripts') : undefined, "beside the Python extension's interpreter"],
     ...(env['PATH'] ?? env['Path'] ?? '')
       .split(windows ? ';' : ':')
-      .filter((folder) => (windows ? path.win32 : path.posix).isAbsolute(folder))
       .map((folder): [string, string] => [folder, 'on the PATH']),
     [env['PIPX_BIN_DIR'], 'installed by pipx'],
     [env['UV_TOOL_BIN_DIR'], 'installed by uv'],
@@ -56,7 +60,8 @@ export function candidates(interpreter: string | undefined, around: Surroundings
     [join(env['XDG_DATA_HOME'] ?? join(home, '.local', 'share'), 'uv', 'tools', PROGRAM, 'bin'), 'installed by uv'],
     [windows && env['APPDATA'] ? join(env['APPDATA'], 'uv', 'tools', PROGRAM, 'Scripts') : undefined, 'installed by uv'],
   ];
-  return folders.flatMap(([folder, where]) => (folder ? [{ path: join(folder, fileName(windows)), where }] : []));
+  // A folder that depends on where one is may be one of the workspace.
+  return folders.flatMap(([folder, where]) => (folder && isAbsolute(folder, around) ? [{ path: join(folder, fileName(windows)), where }] : []));
 }
 
 /** The command that installs the server, by what there is on this machine. */
@@ -87,7 +92,18 @@ function expanded(name: string, { home, windows }: Surroundings): string {
   return /^~(?=$|[\\/])/.test(name) ? (windows ? path.win32 : path.posix).join(home, name.slice(1)) : name;
 }
 
-function isWithin(file: string, folder: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+/** Whether a path is one of these folders or in one, by its name or by where its links lead. */
+export function isUnder(file: string, folders: readonly string[], around: Surroundings): boolean {
+  const { relative, isAbsolute, sep } = around.windows ? path.win32 : path.posix;
+  const bothNames = (each: string): string[] => [each, around.real(each)];
+  const isWithin = (inner: string, outer: string): boolean => {
+    const way = relative(outer, inner);
+    return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+  };
+  return folders.flatMap(bothNames).some((folder) => bothNames(file).some((name) => isWithin(name, folder)));
+}
+
+/** Whether a path says where it is from whichever folder one looks. */
+export function isAbsolute(name: string, { windows }: Surroundings): boolean {
+  return (windows ? path.win32 : path.posix).isAbsolute(name);
 }

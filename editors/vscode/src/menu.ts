@@ -43,6 +43,7 @@ function entries(server: Server, switches: Switches, document: vscode.TextDocume
   found.push({ label: '$(server-environment) Switch model', description: setting('engineUrl', '') || setting('model', ''), command: 'codellama.switchModel' });
   found.push({ label: '$(debug-restart) Restart', command: 'codellama.restartServer' });
   found.push({ label: '$(pulse) What works here', command: 'codellama.doctor' });
+  found.push({ label: '$(eye) What is sent from here', command: 'codellama.showPrompt' });
   found.push({ label: '$(output) Show log', command: 'codellama.showLog' });
   found.push({ label: '$(key) Token of the remote engine', command: 'codellama.setToken' });
   found.push({ label: '$(gear) Settings', command: 'codellama.openSettings' });

@@ -60,19 +60,21 @@ async function models(server: Server): Promise<Model[]> {
 
 /** What works here, as text. */
 export async function doctor(server: Server, engineToken: string): Promise<string> {
-  const { model, engineUrl, tokenizer } = { model: setting('model', ''), engineUrl: setting('engineUrl', ''), tokenizer: setting('tokenizer', '') };
-  const options = [model && ['--model', model], engineUrl && ['--engine-url', engineUrl], tokenizer && ['--tokenizer', tokenizer]];
+  const texts = { model: '--model', engineUrl: '--engine-url', tokenizer: '--tokenizer', remoteModel: '--remote-model', caFile: '--ca-file' };
+  const given = Object.entries(texts).map(([name, option]): [string, string] => [option, setting(name, '')]);
+  const options = [...given.filter(([, value]) => value).flat(), ...(setting('allowPlainHttp', false) ? ['--allow-plain-http'] : [])];
   // By way of the environment: other users of the machine can read a command line.
   const env = { CODELLAMA_LS_ENGINE_TOKEN: engineToken };
-  return output(server, ['doctor', ...options.filter((each) => Array.isArray(each)).flat()], env);
+  return output(server, ['doctor', ...options], env);
 }
 
 async function output(server: Server, words: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   if (!server.found) {
     throw new Error('The language server is not installed.');
   }
+  const place = server.apart();
   try {
-    const { stdout, stderr } = await run(server.found.path, words, { timeout: 60_000, env: { ...process.env, COLUMNS: '120', NO_COLOR: '1', ...env } });
+    const { stdout, stderr } = await run(server.found.path, words, { timeout: 60_000, cwd: place.cwd, env: { ...place.env, COLUMNS: '120', NO_COLOR: '1', ...env } });
     return stdout || stderr;
   } catch (error) {
     // Exit status 1 says that something does not work, and what it says is wanted all the same.

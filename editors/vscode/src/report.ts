@@ -1,11 +1,10 @@
-/** What the doctor says, as a text that nobody is asked to save. */
+/** What the doctor says, or a prompt, as a text that nobody is asked to save. */
 import * as vscode from 'vscode';
 
 const SCHEME = 'codellama-report';
-const PLACE = vscode.Uri.from({ scheme: SCHEME, path: 'What works here' });
 
 export class Report implements vscode.TextDocumentContentProvider, vscode.Disposable {
-  private text = '';
+  private readonly texts = new Map<string, string>();
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.changed.event;
   private readonly registered = vscode.workspace.registerTextDocumentContentProvider(SCHEME, this);
@@ -15,13 +14,14 @@ export class Report implements vscode.TextDocumentContentProvider, vscode.Dispos
     this.changed.dispose();
   }
 
-  provideTextDocumentContent(): string {
-    return this.text;
+  provideTextDocumentContent(uri: vscode.Uri): string {
+    return this.texts.get(uri.path) ?? '';
   }
 
-  async show(text: string): Promise<void> {
-    this.text = text;
-    this.changed.fire(PLACE);
-    await vscode.window.showTextDocument(PLACE);
+  async show(title: string, text: string): Promise<void> {
+    const place = vscode.Uri.from({ scheme: SCHEME, path: title });
+    this.texts.set(title, text);
+    this.changed.fire(place);
+    await vscode.window.showTextDocument(place);
   }
 }

@@ -1,9 +1,10 @@
 /** The language server from this side: found, started, watched, started again when it ends. */
 import * as os from 'node:os';
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, State, TransportKind } from 'vscode-languageclient/node';
 import type { Middleware, ServerOptions } from 'vscode-languageclient/node';
+import { apart, type Apart } from './apart';
 import { Backoff } from './backoff';
 import { find, type Found, type Surroundings } from './find';
 import { interpreter } from './python';
@@ -31,6 +32,8 @@ export class Server implements vscode.Disposable {
     private readonly settings: Settings,
     private readonly log: vscode.LogOutputChannel,
     private readonly version: string,
+    /** A folder of the extension's own, to start programs in. */
+    private readonly folder: string,
     private readonly middleware: () => Middleware,
   ) {}
 
@@ -76,8 +79,7 @@ export class Server implements vscode.Disposable {
     this.set({ kind: 'starting' });
     await this.settings.load();
     const python = await interpreter();
-    const avoid = vscode.workspace.isTrusted ? [] : (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath);
-    const found = find(setting('serverPath', ''), python, surroundings(), avoid);
+    const found = find(setting('serverPath', ''), python, surroundings(), avoided());
     if (turn !== this.turn) {
       return;
     }
@@ -89,7 +91,14 @@ export class Server implements vscode.Disposable {
     }
     this.found = found;
     this.log.info(`Starting ${found.path}, found ${found.where}.`);
-    await this.launch(found, turn);
+    let place: Apart;
+    try {
+      place = this.apart();
+    } catch (error) {
+      this.set({ kind: 'failed', message: reason(error) });
+      return;
+    }
+    await this.launch(found, place, turn);
   }
 
   /** As the user asks for it: the engine of this machine too, where the server can say so. */
@@ -110,13 +119,19 @@ export class Server implements vscode.Disposable {
     this.set({ kind: 'stopped' });
   }
 
+  /** Where programs are started, and with what environment; throws where there is no such place. */
+  apart(): Apart {
+    return apart(this.folder, surroundings(), avoided());
+  }
+
   dispose(): void {
     clearTimeout(this.timer);
     this.changed.dispose();
   }
 
-  private async launch(found: Found, turn: number): Promise<void> {
-    const run = { command: found.path, transport: TransportKind.stdio, options: { env: process.env } };
+  private async launch(found: Found, place: Apart, turn: number): Promise<void> {
+    // Without a folder in its options the client would start it in the first one of the workspace.
+    const run = { command: found.path, transport: TransportKind.stdio, options: place };
     const client = new LanguageClient('codellama', 'Code Llama', run satisfies ServerOptions, {
       documentSelector: ['file', 'untitled', 'vscode-notebook-cell', 'vscode-remote', 'vscode-vfs'].map((scheme) => ({ scheme })),
       initializationOptions: () => this.settings.ofServer(),
@@ -212,6 +227,14 @@ export class Server implements vscode.Disposable {
   }
 }
 
+/**
+ * The folders whose programs are not started. The environment of a project (its `.venv`) is one of them until the user
+ * trusts the workspace: who does has agreed that VS Code runs what is in it, and the server may well be installed there.
+ */
+function avoided(): string[] {
+  return vscode.workspace.isTrusted ? [] : (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath);
+}
+
 export function surroundings(): Surroundings {
   const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
   const safely = (path: string): boolean => {
@@ -221,7 +244,14 @@ export function surroundings(): Surroundings {
       return false; // a folder that may not be read, say
     }
   };
-  return { windows: process.platform === 'win32', env: process.env, home: os.homedir(), isFile: safely };
+  const real = (path: string): string => {
+    try {
+      return realpathSync.native(path);
+    } catch {
+      return path;
+    }
+  };
+  return { windows: process.platform === 'win32', env: process.env, home: os.homedir(), isFile: safely, real };
 }
 
 /** One line of what went wrong. */

@@ -1,5 +1,6 @@
-/** The settings of the server, as the user has them; the token comes from the secret store. */
+/** The settings of the server, as the user has them; tokens come from the secret store. */
 import * as vscode from 'vscode';
+import { given, origins, read, sent, written, type Tokens } from './tokens';
 
 export const SECTION = 'codellama';
 const TOKEN = 'engineToken';
@@ -10,7 +11,7 @@ interface Manifest {
 
 export class Settings {
   private readonly names: readonly string[];
-  private token = '';
+  private tokens: Tokens = {};
 
   constructor(private readonly context: vscode.ExtensionContext) {
     // The first group of settings is the server's; what it does not know it would complain of.
@@ -20,23 +21,37 @@ export class Settings {
 
   /** Read the secret store; call before `ofServer`. */
   async load(): Promise<void> {
-    this.token = (await this.context.secrets.get(TOKEN)) ?? '';
+    const kept = await this.context.secrets.get(TOKEN);
+    this.tokens = read(kept, setting('engineUrl', ''));
+    if (kept && kept !== written(this.tokens)) {
+      await this.keep();
+    }
   }
 
-  /** The token of the remote engine, or "". */
+  /** The tokens of remote engines, each with its address, or "". */
   get engineToken(): string {
-    return this.token;
+    return sent(this.tokens);
   }
 
-  async setToken(token: string): Promise<void> {
-    await (token ? this.context.secrets.store(TOKEN, token) : this.context.secrets.delete(TOKEN));
-    this.token = token;
+  /** The servers that `codellama.engineUrl` names: a token is for one or several of them. */
+  get servers(): string[] {
+    return origins(setting('engineUrl', ''));
+  }
+
+  async setToken(servers: readonly string[], token: string): Promise<void> {
+    this.tokens = given(this.tokens, servers, token);
+    await this.keep();
+  }
+
+  private async keep(): Promise<void> {
+    const kept = written(this.tokens);
+    await (kept ? this.context.secrets.store(TOKEN, kept) : this.context.secrets.delete(TOKEN));
   }
 
   ofServer(): Record<string, unknown> {
     const values = vscode.workspace.getConfiguration(SECTION);
     const sent = Object.fromEntries(this.names.map((name) => [name, values.get(name)]));
-    return { ...sent, [TOKEN]: this.token };
+    return { ...sent, [TOKEN]: this.engineToken };
   }
 }
 

@@ -1,5 +1,6 @@
 /** What to do when the server is not there: the command that installs it, in a terminal. */
 import * as vscode from 'vscode';
+import { changes } from './apart';
 import { installCommand, PROGRAM } from './find';
 import { surroundings, type Server } from './server';
 
@@ -8,7 +9,8 @@ export function showInstallCommand(server: Server): void {
   const command = installCommand(surroundings());
   const found = server.found;
   const update = command.startsWith('uv') ? `uv tool upgrade ${PROGRAM}` : command.replace('install', command.startsWith('pipx') ? 'upgrade' : 'install --upgrade').replace('[engine]', '');
-  const terminal = vscode.window.createTerminal({ name: 'Install Code Llama' });
+  const { cwd, env } = server.apart();
+  const terminal = vscode.window.createTerminal({ name: 'Install Code Llama', cwd, env: changes(env, process.env) });
   terminal.show();
   terminal.sendText(found ? update : command, false);
 }

@@ -100,6 +100,7 @@ export function chips(sent: readonly Sent[], show: (sent: Sent) => void): HTMLEl
 
 const ENDED: Readonly<Record<string, string>> = {
   length: 'Ended at the longest answer allowed.',
+  repeats: 'Ended: the model began to repeat itself.',
   stopped: 'Stopped.',
   failed: 'Ended by a failure.',
   interrupted: 'Interrupted.',

@@ -179,6 +179,7 @@ def settings(engine: Engine, tokenizer: Path) -> dict[str, Any]:
     """Settings of a server that asks the stand-in."""
     return {
         "engineUrl": engine.url,
+        "quietWhenPassedOver": False,  # the same line is typed again and again
         "tokenizer": str(tokenizer),
         "maxTokens": SUGGESTION_TOKENS,
         "chatFormat": "inst",  # a tokenizer alone does not say that its model can chat

@@ -116,7 +116,9 @@ def test_stopped(start, engine, version):
     engine.gate.clear()
     nvim.command("CodeLlama doc")
     wait(lambda: engine.asked, what="the model to be asked")
+    assert nvim.said == ["Code Llama: working on it; :CodeLlama stop ends it."]
     nvim.command("CodeLlama stop")
+    assert nvim.said[1:] == ["Code Llama: stopped."]
     wait(lambda: engine.ended == 1, what="the model to be stopped")
     engine.gate.set()
     time.sleep(0.2)

@@ -75,7 +75,7 @@ def test_asked_streamed_yanked_and_applied(start, engine, version):
 
 def test_stopped(start, engine, version):
     nvim = start(version)
-    engine.answers, engine.pause = ["word " * 200], 0.05
+    engine.answers, engine.pause = ["".join(f"word {number} " for number in range(200))], 0.05
     ask(nvim, "Talk.")
     wait(lambda: "word" in nvim.chat_text())
     nvim.command("CodeLlama stop")
@@ -88,6 +88,36 @@ def test_stopped(start, engine, version):
     engine.answers, engine.pause = ["Fine."], 0.0
     ask(nvim, "And now?")
     assert "Fine." in done(nvim)
+
+
+def test_closed_by_force_while_the_answer_comes(start, engine, version):
+    """`:q!` takes a buffer out of memory, whatever it is set to."""
+    nvim = start(version)
+    engine.answers, engine.pause = ["One. ", "".join(f"word {number} " for number in range(40)), "Three."], 0.03
+    ask(nvim, "First?")
+    done(nvim)
+    ask(nvim, "Second?")
+    wait(lambda: "word" in nvim.chat_text())
+    to_log(nvim)
+    nvim.command("quit!")
+    nvim.lua("require('codellama.chat.view').write()")
+    nvim.nvim.current.buffer[:] = ["half a question"]
+    nvim.command("quit!")
+    assert len(nvim.nvim.windows) == 1
+    text = done(nvim)
+    assert text.startswith("## You\n\nFirst?\n\n## Code Llama\n\nOne.")
+    assert text.count("word") == 40
+    assert nvim.nvim.command_output("messages") == ""
+    nvim.command("CodeLlama chat")
+    assert nvim.lines == ["half a question"]
+    nvim.lua("vim.cmd.stopinsert()")
+    to_log(nvim)
+    nvim.input("gr")
+    wait(lambda: "Three." in done(nvim), what="the last question to be answered again")
+    assert "word" not in nvim.chat_text()
+    nvim.command("bdelete!")
+    ask(nvim, "Fourth?")
+    assert done(nvim).startswith("## You\n\nFourth?")
 
 
 def test_history_regenerate_and_new(start, engine):
@@ -195,8 +225,9 @@ def test_a_question_that_was_not_answered_is_asked_again(start, engine):
 def test_what_an_answer_may_hold(start, engine):
     """HTML, a modeline, control characters, a line of 100,000 characters, a fence that stays open."""
     nvim = start("0.12")
+    long = "".join(map(str, range(22_000)))
     answer = (
-        "<script>alert(1)</script> [x](command:rm) \x1b[31m\x00\r\n" + "a" * 100_000 + "\n"
+        f"<script>alert(1)</script> [x](command:rm) \x1b[31m\x00\r\n{long}\n"
         "vim: set modifiable :\n```lua\nvim.fn.system('x')"
     )
     engine.answers = [answer, "Next."]
@@ -205,8 +236,8 @@ def test_what_an_answer_may_hold(start, engine):
     text = done(nvim)
     assert time.monotonic() - begin < 10
     assert "<script>alert(1)</script>" in text
-    assert "a" * 100_000 in text
-    assert text.endswith("vim.fn.system('x')\n```")
+    assert long in text
+    assert text.partition("vim.fn.system('x')\n```\n")[2].startswith("\n*")  # closed before what it cost
     log = nvim.lua("return require('codellama.chat.view').log()")
     assert nvim.lua("return vim.bo[...].modifiable", log) is False
     ask(nvim, "Go on.")
@@ -219,7 +250,9 @@ def test_what_an_answer_may_hold(start, engine):
 def test_a_long_answer(start, engine):
     """5,000 words, all of them; how long each addition takes is in benchmarks/neovim.py."""
     nvim = start("0.11")
-    answer = "# Long\n\n" + "```python\nx = 1\n```\n\nsome words in a line of text\n" * 700
+    answer = "# Long\n\n" + "".join(
+        f"```python\nx = {number}\n```\n\nsome words in a line of text\n" for number in range(700)
+    )
     engine.answers = [answer]
     ask(nvim, "Write.")
     assert answer.strip() in done(nvim)

@@ -63,7 +63,7 @@ def test_killed_again_and_again(start):
 
 def test_killed_while_it_answers(start, engine, version):
     nvim = start(version)
-    engine.answers, engine.pause = ["word " * 200], 0.05
+    engine.answers, engine.pause = ["".join(f"word {number} " for number in range(200))], 0.05
     nvim.command("CodeLlama chat Talk.")
     wait(lambda: "word" in nvim.chat_text())
     os.kill(nvim.server_pid(), signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_an_engine_that_loads_for_long(start, engine, version, tmp_path, tokeniz
         line = "return require('codellama').statusline()"
         wait(lambda: nvim.lua(line) == "Code Llama: loading 43%", what=lambda: nvim.lua(line))
         nvim.input("jAtyped<M-Bslash>")
-        nvim.wait_said("no suggestion here. Loading the model, 43%.")
+        nvim.wait_said("no suggestion yet. Loading the model, 43%.")
         nvim.input("<Esc>")
         wait(lambda: nvim.lines[1] == "    typed", what="the text")
         nvim.command("CodeLlama chat Hello?")
@@ -147,7 +147,7 @@ def test_the_model_is_missing(start, tmp_path):
 
 def test_two_windows_on_one_folder(start, engine):
     first, second = start("0.11"), start("0.12")
-    engine.answers, engine.pause = ["word " * 40], 0.02
+    engine.answers, engine.pause = ["".join(f"word {number} " for number in range(40))], 0.02
     for number, nvim in enumerate((first, second)):
         nvim.command(f"CodeLlama chat Question {number}?")
     for nvim in (first, second):
@@ -220,12 +220,34 @@ def test_enabled_without_setup(start, version, tmp_path, engine, tokenizer_folde
         nvim.close()
 
 
-def test_health_and_help(start, version):
+def test_while_the_server_starts_it_is_not_said_to_be_missing(start, version):
+    nvim = start(version, setup="cmd = { '/bin/sleep', '60' }", ready=False)
+    wait(lambda: nvim.lua("return require('codellama.server').is_starting"), what="the process of the server")
+    nvim.command("CodeLlama explain")
+    nvim.wait_said("the server is starting; try again in a moment.")
+    nvim.command("CodeLlama status")
+    nvim.wait_said("Code Llama: the server is starting.")
+
+
+def test_a_model_that_failed_is_not_told_with_a_suggestion_of_before(start):
+    nvim = start("0.11")
+    nvim.lua("""
+        local client = vim.lsp.get_clients({ name = 'codellama' })[1]
+        local suggestion = { uri = '', shown = false, reason = 'The text changed meanwhile.' }
+        require('codellama.status').told(client.id, { kind = 'failed', message = 'No.', suggestion = suggestion })
+    """)
+    nvim.command("CodeLlama status")
+    assert nvim.said[-1] == "Code Llama: No."
+
+
+def test_health_and_help(start, engine, version):
     nvim = start(version)
     nvim.command("checkhealth codellama")
     page = wait(lambda: (lambda text: text if "Code Llama: this machine" in text else None)("\n".join(nvim.lines)))
     assert "found: " in page
     assert "for one file" in page
+    assert f"{engine.url} serves" in page, "the machine is looked at with the settings of the editor"
+    assert "engine packages" not in page
     assert "Error executing" not in page
     nvim.command("bwipeout!")
     doc = neovim.PLUGIN / "doc"

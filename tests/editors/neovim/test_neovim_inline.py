@@ -53,6 +53,30 @@ def test_accepted_in_parts(start, engine, version, method):
     wait(lambda: nvim.lines[1] == "    return foo(a) + b", what="the line")
 
 
+@ways
+def test_in_the_middle_of_a_line(start, engine, version, method):
+    """Drawn between the code on either side of the cursor; taken whole, and by word."""
+    line = "    return add(a, b) + 1"
+    nvim = start(version, text=f"def f(a, b):\n{line}\n", setup=f"inline = {{ method = '{method}' }}")
+    at = (2, line.index("a, b"))
+    for key, taken, rest in [("<Tab>", "a * ", ""), ("<M-w>", "a", " * ")]:
+        nvim.nvim.current.buffer[1] = line
+        nvim.nvim.current.window.cursor = at
+        engine.suggestion = "a * a, b) + 1\n"  # and the rest of the line again
+        nvim.input("i")
+        nvim.wait_ghost("a * ")
+        assert nvim.ghost()[0][:2] == (1, at[1])
+        marks = nvim.nvim.api.buf_get_extmarks(0, -1, 0, -1, {"details": True})
+        assert {mark[3]["virt_text_pos"] for mark in marks if mark[3].get("virt_text")} == {"inline"}
+        engine.suggestion = ""
+        nvim.input(key)
+        wait(lambda taken=taken: nvim.lines[1] == f"    return add({taken}a, b) + 1", what=lambda: nvim.lines[1])
+        if rest:
+            nvim.wait_ghost(rest)
+        nvim.input("<Esc>")
+        wait(lambda: nvim.mode == "n")
+
+
 @two_ways
 def test_accepted_by_line(start, engine, version, method):
     nvim = start(version, setup=f"inline = {{ method = '{method}' }}", settings={"multiline": "always"})

@@ -57,6 +57,26 @@ def test_untrusted_workspaces_set_no_command_path_or_url(manifest: dict[str, Any
     assert restricted <= properties.keys()
 
 
+def test_no_workspace_names_a_program_or_an_address(manifest: dict[str, Any]) -> None:
+    """A cloned project that is trusted runs what is in it, not what it names; the token goes where the address says."""
+    sounds = re.compile(r"path|url|urls|host|address|socket|program|command|token|server|http|file", re.IGNORECASE)
+    scopes = {
+        name: each["scope"]
+        for group in manifest["contributes"]["configuration"]
+        for name, each in group["properties"].items()
+        if sounds.fullmatch(re.findall(r"[A-Za-z][a-z]*", name)[-1])
+    }
+    assert scopes.keys() >= {f"codellama.{name}" for name in ("serverPath", "engineUrl", "allowPlainHttp", "caFile")}
+    assert set(scopes.values()) == {"machine"}
+
+
+def test_untrusted_workspaces_set_nothing_that_belongs_to_the_machine(manifest: dict[str, Any]) -> None:
+    restricted = set(manifest["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"])
+    for group in manifest["contributes"]["configuration"]:
+        for name, each in group["properties"].items():
+            assert each["scope"] == "window" or name in restricted, name
+
+
 def test_no_default_has_a_value_that_its_schema_refuses(manifest: dict[str, Any]) -> None:
     kinds = {"boolean": bool, "integer": int, "number": (int, float), "string": str, "array": list, "object": dict}
     for name, each in manifest["contributes"]["configuration"][0]["properties"].items():

@@ -22,6 +22,9 @@ local NOTHING = {
   fix = 'no problem is reported on this line.',
 }
 
+-- Neovim shows no progress by itself, and a model may take a while.
+local UNDER_WAY = 'working on it; :CodeLlama stop ends it.'
+
 ---@param client vim.lsp.Client
 ---@param bufnr integer
 ---@param first? integer first line of a range, from 1
@@ -60,6 +63,7 @@ end
 ---@param bufnr integer
 ---@param action lsp.CodeAction|lsp.Command
 local function perform(client, bufnr, action)
+  notify.say(UNDER_WAY)
   local command = action.command
   if command and command ~= vim.NIL then
     local whole = type(command) == 'table' and command or action --[[@as lsp.Command]]
@@ -151,6 +155,7 @@ function M.commit()
     return
   end
   local folder = vim.bo[bufnr].filetype ~= 'gitcommit' and vim.fs.root(bufnr, '.git') or vim.fn.getcwd()
+  notify.say(UNDER_WAY)
   local params = { command = 'codellama.commitMessage', arguments = { vim.uri_from_fname(folder) } }
   client:request('workspace/executeCommand', params, function(err, message)
     if err then

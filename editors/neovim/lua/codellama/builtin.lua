@@ -18,6 +18,19 @@ function M.is_there()
   return vim.lsp.inline_completion ~= nil
 end
 
+---@param bufnr integer
+---@param item codellama.Item
+---@return codellama.Suggestion
+local function suggestion_of(bufnr, item)
+  local encoding = assert(shield.replied(bufnr)).encoding
+  return {
+    row = item.range.start.line,
+    column = positions.byte_column(bufnr, item.range.start, encoding),
+    text = item.insertText,
+    command = item.command,
+  }
+end
+
 ---A suggestion of the server that has this text, as it was sent.
 ---@param bufnr integer
 ---@param text? string nil: any that goes on at the cursor
@@ -28,12 +41,7 @@ local function suggested(bufnr, text)
     return nil
   end
   for _, item in ipairs(replied.items) do
-    local suggestion = {
-      row = item.range.start.line,
-      column = positions.byte_column(bufnr, item.range.start, replied.encoding),
-      text = item.insertText,
-      command = item.command,
-    }
+    local suggestion = suggestion_of(bufnr, item)
     if text and text == item.insertText or not text and accept.rest(bufnr, suggestion) then
       return suggestion
     end
@@ -55,9 +63,44 @@ function M.is_visible(bufnr)
   return false
 end
 
+---Neovim draws over what stands to the right of the cursor, and leaves out what the suggestion and that begin with
+---alike. Draw it between the two.
+---@param bufnr integer the current buffer
+function M.make_room(bufnr)
+  local namespace = vim.api.nvim_create_namespace(NAMESPACE)
+  local row, column = positions.cursor()
+  local line = vim.api.nvim_buf_get_lines(bufnr, row, row + 1, false)[1] or ''
+  if not line:find('%S', column + 1) then
+    return
+  end
+  for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(bufnr, namespace, { row, 0 }, { row, -1 }, { details = true })) do
+    local details = mark[4] or {}
+    local chunks = details.virt_text or {}
+    local drawn = vim.tbl_get(chunks, 1, 1) or ''
+    for _, item in ipairs((shield.replied(bufnr) or { items = {} }).items) do
+      local rest = vim.split(accept.rest(bufnr, suggestion_of(bufnr, item)) or '', '\n', { plain = true })[1] or ''
+      if rest ~= '' and vim.endswith(rest, drawn) then
+        vim.api.nvim_buf_set_extmark(bufnr, namespace, row, column, {
+          id = mark[1],
+          virt_text = { { rest, chunks[1] and chunks[1][2] or 'ComplHint' }, unpack(chunks, 2) },
+          virt_lines = details.virt_lines,
+          virt_text_pos = 'inline',
+          hl_mode = 'combine',
+        })
+        break
+      end
+    end
+  end
+end
+
 ---@param bufnr integer
 function M.dismiss(bufnr)
-  vim.lsp.inline_completion.get({ bufnr = bufnr, on_accept = function() end })
+  vim.lsp.inline_completion.get({
+    bufnr = bufnr,
+    on_accept = function()
+      require('codellama.keys').follow(bufnr)
+    end,
+  })
 end
 
 ---@param _ vim.lsp.Client
@@ -104,11 +147,13 @@ function M.take(bufnr, pick)
       end
       local suggestion = suggested(bufnr, text)
       local left = suggestion and accept.insert(bufnr, suggestion, pick)
-      if left and left ~= '' then
-        shield.keep_rest(bufnr, left)
-      elseif left and suggestion and suggestion.command then
-        assert(vim.lsp.get_client_by_id(item.client_id)):exec_cmd(suggestion.command, { bufnr = bufnr })
+      local client = vim.lsp.get_client_by_id(item.client_id)
+      if client and left and left ~= '' then
+        shield.keep_rest(client, bufnr, left)
+      elseif client and left and suggestion and suggestion.command then
+        client:exec_cmd(suggestion.command, { bufnr = bufnr })
       end
+      require('codellama.keys').follow(bufnr)
     end,
   })
 end
@@ -121,10 +166,11 @@ function M.count(bufnr)
   return replied and #replied.items or 0
 end
 
----@param _ integer
+---@param bufnr integer the current buffer
 ---@param count integer
-function M.cycle(_, count)
+function M.cycle(bufnr, count)
   vim.lsp.inline_completion.select({ count = count })
+  M.make_room(bufnr)
 end
 
 return M

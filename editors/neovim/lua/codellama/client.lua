@@ -49,6 +49,7 @@ function M.config()
     handlers = handlers(),
     on_exit = function(code, signal, id)
       vim.schedule(function()
+        server.is_starting = false
         require('codellama.restart').ended(code, signal, id)
       end)
     end,
@@ -58,6 +59,7 @@ end
 ---@param client vim.lsp.Client
 ---@param bufnr integer
 local function attached(client, bufnr)
+  server.is_starting = false
   require('codellama.shield').install(client)
   require('codellama.restart').attached(client, bufnr)
   require('codellama.inline').attached(client, bufnr)
@@ -70,6 +72,7 @@ end
 ---Follow where clients attach and detach.
 function M.listen()
   local group = vim.api.nvim_create_augroup('codellama.client', { clear = true })
+  require('codellama.yanks').listen(group)
   vim.api.nvim_create_autocmd('LspAttach', {
     group = group,
     callback = function(event)
@@ -120,6 +123,8 @@ function M.need(bufnr)
   end
   if not server.find() then
     notify.warn(server.missing())
+  elseif server.is_starting then
+    notify.warn('the server is starting; try again in a moment.')
   else
     notify.warn('the server does not run for this buffer; :checkhealth codellama says why.')
   end

@@ -76,6 +76,8 @@ M.COMMANDS = {
       local actions = require('codellama.actions').stop()
       if not stopped and actions == 0 then
         notify.say('nothing is running.')
+      elseif actions > 0 then
+        notify.say('stopped.')
       end
     end,
     doc = 'stop the answer or the action that is being worked on',
@@ -105,6 +107,12 @@ M.COMMANDS = {
     complete = function()
       return { 'server' }
     end,
+  },
+  prompt = {
+    does = function()
+      require('codellama.prompt').show()
+    end,
+    doc = 'show what the model would be asked here, and what of your other work is in it',
   },
   log = { does = open_log, doc = "open Neovim's log of language servers" },
   toggle = {

@@ -168,9 +168,10 @@ function M.is_visible(bufnr)
   return ghost ~= nil and ghost.bufnr == bufnr and ghost.shown
 end
 
----@param _ integer
-function M.dismiss(_)
+---@param bufnr integer
+function M.dismiss(bufnr)
   clear()
+  require('codellama.keys').follow(bufnr)
 end
 
 ---Take a part of what is shown, and show the rest.
@@ -194,6 +195,7 @@ function M.take(bufnr, pick)
     elseif left and suggestion.command then
       assert(vim.lsp.get_client_by_id(now.client_id)):exec_cmd(suggestion.command, { bufnr = bufnr })
     end
+    require('codellama.keys').follow(bufnr)
   end)
 end
 

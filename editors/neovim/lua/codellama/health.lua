@@ -3,10 +3,41 @@ local M = {}
 
 local health = vim.health
 
+---Settings that say where the model is -> options of `codellama-ls doctor`.
+local OPTIONS = {
+  model = '--model',
+  engineUrl = '--engine-url',
+  tokenizer = '--tokenizer',
+  remoteModel = '--remote-model',
+  caFile = '--ca-file',
+}
+
 ---@param cmd string[]
 local function check_machine(cmd)
+  local process = require('codellama.process')
+  local doctor = vim.list_extend({ unpack(cmd) }, { 'doctor', '--json' })
+  local env = process.additions()
+  local known = vim.lsp.config['codellama'] ---@diagnostic disable-line: undefined-field (any name)
+  local chosen = vim.tbl_get(known or {}, 'settings', 'codellama') or {} ---@type table<string, any>
+  for name, option in pairs(OPTIONS) do
+    local value = chosen[name]
+    if type(value) == 'string' and value ~= '' then
+      vim.list_extend(doctor, { option, value })
+    end
+  end
+  if chosen.allowPlainHttp == true then
+    table.insert(doctor, '--allow-plain-http')
+  end
+  if type(chosen.engineToken) == 'string' then
+    env.CODELLAMA_LS_ENGINE_TOKEN = chosen.engineToken -- other users of the machine can read a command line
+  end
+  local options = { text = true, cwd = process.folder(), env = env } ---@type vim.SystemOpts
   local ok, result = pcall(function()
-    return vim.system(vim.list_extend({ unpack(cmd) }, { 'doctor', '--json' }), { text = true }):wait(30000)
+    return process
+      .without_pythons_variables(function()
+        return vim.system(doctor, options)
+      end)
+      :wait(30000)
   end)
   local read, checks = pcall(vim.json.decode, ok and result.stdout or '')
   if not read or type(checks) ~= 'table' then

@@ -49,12 +49,14 @@ function M.attached(client, bufnr)
   if suggests(client) and M.is_on(bufnr) then
     engine().attach(client, bufnr)
   end
+  require('codellama.keys').attach(bufnr)
 end
 
 ---@param bufnr integer
 function M.detached(bufnr)
   clients[bufnr] = nil
   engine().detach(bufnr)
+  require('codellama.keys').detach(bufnr)
 end
 
 ---@param bufnr integer
@@ -127,7 +129,7 @@ end
 ---@return boolean asked
 local function ask(bufnr, on_reply)
   local client = clients[bufnr]
-  if not client or not suggests(client) then
+  if not client or not M.can('suggest', bufnr) then
     return false
   end
   local now = engine()
@@ -142,6 +144,18 @@ local function ask(bufnr, on_reply)
     end
   end)
   return true
+end
+
+---Whether an action has something to do in a buffer.
+---@param action string
+---@param bufnr integer
+---@return boolean
+function M.can(action, bufnr)
+  local client = clients[bufnr]
+  if not client or not suggests(client) then
+    return false
+  end
+  return action == 'suggest' or engine().is_visible(bufnr)
 end
 
 ---Show another suggestion. Where there is but one, the server is asked for others.

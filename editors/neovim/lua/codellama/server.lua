@@ -1,29 +1,28 @@
 ---The server's program: where it is, what to say where it is not, and whether its version fits.
 local config = require('codellama.config')
 local notify = require('codellama.notify')
+local process = require('codellama.process')
 
 local M = {}
 
 M.PROGRAM = 'codellama-ls'
 M.INSTALL = "pipx install 'codellama-ls[engine]'"
 M.UPGRADE = 'pipx upgrade codellama-ls'
+---Whether one was started and does not listen yet.
+M.is_starting = false
 ---The oldest server that this plugin works with.
 M.NEEDS = '0.1.0'
 
 local ROOT_MARKERS = { '.git', '.hg', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' }
 
----@param program string
----@return string? path
-local function executable(program)
-  return vim.fn.executable(program) == 1 and vim.fn.exepath(program) or nil
-end
-
 ---The command that starts the server: the user's, that of the active environment, on PATH, or where pipx and uv put it.
+---The program is named by its whole path: in the folder that is open, there may be another one.
 ---@return string[]? command nil where there is none
 function M.find()
   local cmd = config.options.cmd
   if cmd then
-    return executable(cmd[1] or '') and cmd or nil
+    local path = process.find(cmd[1] or '')
+    return path and vim.list_extend({ path }, cmd, 2) or nil
   end
   local environment = vim.env.VIRTUAL_ENV
   local places = {
@@ -33,7 +32,8 @@ function M.find()
     vim.fs.normalize('~/.local/bin/' .. M.PROGRAM),
   }
   for index = 1, 4 do
-    local path = places[index] and executable(places[index])
+    local place = places[index]
+    local path = place and process.find(place)
     if path then
       return { path }
     end
@@ -43,8 +43,14 @@ end
 ---@return string sentence what to do where there is no server
 function M.missing()
   local cmd = config.options.cmd
-  if cmd then
+  if cmd and process.is_relative(cmd[1] or '') then
+    local why = '`%s` of `setup{cmd}` would be another program in each folder; write its whole path.'
+    return why:format(cmd[1])
+  elseif cmd then
     return ('`%s` of `setup{cmd}` cannot be run; install the server with: %s'):format(cmd[1], M.INSTALL)
+  elseif vim.fn.executable(M.PROGRAM) == 1 then
+    local why = 'the only %s on $PATH is in a folder that $PATH does not name by its whole path; install one with: %s'
+    return why:format(M.PROGRAM, M.INSTALL)
   end
   return ('%s is not installed; install it with: %s'):format(M.PROGRAM, M.INSTALL)
 end
@@ -70,7 +76,10 @@ function M.start(dispatchers)
   if not cmd then
     error(M.missing(), 0)
   end
-  return vim.lsp.rpc.start(cmd, dispatchers)
+  M.is_starting = true
+  return process.without_pythons_variables(function()
+    return vim.lsp.rpc.start(cmd, dispatchers, { cwd = process.folder(), env = process.additions() })
+  end)
 end
 
 ---@param version? string what the server says it is

@@ -34,7 +34,10 @@ local replied = {} ---@type table<integer, codellama.Replied>
 local invoked = {} ---@type table<integer, {place: codellama.Place, on_reply: fun()?}>
 
 ---What is left of a suggestion that was accepted in part, for each buffer.
-local rests = {} ---@type table<integer, {place: codellama.Place, text: string}>
+local rests = {} ---@type table<integer, {place: codellama.Place, items: codellama.Item[]}>
+
+---What draws an answer, for each buffer.
+local drawers = {} ---@type table<integer, lsp.Handler>
 
 ---@param bufnr integer
 ---@return codellama.Replied?
@@ -42,11 +45,40 @@ function M.replied(bufnr)
   return replied[bufnr]
 end
 
----Answer the next request at the cursor with the rest of what was just accepted in part.
----@param bufnr integer
+---@param handler lsp.Handler
+---@param items codellama.Item[]
+---@param bufnr integer the current buffer
+---@param ctx table
+local function draw(handler, items, bufnr, ctx)
+  handler(nil, { items = items }, ctx)
+  if require('codellama.inline').method() == 'builtin' then
+    require('codellama.builtin').make_room(bufnr)
+  end
+end
+
+---Draw the rest of what was just accepted in part, and answer the next request at the cursor with it: Neovim's own comes
+---only after a while, and until then the keys would find nothing to do.
+---@param client vim.lsp.Client
+---@param bufnr integer the current buffer
 ---@param text string
-function M.keep_rest(bufnr, text)
-  rests[bufnr] = { place = here(bufnr), text = text }
+function M.keep_rest(client, bufnr, text)
+  local row, column = positions.cursor()
+  local position = positions.position(bufnr, row, column, client.offset_encoding)
+  local items = { { insertText = text, range = { start = position, ['end'] = position } } } ---@type codellama.Item[]
+  rests[bufnr] = { place = here(bufnr), items = items }
+  replied[bufnr] = { items = items, encoding = client.offset_encoding }
+  if drawers[bufnr] then
+    draw(drawers[bufnr], items, bufnr, { client_id = client.id, method = INLINE, bufnr = bufnr })
+  end
+end
+
+---Say that a suggestion which was asked for comes only once the model is loaded.
+---@param bufnr integer
+local function say_when_loading(bufnr)
+  local status = require('codellama.status').get(bufnr) or {}
+  if status.kind == 'starting' or status.kind == 'loading' then
+    notify.say(vim.trim('no suggestion yet. ' .. (status.message or '')))
+  end
 end
 
 ---The next request at the cursor is one that the user asked for: it is sent also where suggestions are off, the server
@@ -96,13 +128,19 @@ local function inline(client, params, handler)
   invoked[bufnr] = nil
   if not by_hand and not require('codellama.inline').is_on(bufnr) then
     return nil
+  elseif not by_hand and vim.fn.reg_recording() ~= '' then
+    return nil -- where the macro is played, it would not be there for the keys that were pressed
   end
+  drawers[bufnr] = handler
   params.context = { triggerKind = by_hand and 1 or 2 } -- invoked, automatic
+  if by_hand then
+    say_when_loading(bufnr)
+  end
   local rest = rests[bufnr]
   rests[bufnr] = nil
   local known ---@type codellama.Item[]?
   if rest and vim.deep_equal(rest.place, place) then
-    known = { { insertText = rest.text, range = { start = params.position, ['end'] = params.position } } }
+    known = rest.items
     replied[bufnr] = { items = known, encoding = client.offset_encoding }
   end
   return function(err, result, ctx)
@@ -119,7 +157,8 @@ local function inline(client, params, handler)
       end
     end
     replied[bufnr] = { items = items, encoding = client.offset_encoding }
-    handler(nil, { items = items }, ctx)
+    draw(handler, items, bufnr, ctx)
+    require('codellama.keys').follow(bufnr)
     if by_hand and #items == 0 then
       say_why_none(bufnr)
     elseif on_reply then
@@ -228,7 +267,9 @@ function M.install(client)
       if not handler then
         return false
       elseif items then
-        handler(nil, { items = items }, { client_id = client.id, method = INLINE, bufnr = bufnr })
+        local current = vim.api.nvim_get_current_buf()
+        draw(handler, items, current, { client_id = client.id, method = INLINE, bufnr = bufnr })
+        require('codellama.keys').follow(current)
         return true
       end
     elseif method == ACTION then

@@ -76,13 +76,16 @@ function M.sentence()
   local client = require('codellama.client').get(vim.api.nvim_get_current_buf())
   if not client then
     local server = require('codellama.server')
+    if server.is_starting then
+      return 'the server is starting.'
+    end
     return server.find() and 'no server runs; :CodeLlama restart starts it.' or server.missing()
   end
   local status = latest[client.id]
   local said = status and status.message or 'The model has not been asked for yet.'
   if not require('codellama.inline').is_on(vim.api.nvim_get_current_buf()) then
     said = said .. ' Suggestions are off here.'
-  elseif status and status.suggestion and not status.suggestion.shown and status.suggestion.reason ~= '' then
+  elseif status and status.kind == 'ready' and status.suggestion and not status.suggestion.shown and status.suggestion.reason ~= '' then
     said = ('%s Last suggestion: none. %s'):format(said, status.suggestion.reason)
   end
   return said

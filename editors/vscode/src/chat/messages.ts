@@ -38,7 +38,7 @@ export interface Turn {
   readonly content: string;
   readonly attachments: readonly Sent[];
   readonly usage?: Usage;
-  /** stop, length, stopped, failed, running, interrupted, unanswered, or "". */
+  /** stop, length, repeats, stopped, failed, running, interrupted, unanswered, or "". */
   readonly finishReason: string;
 }
 

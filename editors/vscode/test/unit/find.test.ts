@@ -5,7 +5,7 @@ import { candidates, find, installCommand, type Surroundings } from '../../src/f
 import { mismatch } from '../../src/version';
 
 function machine(files: string[], env: Record<string, string> = {}, windows = false): Surroundings {
-  return { windows, env: { PATH: windows ? 'C:\\bin' : '/usr/bin:relative:/opt/bin', ...env }, home: windows ? 'C:\\Users\\ada' : '/home/ada', isFile: (path) => files.includes(path) };
+  return { windows, env: { PATH: windows ? 'C:\\bin' : '/usr/bin:relative:/opt/bin', ...env }, home: windows ? 'C:\\Users\\ada' : '/home/ada', isFile: (path) => files.includes(path), real: (path) => path };
 }
 
 test('the setting counts, and nothing else once it is set', () => {
@@ -23,13 +23,32 @@ test('the interpreter comes before the PATH, the PATH before pipx and uv', () =>
   assert.equal(find('', undefined, machine([])), 'codellama-ls is not installed.');
 });
 
-test('folders of the PATH that depend on where one is are left out', () => {
-  assert.ok(candidates(undefined, machine([])).every((each) => each.path.startsWith('/')));
+test('a setting that depends on where one is names nothing', () => {
+  for (const name of ['bin/codellama-ls', './codellama-ls', '.venv', '${workspaceFolder}/.venv', '~ada/.venv']) {
+    const around = machine([name, `${name}/bin/codellama-ls`, '/usr/bin/codellama-ls']);
+    assert.equal(find(name, undefined, around), `codellama.serverPath must be a full path, such as ~/.local/bin/codellama-ls, not ${name}.`);
+  }
+});
+
+test('folders that depend on where one is are left out', () => {
+  const relative = { PIPX_BIN_DIR: 'pipx', UV_TOOL_BIN_DIR: '.', XDG_BIN_HOME: 'bin', XDG_DATA_HOME: 'data' };
+  for (const interpreter of ['python', '.venv/bin/python', undefined]) {
+    assert.deepEqual(candidates(interpreter, machine([], relative)).filter((each) => !each.path.startsWith('/')), []);
+  }
+  assert.deepEqual(candidates('python.exe', machine([], { ...relative, APPDATA: 'x' }, true)).filter((each) => !each.path.startsWith('C:\\')), []);
 });
 
 test('programs of a workspace that is not trusted are not started', () => {
   const around = machine(['/project/.venv/bin/codellama-ls', '/usr/bin/codellama-ls']);
+  const found = (interpreter: string, avoid: string[], links: Record<string, string> = {}): string => {
+    const real = (path: string): string => Object.entries(links).reduce((name, [link, target]) => name.replace(link, target), path);
+    return (find('', interpreter, { ...around, isFile: () => true, real }, avoid) as { path: string }).path;
+  };
   assert.equal((find('', '/project/.venv/bin/python', around, ['/project']) as { path: string }).path, '/usr/bin/codellama-ls');
+  assert.equal(found('/project/..venv/bin/python', ['/project']), '/usr/bin/codellama-ls');
+  assert.equal(found('/project.venv/bin/python', ['/project']), '/project.venv/bin/codellama-ls');
+  assert.equal(found('/link/bin/python', ['/project'], { '/link': '/project/.venv' }), '/usr/bin/codellama-ls');
+  assert.equal(found('/project/.venv/bin/python', ['/link'], { '/link': '/project' }), '/usr/bin/codellama-ls');
 });
 
 test('on Windows', () => {

@@ -94,7 +94,11 @@ local function cost(usage)
   return type(speed) == 'number' and ('%s tokens, %.0f a second'):format(tokens, speed) or ('%s tokens'):format(tokens)
 end
 
-local ENDINGS = { stopped = 'Stopped.', length = 'Cut off: the longest answer allowed was reached.' }
+local ENDINGS = {
+  stopped = 'Stopped.',
+  length = 'Cut off: the longest answer allowed was reached.',
+  repeats = 'Ended: the model began to repeat itself.',
+}
 
 ---The server told how the model is doing: an answer waits while it is loaded.
 ---@param status? codellama.Status

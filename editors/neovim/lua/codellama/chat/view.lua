@@ -17,7 +17,13 @@ local LONG_LINE = 5000
 ---@field doing? string What stands above it.
 ---@field writing? string What stands above the lines to write in.
 
+---@class codellama.Unloaded What was in a buffer that was taken out of memory.
+---@field lines string[]
+---@field marks vim.api.keyset.get_extmark_item[] Where turns begin: (id, row, column).
+
 local state = {} ---@type codellama.View
+local unloaded = {} ---@type table<integer, codellama.Unloaded> by buffer
+local turns = vim.api.nvim_create_namespace('codellama.chat.turns')
 
 ---@param name string
 ---@return integer
@@ -30,6 +36,39 @@ local function scratch(name)
   vim.api.nvim_buf_set_name(bufnr, name)
   vim.bo[bufnr].bufhidden = 'hide'
   vim.bo[bufnr].undofile = false
+  -- `:quit!` takes it out of memory, whatever 'bufhidden' is.
+  vim.api.nvim_create_autocmd('BufUnload', {
+    buffer = bufnr,
+    callback = function()
+      local marks = vim.api.nvim_buf_get_extmarks(bufnr, turns, 0, -1, {})
+      unloaded[bufnr] = { lines = vim.api.nvim_buf_get_lines(bufnr, 0, -1, false), marks = marks }
+    end,
+  })
+  return bufnr
+end
+
+---A buffer of the chat, with all that was in it.
+---@param bufnr? integer
+---@return integer? bufnr nil where the user has deleted it, and its keys with it
+local function there(bufnr)
+  if not bufnr or not vim.api.nvim_buf_is_valid(bufnr) then
+    return nil
+  elseif vim.api.nvim_buf_is_loaded(bufnr) then
+    return bufnr
+  end
+  local was = unloaded[bufnr]
+  unloaded[bufnr] = nil
+  if not was or not vim.b[bufnr].codellama_chat then
+    return nil
+  end
+  vim.fn.bufload(bufnr)
+  local modifiable = vim.bo[bufnr].modifiable
+  vim.bo[bufnr].modifiable = true
+  vim.api.nvim_buf_set_lines(bufnr, 0, -1, false, was.lines)
+  vim.bo[bufnr].modifiable = modifiable
+  for _, mark in ipairs(was.marks) do
+    vim.api.nvim_buf_set_extmark(bufnr, turns, mark[2], mark[3], { id = mark[1], right_gravity = false })
+  end
   return bufnr
 end
 
@@ -48,12 +87,12 @@ end
 
 ---@return integer? bufnr of the conversation
 function M.log()
-  return state.log and vim.api.nvim_buf_is_valid(state.log) and state.log or nil
+  return there(state.log)
 end
 
 ---@return integer? bufnr in which the user writes
 function M.input()
-  return state.input and vim.api.nvim_buf_is_valid(state.input) and state.input or nil
+  return there(state.input)
 end
 
 ---The window that the user came from, to insert into.

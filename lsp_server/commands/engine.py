@@ -1,0 +1,22 @@
+"""`engine`: the engine in the foreground, for editors and, with `--listen`, for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lsp_server.engine import process
+
+if TYPE_CHECKING:
+    from lsp_server.engine.serving.state import InfillPrompt
+
+
+def run(words: list[str]) -> int:
+    """Run an engine until it ends; the exit status."""
+    return process.main(words, infilling=_infill)
+
+
+def _infill(*asked: Any, **limits: Any) -> InfillPrompt:
+    """`for_others.infill`, which is loaded when it is first asked for: most engines never are."""
+    from lsp_server.completion.for_others import infill
+
+    return infill(*asked, **limits)

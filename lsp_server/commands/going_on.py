@@ -1,0 +1,71 @@
+"""`complete -`: a text from standard input, and what the model writes after it, with nothing around either."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from typing import Any
+
+from lsp_server import printing
+from lsp_server.commands import Failed
+from lsp_server.commands.console import notes
+from lsp_server.commands.terminal import reached, samplings, settings_of
+from lsp_server.completion.suggest import Sampled
+from lsp_server.context.workspace import MAX_BYTES
+from lsp_server.model.access import Reached
+from lsp_server.model.answering import Answer, Question
+from lsp_server.model.client import Choice
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what comes after the text on standard input, as it is written."""
+    return asyncio.run(_run(options, _typed()))
+
+
+async def _run(options: argparse.Namespace, text: str) -> int:
+    answers = []
+    async with reached(settings_of(options)) as model:
+        ids = model.tokenizer.completion_ids(text)
+        room = model.context_length - len(ids)
+        if room < 1:
+            raise Failed(
+                f"The text has {len(ids)} tokens, but {model.model} has room for {model.context_length}: send its end."
+            )
+        sampled = samplings(options)
+        for number, each in enumerate(sampled, 1):
+            if len(sampled) > 1 and not options.json:
+                notes.print(f"{number} of {len(sampled)}", style="dim")
+            answers.append(await _written(model, ids, min(options.max_tokens, room), each, shows=not options.json))
+    if options.json:
+        printing.as_json(answers[0] if len(answers) == 1 else answers, indent=2)
+    return 0
+
+
+async def _written(model: Reached, ids: list[int], most: int, sampled: Sampled, *, shows: bool) -> dict[str, Any]:
+    """One answer, which is shown while it is written; what `--json` says of it."""
+    choice = Choice(sampled.temperature, sampled.top_p, sampled.seed)
+    answer = Answer(model, Question(ids, model.tokenizer.completion_stop_ids, most, choice=choice))
+    text = ""
+    async with contextlib.aclosing(answer.parts()) as parts:
+        async for part in parts:
+            text += "".join(part)
+            if shows:
+                printing.code_part("".join(part))
+    if shows and not text.endswith("\n"):
+        printing.end_code()
+    return {"text": text, "finishReason": answer.finish_reason, "promptTokens": len(ids), "tokens": answer.tokens}
+
+
+def _typed() -> str:
+    """All of standard input. Raises Failed where it is no text, or nothing."""
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise Failed(f"The text on standard input is larger than {MAX_BYTES} bytes: send its end alone.")
+    if not data:
+        raise Failed("There is nothing on standard input: pipe a text in, as in `codellama-ls complete - < FILE`.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Failed(f"The text on standard input is not UTF-8 (byte {error.start}); convert it first.") from error

@@ -1,0 +1,344 @@
+"""The suggestions of one editor window: from memory where they are known, from a generation under way where its text is
+typed along, else from the model; and the next one ahead of time, while the user reads."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from lsp_server.completion.ahead import Windows
+from lsp_server.completion.cache import Known, Spot
+from lsp_server.completion.document import DocumentSuggestions, Superseded
+from lsp_server.completion.generation import Generation, begin
+from lsp_server.completion.prompt import most_related
+from lsp_server.completion.suggest import (
+    Asked,
+    Suggestion,
+    find,
+    generate,
+    in_other_layout,
+    least_probability,
+)
+from lsp_server.completion.unasked import why_none
+from lsp_server.context.buffer import Buffer
+from lsp_server.context.related.piece import Piece
+from lsp_server.context.surroundings import Surroundings
+from lsp_server.errors import UserError
+from lsp_server.model.access import ModelUnavailable, Reached
+from lsp_server.model.client import PRIORITY_AHEAD, PRIORITY_COMPLETION
+from lsp_server.settings import Settings
+
+# How many other suggestions the model is asked for, when the user asks for them.
+OTHERS = 2
+CHANGED = "The text changed meanwhile."
+UNSURE = "The model is not sure enough of what it wrote (codellama.minProbability)."
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a request comes to: suggestions, the one to show first, or one sentence on why there is none. `off`: there
+    are none in this document, wherever one asks."""
+
+    suggestions: tuple[Suggestion, ...] = ()
+    reason: str = ""
+    off: bool = False
+
+
+class Suggestions:
+    """Use from one event loop, and `forget` when the model or the settings change. `on_thinking` is told of a document
+    for which the model is asked."""
+
+    def __init__(self, around: Surroundings, on_thinking: Callable[[str], None] = lambda uri: None) -> None:
+        self._around = around
+        self._on_thinking = on_thinking
+        self._known = Known()
+        self._windows = Windows()
+        self._documents: dict[str, DocumentSuggestions] = {}
+        self._ahead: Generation | None = None
+        self._resting: asyncio.Task[None] | None = None
+
+    async def at(
+        self,
+        buffer: Buffer | None,
+        line: int,
+        character: int,
+        *,
+        by_hand: bool,
+        others: bool = True,
+        waits: bool = True,
+    ) -> Answer:
+        """The suggestions at a position of a document, None where it is not open. A newer request or a change ends it.
+
+        `by_hand`: the model is asked at once, wherever the cursor is, and, where a suggestion is known, and so shown
+        already, for others.
+        `waits`: until the model is loaded.
+        """
+        if (reason := _why_off(buffer, self._around.settings)) or buffer is None:
+            return Answer(reason=reason, off=True)
+        document = self._document(buffer.uri)
+        try:
+            answer = await document.request(self._first(document, buffer, line, character, by_hand, waits))
+        except Superseded:
+            return Answer(reason=CHANGED)
+        model = self._around.model.reached
+        if by_hand and model is not None and any(one.timings.get("known") for one in answer.suggestions):
+            try:
+                more = await document.request(self._others(model, buffer, answer.suggestions[0]))
+            except Superseded:
+                return answer
+            return Answer((*answer.suggestions, *more))
+        return answer
+
+    def opened(self, uri: str) -> None:
+        """A document was opened: until the editor says where its cursor is, that is taken to be where most begin."""
+        buffer = self._around.workspace.buffer(uri)
+        if buffer is not None and not self._windows.widening and (self._resting is None or self._resting.done()):
+            self.rests(buffer, 0, buffer.units(0, len(buffer.lines[0].rstrip("\r\n"))))
+
+    def rests(self, buffer: Buffer, line: int, character: int) -> None:
+        """The cursor has come to rest at a position: the model begins with what the next key there will want."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = asyncio.ensure_future(self._rest(buffer, line, character))
+
+    def changed(self, uri: str) -> None:
+        """The text of a document changed."""
+        if (document := self._documents.get(uri)) is not None:
+            document.changed()
+
+    def closed(self, uri: str) -> None:
+        """A document was closed."""
+        if (document := self._documents.pop(uri, None)) is not None:
+            document.end()
+        self._windows.closed(uri)
+
+    def forget(self) -> None:
+        """End everything that is written, and know nothing. Requests that wait for a model go on waiting."""
+        for document in self._documents.values():
+            document.end_generation()
+        self._end_ahead()
+        self._known.clear()
+        self._windows.forget()
+
+    async def _first(
+        self, document: DocumentSuggestions, buffer: Buffer, line: int, character: int, by_hand: bool, waits: bool
+    ) -> Answer:
+        """The suggestion to show, or why there is none."""
+        if hidden := await self._around.workspace.hidden(buffer.uri):
+            return Answer(reason=hidden, off=True)
+        if line >= len(buffer.lines):
+            count = len(buffer.lines)
+            return Answer(reason=f"The cursor is on line {line + 1}, but the text has {count}; reopen the file.")
+        self._around.want_model()
+        if self._around.model.reached is None and not waits:
+            return Answer(reason=self._around.model.state.message)
+        try:
+            model = await self._around.reach()
+        except ModelUnavailable as error:
+            return Answer(reason=str(error))
+        settings = self._around.settings
+        if reason := _why_off(buffer, settings):  # it is not known how long that took
+            return Answer(reason=reason, off=True)
+        row, column = buffer.locate(line, character)
+        passed_over = document.passed_over.why_none(buffer, row, column, by_hand=by_hand)
+        if passed_over and settings.quiet_when_passed_over:
+            return Answer(reason=passed_over)
+        return await self._at(model, document, buffer, row, column, settings, by_hand=by_hand)
+
+    async def _at(
+        self,
+        model: Reached,
+        document: DocumentSuggestions,
+        buffer: Buffer,
+        row: int,
+        column: int,
+        settings: Settings,
+        *,
+        by_hand: bool,
+    ) -> Answer:
+        """What is known at a place, or what the model writes there, where it is sure enough of it to be shown."""
+        if self._around.related.is_old(buffer.uri):
+            self._known.forget(buffer.uri)
+        suggestion = self.known(buffer, row, column)
+        if suggestion is None or (by_hand and not suggestion.text):
+            self._on_thinking(buffer.uri)
+            debounce = 0 if by_hand else settings.debounce_ms
+            settings = dataclasses.replace(settings, debounce_ms=debounce)
+            try:
+                suggestion = await self.ask(model, document, buffer, row, column, settings, by_hand=by_hand)
+            except UserError as error:
+                return Answer(reason=str(error))
+        if suggestion.text and suggestion.probability < least_probability(model, settings):
+            if not by_hand:
+                return Answer(reason=UNSURE)
+            # What was shown once stays while it is typed along.
+            suggestion = dataclasses.replace(suggestion, line=())
+            self._known.add(Spot.of(buffer, row, column), suggestion)
+        if suggestion.text:
+            document.passed_over.shown(buffer, row, column, suggestion.text)
+        self._look_ahead(model, buffer, suggestion, settings)
+        self._windows.widen(model)
+        return Answer((suggestion,) if suggestion.text else (), suggestion.reason)
+
+    async def _others(self, model: Reached, buffer: Buffer, shown: Suggestion) -> tuple[Suggestion, ...]:
+        """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""
+        self._on_thinking(buffer.uri)
+        settings, place = self._around.settings, (buffer, shown.row, shown.column)
+        related = self._around.related.pieces(buffer)
+        if len(self._known.find(*place)) < 2 and isinstance(
+            asked := self._windows.prepare(model, *place, settings, related), Asked
+        ):
+            spot = Spot.of(*place)
+            try:
+                made = await asyncio.gather(*(generate(model, asked, settings, seed=seed) for seed in range(OTHERS)))
+            except UserError:
+                return ()
+            for suggestion in (*reversed(made), shown):  # the one that is shown stays the first
+                if suggestion.text:
+                    self._known.add(spot, suggestion)
+        return tuple(each for each in self._known.find(*place) if each.text != shown.text)
+
+    def known(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
+        """The suggestion at (`row`, `column`) if it is known, for which the model is not asked."""
+        return next(iter(self._known.find(buffer, row, column)), None)
+
+    async def ask(
+        self,
+        model: Reached,
+        document: DocumentSuggestions,
+        buffer: Buffer,
+        row: int,
+        column: int,
+        settings: Settings,
+        *,
+        by_hand: bool,
+    ) -> Suggestion:
+        """The suggestion at (`row`, `column`), after `settings.debounce_ms`, within a request of the document. Ends a
+        generation for another place of it, and work ahead.
+
+        Raises EngineLost, EngineRefused, ModelUnavailable.
+        """
+        now = Spot.of(buffer, row, column)
+        # One that works ahead waits for a chat: it is of use now only if it has begun.
+        begun = self._ahead if self._ahead is not None and self._ahead.text else None
+        ahead = begun if begun is not None and begun.leads_to(buffer, now) else None
+        if generation := document.leading_to(buffer, now) or ahead:
+            if generation is self._ahead:
+                self._ahead = None
+            document.follow(generation)
+            await generation.followed(buffer, now)
+            if known := self.known(buffer, row, column):
+                return known
+        document.end_generation()
+        self._end_ahead()
+        if settings.debounce_ms:
+            await asyncio.sleep(settings.debounce_ms / 1000)
+        related = await self._related(model, buffer, row, column)
+        asked = self._windows.prepare(model, buffer, row, column, settings, related)
+        if isinstance(asked, Suggestion):
+            return asked
+        if not by_hand and (reason := why_none(asked.here, settings)):
+            return Suggestion(row, column, reason=reason)
+        other = in_other_layout(model, asked, buffer, settings, related) if by_hand else None
+        generation = self._begin(model, asked, now, settings, PRIORITY_COMPLETION, by_hand=by_hand, other=other)
+        document.follow(generation)
+        return await asyncio.shield(generation.task)
+
+    async def _rest(self, buffer: Buffer, line: int, character: int) -> None:
+        around, version = self._around, buffer.version
+        if _why_off(buffer, around.settings) or not around.settings.prefetch:
+            return
+        if await around.workspace.hidden(buffer.uri):
+            return
+        try:
+            model = await around.reach()
+        except ModelUnavailable:
+            return
+        if around.workspace.buffer(buffer.uri) is not buffer or buffer.version != version:
+            return  # who types asks for a suggestion
+        if line >= len(buffer.lines) or _why_off(buffer, around.settings):
+            return
+        row, column = buffer.locate(line, character)
+        if around.related.is_old(buffer.uri):
+            self._known.forget(buffer.uri)
+        await self._related(model, buffer, row, column, rests=True)
+        self._prefetch(model, buffer, row, column, around.settings)
+
+    async def _related(
+        self, model: Reached, buffer: Buffer, row: int, column: int, *, rests: bool = False
+    ) -> tuple[Piece, ...]:
+        """What other files add at a place; where the prompt will have none of it, nothing is looked for."""
+        if not most_related(self._around.settings, model.tokenizer):
+            return ()
+        return await self._around.related.at(buffer, row, column, rests=rests)
+
+    def _look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
+        """Begin with the suggestion that follows on `shown` once that is accepted."""
+        if shown.text and settings.prefetch and not model.shared:
+            after, row, column = buffer.with_text(shown.row, shown.column, shown.text)
+            self._prefetch(model, after, row, column, settings)
+
+    def _prefetch(self, model: Reached, buffer: Buffer, row: int, column: int, settings: Settings) -> None:
+        """Begin with the suggestion at a place where the user may want one soon, unless the model is asked for one in
+        this document; the engine does it last of all."""
+        document, ahead = self._document(buffer.uri), self._ahead
+        if not settings.prefetch or model.shared:
+            return
+        if document.generation is not None and not document.generation.task.done():
+            return
+        spot = Spot.of(buffer, row, column)
+        if self.known(buffer, row, column) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
+            return
+        asked = self._windows.prepare(model, buffer, row, column, settings, self._around.related.pieces(buffer))
+        if isinstance(asked, Asked) and not why_none(asked.here, settings):
+            self._end_ahead()
+            self._ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
+        self._windows.widen(model)
+
+    def _begin(
+        self,
+        model: Reached,
+        asked: Asked,
+        spot: Spot,
+        settings: Settings,
+        priority: int,
+        *,
+        by_hand: bool = False,
+        other: Asked | None = None,
+    ) -> Generation:
+        ids = asked.prompt.ids
+
+        async def write(on_text: Callable[[str], None]) -> Suggestion:
+            def heard(text: str) -> None:
+                self._windows.computed(model, ids)
+                on_text(text)
+
+            self._windows.begun(ids)
+            suggestion = await find(
+                model, asked, settings, by_hand=by_hand, other=other, priority=priority, on_text=heard
+            )
+            self._windows.computed(model, ids)
+            self._known.add(spot, suggestion)
+            return suggestion
+
+        return begin(spot, write)
+
+    def _document(self, uri: str) -> DocumentSuggestions:
+        return self._documents.setdefault(uri, DocumentSuggestions())
+
+    def _end_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.task.cancel()
+            self._ahead = None
+
+
+def _why_off(buffer: Buffer | None, settings: Settings) -> str:
+    """Why there are no suggestions in a document, whatever is in it, as one sentence, or ""."""
+    if not settings.enabled:
+        return "Suggestions are turned off (codellama.enabled)."
+    if buffer is None:
+        return "This document is not open in the editor."
+    if buffer.language_id in settings.disabled_languages:
+        return f"Suggestions are turned off for {buffer.language_id} (codellama.disabledLanguages)."
+    return ""

@@ -1,0 +1,184 @@
+"""From the names around a cursor to the definitions in other files that they may mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from lsp_server.context.related.contents import identifiers
+from lsp_server.context.related.imports import Target, targets
+from lsp_server.context.related.near import AROUND, FILE, FUNCTION
+from lsp_server.context.related.outlines import Definition
+from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.view import View
+
+# The score of what is imported and not used yet, and of the parts of an imported module that are not.
+UNUSED = 0.5
+# Of the score of what names a type: what the type gets. And what a name that is not imported gets of its own.
+TYPE, ELSEWHERE = 0.4, 0.5
+# Names looked up in the whole workspace, definitions whose types are, unused parts of a module.
+MOST_ELSEWHERE, MOST_WITH_TYPES, MOST_OF_MODULE = 40, 8, 30
+_NAME = re.compile(r"[^\W\d]\w{2,}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """A definition with what it is worth, and why it was taken."""
+
+    definition: Definition
+    score: float
+    why: str
+
+
+class Lookup:
+    """What is found for one cursor in the file `path`: `taken`, by (file, dotted name). Raises sqlite3.Error."""
+
+    def __init__(self, view: View, language_id: str, path: str) -> None:
+        self.taken: dict[tuple[str, str], Taken] = {}
+        self._view = view
+        self._language = language_id
+        self._path = path
+
+    def take(self, imports: Sequence[Import], weights: Mapping[str, float]) -> None:
+        """What the file imports and what it uses, by the weights of the names in it."""
+        places = self._places(self._path, imports)
+        for place in places:
+            for there, here in place.names:
+                if (there, here) == ALL:
+                    self._take_used(place, weights)
+                else:
+                    self._take_named(place, there, weights.get(here, UNUSED), weights)
+            if place.alias:
+                self._take_module(place, weights)
+        known = {here for place in places for _, here in place.names} | {place.alias for place in places}
+        self._take_elsewhere(weights, known)
+        self._take_types()
+
+    def take_all(self, path: str, weights: Mapping[str, float]) -> None:
+        """Everything that a file defines."""
+        for each in self._view.definitions(path):
+            if not each.container:
+                self._add(path, each, weights.get(each.name, UNUSED), "the file that belongs to this one")
+
+    def members(self, path: str, name: str) -> tuple[list[Definition], list[Definition]]:
+        """(the members of a class in its body, those that are attached to it, in its file or its package)"""
+        own = [each for each in self._view.definitions(path) if each.container == name]
+        inside = [each for each in own if not each.attached]
+        attached = [each for each in own if each.attached]
+        if path.endswith(".go"):
+            for other in self._view.in_folder(path.rpartition("/")[0]):
+                if other not in (path, self._path) and other.endswith(".go"):
+                    attached += [each for each in self._view.definitions(other) if each.container == name]
+        return inside, attached
+
+    def _places(self, path: str, imports: Sequence[Import]) -> list[Target]:
+        def find() -> list[Target]:
+            return targets(self._view, path, self._language, imports)
+
+        return self._view.once(("targets", path, self._language, tuple(imports)), find)
+
+    def _add(self, path: str, definition: Definition, score: float, why: str) -> None:
+        key = path, definition.path
+        if path != self._path and (key not in self.taken or self.taken[key].score < score):
+            self.taken[key] = Taken(definition, score, why)
+
+    def _take_named(self, place: Target, there: str, score: float, weights: Mapping[str, float]) -> None:
+        for path, each in self._defined(place.paths, there):
+            used = max((weights.get(member.name, 0.0) for member in self._inside(path, each)), default=0.0)
+            # A class whose members are used here counts for more than one that is only named.
+            self._add(path, each, score + (used / 4 if used > FILE else 0.0), _why(score))
+
+    def _inside(self, path: str, definition: Definition) -> list[Definition]:
+        if definition.kind != "class":
+            return []
+        inside, attached = self.members(path, definition.path)
+        return inside + attached
+
+    def _defined(self, paths: Sequence[str], name: str) -> Iterator[tuple[str, Definition]]:
+        """Where one of some files defines a name, or hands it on from another, which is followed for one step."""
+        found = [(path, each) for path in paths for each in self._named(path, name)]
+        if not found:
+            for path in paths:
+                for place in self._places(path, self._view.imports(path)):
+                    for there, here in place.names:
+                        if here in (name, "*"):
+                            wanted = name if here == "*" else there
+                            found += [(other, each) for other in place.paths for each in self._named(other, wanted)]
+        yield from found
+
+    def _named(self, path: str, name: str) -> list[Definition]:
+        top = [each for each in self._view.definitions(path) if not each.container or each.kind == "class"]
+        if name != "default":
+            return [each for each in top if each.name == name]
+        said = [each for each in top if "export default" in each.text or each.name == "exports"]
+        stem = path.rpartition("/")[2].partition(".")[0]
+        return said or [each for each in top if each.name == stem] or top[:1]
+
+    def _take_used(self, place: Target, weights: Mapping[str, float]) -> None:
+        """Of all that some files define, and hand on, what is used in this one."""
+        further = [
+            other
+            for path in place.paths
+            for inner in self._places(path, self._view.imports(path))
+            if ALL in inner.names and not path.endswith((".go", ".java"))
+            for other in inner.paths
+        ]
+        for path in dict.fromkeys((*place.paths, *further)):
+            for each in self._view.definitions(path):
+                if not each.container and weights.get(each.name, 0.0) >= FILE:
+                    self._add(path, each, weights[each.name], _why(weights[each.name]))
+
+    def _take_module(self, place: Target, weights: Mapping[str, float]) -> None:
+        """Of a module, what is used of it, and with a low score the rest."""
+        whole = weights.get(place.alias, UNUSED)
+        for path in place.paths:
+            top = [each for each in self._view.definitions(path) if not each.container]
+            for number, each in enumerate(top):
+                used = weights.get(each.name, 0.0)
+                if used >= FILE and whole >= FILE:
+                    self._add(path, each, used, _why(used))
+                elif number < MOST_OF_MODULE:
+                    self._add(path, each, UNUSED * min(whole, AROUND) / AROUND, "in a module that is imported here")
+        for name, weight in weights.items() if whole >= FUNCTION else ():
+            if weight >= FUNCTION:
+                for path, each in self._handed_on(place.paths, name):
+                    self._add(path, each, weight, _why(weight))
+
+    def _handed_on(self, paths: Sequence[str], name: str) -> Iterator[tuple[str, Definition]]:
+        """Where what some files import, and so hand on, under a name is defined."""
+        for path in paths:
+            if any(here in (name, "*") for each in self._view.imports(path) for _, here in each.names):
+                yield from self._defined((path,), name)
+
+    def _take_elsewhere(self, weights: Mapping[str, float], known: set[str]) -> None:
+        """What is used around the cursor, imported by no statement, and defined at one place of the workspace."""
+        used = [name for name, weight in weights.items() if weight >= FUNCTION and len(name) > 3 and name not in known]
+        used = sorted(set(identifiers(" ".join(used))), key=lambda name: (-weights[name], name))
+        for name in used[:MOST_ELSEWHERE]:
+            found = self._view.anywhere(name, self._language)
+            paths = {path for path, _ in found}
+            if len(paths) != 1 or self._path in paths:
+                continue
+            path, each = found[0]
+            if each.container:  # a member: its class, in which it comes first
+                owners = [one for one in self._view.definitions(path) if one.path == each.container]
+                each = owners[0] if owners else each
+            self._add(path, each, weights[name] * ELSEWHERE, "the only definition of a name used here")
+
+    def _take_types(self) -> None:
+        """The classes that the signatures of what was taken name."""
+        best = sorted(self.taken.items(), key=lambda item: -item[1].score)[:MOST_WITH_TYPES]
+        for (path, _), taken in best:
+            if taken.score < FILE:
+                continue
+            for name in dict.fromkeys(_NAME.findall(taken.definition.text)):
+                for other, each in self._defined((path,), name):
+                    if each.kind == "class" and each != taken.definition:
+                        self._add(other, each, taken.score * TYPE, f"named by {taken.definition.name}")
+
+
+def _why(score: float) -> str:
+    if score >= AROUND:
+        return "imported, and used at the cursor"
+    return "imported, and used in this function" if score >= FUNCTION else "imported here"

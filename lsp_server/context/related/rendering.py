@@ -1,0 +1,72 @@
+"""Definitions as text: a class with those of its members that there is room for, the ones in use before others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lsp_server.context.languages import Language
+from lsp_server.context.related.outlines import Definition
+
+_INDENT = "    "
+# What a member that is the class's own affair begins with; it is shown only where it is used.
+_PRIVATE = ("private ", "#", "_", "def _", "async def _", "static #", "protected ")
+
+
+def rendered(
+    spoken: Language,
+    definition: Definition,
+    members: Sequence[Definition],
+    attached: Sequence[Definition],
+    weights: Mapping[str, float],
+    most: int,
+) -> str:
+    """A definition in up to `most` characters, whole lines without the last line ending; "" where not even its header
+    fits. `members`: of a class, those in its body; `attached`: those outside of it."""
+    if definition.kind != "class":
+        return definition.text if len(definition.text) <= most else ""
+    known = {each.name for each in members}
+    further = [each for each in attached if each.name not in known]
+    room = most - len(definition.text) - len(definition.tail) - 2 * len(_INDENT) - 10
+    if room < 0:
+        return ""
+    shown = [each for each in (*members, *further) if each.name in weights or not _is_private(each)]
+    wanted = sorted(shown, key=lambda each: -weights.get(each.name, 0.0))
+    chosen: set[int] = set()
+    for each in wanted:
+        cost = len(each.text) + (len(_INDENT) + 1) * (1 + each.text.count("\n"))
+        if cost <= room:
+            room -= cost
+            chosen.add(id(each))
+    inside = [each for each in members if id(each) in chosen]
+    hidden = len(inside) < sum(each in shown for each in members)
+    outside = [each for each in further if id(each) in chosen]
+    return "\n".join([*_whole(spoken, definition, inside, cut=hidden), *_outside(spoken, outside)])
+
+
+def _whole(spoken: Language, definition: Definition, inside: Sequence[Definition], *, cut: bool) -> list[str]:
+    """The lines of a class; `cut`: with members that are not shown."""
+    lines = [_INDENT + line for each in inside for line in _member(each).split("\n")]
+    if cut:
+        lines.append(_INDENT + "..." if spoken.id == "python" else f"{_INDENT}{spoken.line_comment} ...")
+    if lines:
+        return [definition.text, *lines, *([definition.tail] if definition.tail else [])]
+    if not definition.tail:
+        bare = spoken.id == "python" and '"""' not in definition.text
+        return [definition.text + " ..." if bare else definition.text]
+    return [definition.text + definition.tail]
+
+
+def _member(each: Definition) -> str:
+    """A class in a class is named alone."""
+    return f"{each.text} ... {each.tail}".rstrip() if each.kind == "class" else each.text
+
+
+def _outside(spoken: Language, attached: Sequence[Definition]) -> list[str]:
+    if not attached or spoken.id != "rust":
+        return [each.text for each in attached]
+    owner = attached[0].container
+    return [f"impl {owner} {{", *(_INDENT + each.text for each in attached), "}"]
+
+
+def _is_private(each: Definition) -> bool:
+    return each.text.startswith(_PRIVATE) and not each.name.startswith("__init__")

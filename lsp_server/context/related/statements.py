@@ -1,0 +1,234 @@
+"""What a file says it imports, in the words of its language; where that is, is found by `imports`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from lsp_server.context.languages import words
+from lsp_server.context.trees import Tree, nodes
+
+# Of one file.
+MOST = 400
+SCRIPTS = ("typescript", "typescriptreact", "javascript", "javascriptreact")
+_TYPES = {
+    "python": ("import_statement", "import_from_statement"),
+    **dict.fromkeys(SCRIPTS, ("import_statement", "export_statement")),
+    "rust": ("use_declaration", "mod_item"),
+    "go": ("import_spec",),
+    "java": ("import_declaration", "package_declaration"),
+    **dict.fromkeys(("c", "cpp", "cuda-cpp"), ("preproc_include",)),
+}
+ALL = ("*", "*")
+# Files that say where the modules of a project are.
+PROJECT_FILES = frozenset(words("go.mod Cargo.toml package.json tsconfig.json jsconfig.json"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """One thing that a file imports. `module`: as the language writes it, of Python with the dots before it.
+
+    `names`: (what it is called there, what it is called here), ALL for everything. `alias`: what the module itself is
+    called here. `kind`: "mod" declares a child (Rust), "package" says where the file itself is (Java); of a project
+    file: "module" names the project, "paths" what (TypeScript) stands for which folders.
+    """
+
+    module: str
+    names: tuple[tuple[str, str], ...] = ()
+    alias: str = ""
+    kind: str = ""
+
+
+def imports_of(tree: Tree) -> list[Import]:
+    """What a file imports, in the order of its text."""
+    read = _READERS.get(tree.language.id)
+    if read is None:
+        return []
+    found: list[Import] = []
+    for node in nodes(tree, _TYPES[tree.language.id]):
+        found += read(node)
+    if tree.language.id in SCRIPTS and b"require(" in tree.data:
+        for node in nodes(tree, ("variable_declarator",)):
+            found += _required(node)
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def _text(node: Any) -> str:
+    return "" if node is None else str(node.text.decode("utf-8", "replace"))
+
+
+def _python(node: Any) -> Iterator[Import]:
+    listed = [_renamed(child) for child in node.children_by_field_name("name")]
+    if node.type == "import_statement":
+        for name, alias in listed:
+            yield Import(name, alias=alias if alias != name else name.rpartition(".")[2])
+        return
+    module = "".join(_text(node.child_by_field_name("module_name")).split())
+    if any(child.type == "wildcard_import" for child in node.named_children):
+        yield Import(module, (ALL,))
+    elif listed:
+        yield Import(module, tuple(listed))
+
+
+def _renamed(node: Any) -> tuple[str, str]:
+    """(name there, name here) of `a`, `a as b`, `a: b`."""
+    name = node.child_by_field_name("name") or node.child_by_field_name("key") or node.child_by_field_name("path")
+    alias = node.child_by_field_name("alias") or node.child_by_field_name("value")
+    there = _text(name if name is not None else node)
+    return there, _text(alias) or there
+
+
+def _script(node: Any) -> Iterator[Import]:
+    source = node.child_by_field_name("source")
+    if source is None:
+        for child in node.named_children:  # import x = require("./x")
+            if child.type == "import_require_clause":
+                yield Import(_unquoted(child.child_by_field_name("source")), alias=_text(child.named_children[0]))
+        return
+    names: list[tuple[str, str]] = []
+    alias = ""
+    clauses = [child for child in node.named_children if child.type in ("import_clause", "export_clause")]
+    for part in [part for clause in clauses for part in (clause, *clause.named_children)]:
+        if part.type in ("import_specifier", "export_specifier"):
+            names.append(_renamed(part))
+        elif part.type == "named_imports":
+            names += [_renamed(each) for each in part.named_children if each.type == "import_specifier"]
+        elif part.type == "identifier":
+            names.append(("default", _text(part)))
+        elif part.type == "namespace_import":
+            alias = _text(part.named_children[-1]) if part.named_children else ""
+    if node.type == "export_statement" and not clauses:
+        inside = next((child for child in node.named_children if child.type == "namespace_export"), None)
+        alias, names = (_text(inside.named_children[-1]), []) if inside is not None else ("", [ALL])
+    yield Import(_unquoted(source), tuple(names), alias)
+
+
+def _required(node: Any) -> Iterator[Import]:
+    value, name = node.child_by_field_name("value"), node.child_by_field_name("name")
+    if value is None or value.type != "call_expression" or _text(value.child_by_field_name("function")) != "require":
+        return
+    given = value.child_by_field_name("arguments").named_children
+    if not given or given[0].type != "string":
+        return
+    if name is not None and name.type == "object_pattern":
+        yield Import(_unquoted(given[0]), tuple(_renamed(each) for each in name.named_children))
+    else:
+        yield Import(_unquoted(given[0]), alias=_text(name))
+
+
+def _unquoted(node: Any) -> str:
+    return _text(node).strip("\"'`<> ")
+
+
+def _rust(node: Any) -> Iterator[Import]:
+    if node.type == "mod_item":
+        if node.child_by_field_name("body") is None:
+            name = _text(node.child_by_field_name("name"))
+            yield Import(name, alias=name, kind="mod")
+        return
+    yield from _used(node.child_by_field_name("argument"), "", 0)
+
+
+def _used(node: Any, before: str, depth: int) -> Iterator[Import]:
+    """What a part of a `use` names, below the path before it."""
+    if node is None or depth > 20:
+        return
+    if node.type == "use_list":
+        for child in node.named_children:
+            yield from _used(child, before, depth + 1)
+    elif node.type == "scoped_use_list":
+        path = _text(node.child_by_field_name("path"))
+        yield from _used(node.child_by_field_name("list"), _joined(before, path), depth + 1)
+    elif node.type == "use_wildcard":
+        yield Import(_joined(before, _text(node).removesuffix("*").removesuffix("::")), (ALL,))
+    else:
+        whole, here = _renamed(node) if node.type == "use_as_clause" else (_text(node), "")
+        module, _, name = _joined(before, whole).rpartition("::")
+        if name == "self":
+            module, _, name = module.rpartition("::")
+        yield Import(module, ((name, here or name),))
+
+
+def _joined(before: str, path: str) -> str:
+    return "::".join(part for part in (before, "".join(path.split())) if part)
+
+
+def _go(node: Any) -> Iterator[Import]:
+    module, name = _unquoted(node.child_by_field_name("path")), node.child_by_field_name("name")
+    if name is not None and name.type == "dot":
+        yield Import(module, (ALL,))
+    else:
+        yield Import(module, alias=_text(name) or re.sub(r"/v\d+$", "", module).rpartition("/")[2])
+
+
+def _java(node: Any) -> Iterator[Import]:
+    named = next((child for child in node.named_children if "identifier" in child.type), None)
+    whole = "".join(_text(named).split())
+    if node.type == "package_declaration":
+        yield Import(whole, kind="package")
+    elif any(child.type == "asterisk" for child in node.named_children):
+        yield Import(whole, (ALL,))
+    else:
+        module, _, name = whole.rpartition(".")
+        yield Import(module, ((name, name),))
+
+
+def _c(node: Any) -> Iterator[Import]:
+    path = node.child_by_field_name("path")
+    if path is not None and path.type in ("string_literal", "system_lib_string"):
+        yield Import(_unquoted(path), (ALL,))
+
+
+_READERS = {
+    "python": _python,
+    **dict.fromkeys(SCRIPTS, _script),
+    "rust": _rust,
+    "go": _go,
+    "java": _java,
+    **dict.fromkeys(("c", "cpp", "cuda-cpp"), _c),
+}
+
+
+def project_imports(name: str, text: str) -> list[Import]:
+    """What a project file says of where modules are; nothing where it cannot be read."""
+    if name == "go.mod":
+        found = re.search(r"(?m)^\s*module\s+\"?([^\s\"]+)", text)
+        return [Import(found[1], kind="module")] if found else []
+    if name == "Cargo.toml":
+        found = re.search(r"(?ms)^\[package\](?:(?!^\[).)*?^\s*name\s*=\s*\"([^\"]+)\"", text)
+        return [Import(found[1].replace("-", "_"), kind="module")] if found else []
+    try:
+        said = json.loads(_without_comments(text))
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(said, dict):
+        return []
+    if name == "package.json":
+        main = [str(said[key]) for key in ("source", "types", "module", "main") if isinstance(said.get(key), str)]
+        called = said.get("name")
+        return [Import(called, tuple((each, "") for each in main), kind="module")] if isinstance(called, str) else []
+    return list(_paths(said.get("compilerOptions")))
+
+
+def _paths(options: Any) -> Iterator[Import]:
+    """`baseUrl` and `paths` of a tsconfig.json: each pattern with the folders that it stands for."""
+    if not isinstance(options, dict):
+        return
+    base = options.get("baseUrl")
+    listed = options.get("paths")
+    for pattern, folders in listed.items() if isinstance(listed, dict) else ():
+        if isinstance(folders, list):
+            where = [PurePath(base if isinstance(base, str) else ".", str(each)).as_posix() for each in folders]
+            yield Import(pattern, tuple((each, "") for each in where), kind="paths")
+    if isinstance(base, str):
+        yield Import("*", ((PurePath(base, "*").as_posix(), ""),), kind="paths")
+
+
+def _without_comments(text: str) -> str:
+    """JSON as TypeScript's own files have it, with comments and commas too many, made plain."""
+    plain = re.sub(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', lambda found: found[1] or "", text, flags=re.DOTALL)
+    return re.sub(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', lambda found: found[1] or "", plain)

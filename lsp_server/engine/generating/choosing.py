@@ -1,0 +1,52 @@
+"""Which request's forward pass is next, and whose keys and values make way for it: a decision on plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Standing:
+    """What counts of a request between two passes. Standings sort by urgency: a lower priority, then the older one.
+
+    held: tokens whose keys and values it holds; need: tokens it may hold after its next pass; cancelled: whether nobody
+    waits for it any more.
+    """
+
+    priority: int
+    number: int  # counts requests, so no two have the same
+    held: int = 0
+    need: int = 0
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What happens next, by the numbers of the requests: `ended` are over, `emptied` lose their keys and values, which
+    they compute again when they go on, and `running` (None where nobody waits) does one pass. `held`: tokens that all
+    but `running` hold after that."""
+
+    ended: tuple[int, ...] = ()
+    running: int | None = None
+    emptied: tuple[int, ...] = ()
+    held: int = 0
+
+
+def choose(standings: Sequence[Standing], budget: int) -> Choice:
+    """The most urgent request runs. What it needs within `budget` tokens is taken from the others, the least urgent
+    first, and no more of them than it takes."""
+    ended = tuple(each.number for each in standings if each.cancelled)
+    waiting = sorted(each for each in standings if not each.cancelled)
+    if not waiting:
+        return Choice(ended)
+    running, *paused = waiting
+    held = sum(each.held for each in paused)
+    emptied = []
+    for each in reversed(paused):
+        if held + running.need <= budget:
+            break
+        if each.held:
+            held -= each.held
+            emptied.append(each.number)
+    return Choice(ended, running.number, tuple(emptied), held)

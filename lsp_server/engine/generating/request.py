@@ -1,0 +1,135 @@
+"""What is asked of the engine and what it says back, in token ids. Imports no torch, so that the HTTP server can answer
+while that loads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lsp_server.errors import UserError
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+class QueueFull(UserError):
+    """As many requests are waiting as the engine accepts."""
+
+
+class PromptTooLong(UserError):
+    """The prompt leaves no room for a token in the model's context."""
+
+
+class SchedulerClosed(UserError):
+    """The engine is shutting down."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
+
+    temperature 0 is greedy; top_k 0 and top_p 1 leave every token in. The order is that of vLLM and transformers:
+    temperature, then the top_k most likely, then the fewest of those whose probabilities reach top_p. With a seed the
+    same prompt gives the same tokens whatever else runs. `logit_bias`, (id, what is added to its logit), comes before
+    all that; -100 rules a token out. `logprobs` is None for none, else how many of the most likely tokens are named
+    besides the chosen one.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    logprobs: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Token:
+    """A generated token. `logprob` and `top` ((id, logprob), most likely first) are natural logarithms of the model's
+    own probabilities, before temperature and cuts; they are there only if asked for."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
+    `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
+    with tokens that spell it, which may be others."""
+
+    ids: Sequence[int]
+    max_tokens: int
+    stop_ids: frozenset[int] = frozenset()
+    sampling: Sampling = field(default_factory=Sampling)
+    priority: int = 0
+    heal: int = 0
+
+
+@dataclass
+class Counts:
+    """What one request has cost so far.
+
+    `cached_tokens` were there already when it began. `prefilled_tokens` were run without being generated just before:
+    the rest of the prompt, and what had to be computed again after a pause in which memory was short. Every other
+    forward pass ran the one token generated last. `guessed_tokens` were run beside those, on the chance that they come
+    next; `right_guesses` of them did. Times are in seconds since the request was made; None before there is a token.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+    prefilled_tokens: int = 0
+    generated_tokens: int = 0
+    forward_passes: int = 0
+    guessed_tokens: int = 0
+    right_guesses: int = 0
+    first_token_seconds: float | None = None
+    last_token_seconds: float | None = None
+
+    @property
+    def seconds_per_token(self) -> float | None:
+        """Mean time from one token to the next; None before there are two."""
+        if self.first_token_seconds is None or self.last_token_seconds is None or self.generated_tokens < 2:
+            return None
+        return (self.last_token_seconds - self.first_token_seconds) / (self.generated_tokens - 1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a request ended; `message` says why if the reason is `error`."""
+
+    finish_reason: FinishReason
+    counts: Counts
+    message: str = ""
+
+
+@dataclass
+class Totals:
+    """Sums over all requests that have ended, by how they ended."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    prefilled_tokens: int = 0
+    generated_tokens: int = 0
+    forward_passes: int = 0
+    guessed_tokens: int = 0
+    right_guesses: int = 0
+    first_tokens: int = 0
+    first_token_seconds: float = 0.0
+
+    def add(self, result: Result) -> None:
+        counts = result.counts
+        self.requests[result.finish_reason] += 1
+        self.prompt_tokens += counts.prompt_tokens
+        self.cached_tokens += counts.cached_tokens
+        self.prefilled_tokens += counts.prefilled_tokens
+        self.generated_tokens += counts.generated_tokens
+        self.forward_passes += counts.forward_passes
+        self.guessed_tokens += counts.guessed_tokens
+        self.right_guesses += counts.right_guesses
+        if counts.first_token_seconds is not None:
+            self.first_tokens += 1
+            self.first_token_seconds += counts.first_token_seconds

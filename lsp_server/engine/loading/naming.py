@@ -1,0 +1,38 @@
+"""From the name of a model to its checkpoint folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lsp_server.engine.loading import hub, starter
+from lsp_server.engine.loading.checkpoint import CheckpointProblem, Report
+from lsp_server.places import named_folder
+
+STARTER = "starter"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def checkpoint_folder(model: str, report: Report) -> Path:
+    """The checkpoint folder of `model`: "starter", a folder (`/...` or `~/...`), or a hub id "org/name".
+
+    The starter and a hub model are fetched first where they are not here yet, which `report` follows.
+    A folder is returned as it is; `validate` checks it. Raises CheckpointProblem.
+    """
+    model = model.strip()
+    if model == STARTER:
+        return starter.ensure(report)
+    folder = named_folder(model)
+    if folder is not None:
+        if folder.is_dir():
+            return folder.resolve()
+        if folder.is_file():
+            raise CheckpointProblem(f"{folder} is a file; give the folder that holds the checkpoint's files.")
+        raise CheckpointProblem(f"There is no folder {model}; give an existing checkpoint folder or a hub id.")
+    if _HUB_ID.fullmatch(model):
+        return hub.download(model, report)
+    raise CheckpointProblem(
+        f'"{model}" is not a model: give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, '
+        f'or "{STARTER}".'
+    )

@@ -1,0 +1,250 @@
+"""Load a checkpoint into memory in 8 bits, or to compare with in 16, after a plan, shard by shard.
+
+Linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), or where that does not run are
+rounded the same way here (`int8.round_linears`); everything else is 16 bit: bfloat16 where the CPU computes any of it
+(its fast int8 kernel takes nothing else) and on GPUs that have it, float16 on older GPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsp_server.engine.loading.checkpoint import Checkpoint, Progress, Report
+from lsp_server.engine.loading.devices import gib
+from lsp_server.engine.loading.empty import model_config
+from lsp_server.engine.loading.heap import memory_held, small_heap
+from lsp_server.engine.loading.plan import Plan
+from lsp_server.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LoadFailed(UserError):
+    """A checkpoint could not be loaded; the message is one sentence with a way out."""
+
+
+class LoadStopped(Exception):
+    """Loading was stopped on request."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run. `peak_bytes` is the most memory the process held between two weights while loading (pages
+    of files, which the system can take back, are not counted on Linux); `device` is a name for people."""
+
+    model: torch.nn.Module
+    config: dict[str, Any]
+    device: str
+    load_seconds: float
+    peak_bytes: int
+    gpu_peak_bytes: int
+
+
+def load(
+    checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Event | None = None, bits: int = 8
+) -> LoadedModel:
+    """Load `checkpoint` as `plan`, which was made for as many `bits`, says; `report` is told of each part, `stop` ends
+    it between two weights.
+
+    Raises LoadFailed (with a way out) and LoadStopped. What was loaded until then is freed.
+    """
+    started = time.monotonic()
+    quiet()
+    report(Progress("loading", 0.0, f"shard 1 of {len(checkpoint.shards)}"))
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
+
+        from lsp_server.engine.passes import int8
+    except ImportError as error:
+        raise LoadFailed(f"{error.name} is not installed; run `pip install 'codellama-ls[engine]'`.") from None
+    watch = _Watch(checkpoint, report, stop)
+    device_map, disk = _placement(plan)
+    try:
+        with small_heap(), _watched(watch), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model, info = AutoModelForCausalLM.from_pretrained(
+                checkpoint.folder,
+                # Nothing is read that was not looked at: the config as it was read, and no generation_config.json.
+                config=model_config(checkpoint.config),
+                generation_config=GenerationConfig(),
+                quantization_config=_quantization(checkpoint, disk) if bits == 8 else None,
+                device_map=device_map,
+                dtype=_dtype(plan),
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+            if bits == 8 and not int8.has_bitsandbytes():
+                int8.round_linears(model)
+    except (LoadStopped, LoadFailed):
+        raise
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(plan, error) from None
+    except Exception as error:
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise _out_of_memory(plan, error) from None
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise LoadFailed(f"{checkpoint.folder} could not be loaded ({first}); take another checkpoint.") from error
+    missing = sorted(info["missing_keys"])
+    if missing:  # transformers would fill them with random numbers
+        raise LoadFailed(
+            f"{checkpoint.folder} has no weights for {missing[0]}"
+            + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+            + "; download the checkpoint again."
+        )
+    report(Progress("loading", 1.0, f"shard {len(checkpoint.shards)} of {len(checkpoint.shards)}"))
+    gpu_peak = sum(torch.cuda.max_memory_allocated(index) for index in _gpus(plan))
+    seconds = time.monotonic() - started
+    return LoadedModel(model, checkpoint.config, _device_name(plan), seconds, watch.peak_bytes, gpu_peak)
+
+
+def quiet() -> None:
+    """Keep out of the log what bitsandbytes says at each matrix product, and transformers' chatter."""
+    for name in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
+        logger = logging.getLogger(name)
+        if _not_noise not in logger.filters:
+            logger.addFilter(_not_noise)
+    warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    with contextlib.suppress(ImportError):
+        import transformers
+
+        transformers.utils.logging.set_verbosity_error()
+
+
+def _not_noise(record: logging.LogRecord) -> bool:
+    return not record.msg.startswith(("MatMul8bitLt: inputs will be cast", "Failed to load CPU gemm_4bit_forward"))
+
+
+class _Watch:
+    """Follows transformers through the weights: tells `report` of shards, looks at `stop`, notes the memory."""
+
+    def __init__(self, checkpoint: Checkpoint, report: Report, stop: threading.Event | None) -> None:
+        self._report, self._stop = report, stop
+        self._shards = [{name: tensor.bytes for name, tensor in shard.tensors.items()} for shard in checkpoint.shards]
+        self.peak_bytes = memory_held()
+
+    def over(self, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """Yield `items`, pairs of a weight's name and what loads it, counting what has been read.
+
+        Weights come in the model's order, which is not always the shards'; so the finished shards are counted.
+        """
+        pairs = [(name, transform, _sources(name, transform)) for name, transform in items]
+        wanted = {source for _, _, sources in pairs for source in sources}
+        left = [{name: size for name, size in shard.items() if name in wanted} for shard in self._shards]
+        total = max(sum(sum(shard.values()) for shard in left), 1)
+        for name, transform, sources in pairs:
+            if self._stop is not None and self._stop.is_set():
+                raise LoadStopped("Loading was stopped.")
+            yield name, transform
+            self.peak_bytes = max(self.peak_bytes, memory_held())
+            for shard in left:
+                for source in sources:
+                    shard.pop(source, None)
+            done = 1 - sum(sum(shard.values()) for shard in left) / total
+            current = min(sum(not shard for shard in left) + 1, len(left))
+            self._report(Progress("loading", min(done, 0.999), f"shard {current} of {len(left)}"))
+
+
+def _sources(name: str, transform: Any) -> list[str]:
+    """The tensors of the checkpoint that make up one weight of the model."""
+    return list(getattr(transform, "collected_tensors", None) or [name])
+
+
+@contextlib.contextmanager
+def _watched(watch: _Watch) -> Iterator[None]:
+    """Have transformers hand its loop over the weights to `watch`, and show no bars of its own."""
+    from transformers.utils import logging as transformers_logging
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") == "Loading weights" and args:
+            return watch.over(args[0])
+        return factory(*args, **{**kwargs, "disable": True})
+
+    previous = transformers_logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(previous)
+
+
+def _placement(plan: Plan) -> tuple[dict[str, Any], list[str]]:
+    """The plan's device map for transformers, and the modules whose linears stay on disk.
+
+    Beside a GPU, "cpu" would mean to accelerate: copy the weights to the GPU at each pass, and to bitsandbytes: leave
+    them in 16 bits. A `torch.device` means what it says: 8 bits, computed on the CPU.
+    """
+    import torch
+
+    disk = [name for name, device in plan.device_map.items() if device == "disk"]
+    places = {name: "cpu" if device == "disk" else device for name, device in plan.device_map.items()}
+    if set(places.values()) == {"cpu"}:
+        return {"": "cpu"}, disk
+    if len(set(places.values())) == 1:
+        return {"": next(iter(places.values()))}, disk
+    return {name: torch.device("cpu") if device == "cpu" else device for name, device in places.items()}, disk
+
+
+def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
+    """How to quantize for `from_pretrained`, with or without modules that stay on disk; None where bitsandbytes does
+    not run, and the layers are rounded when they have been read."""
+    from lsp_server.engine.passes import int8
+
+    if not int8.has_bitsandbytes():
+        if disk:
+            raise LoadFailed(
+                "The model is larger than the memory, and keeping layers on disk needs bitsandbytes, which is not "
+                "installed; run `pip install bitsandbytes`, or take a smaller model."
+            )
+        return None
+    if not disk:
+        from transformers import BitsAndBytesConfig
+
+        return BitsAndBytesConfig(load_in_8bit=True)
+    from lsp_server.engine.loading.disk import quantization
+
+    files: dict[str, Path] = {name: shard.path for shard in checkpoint.shards for name in shard.tensors}
+    return quantization(disk, files)
+
+
+def _gpus(plan: Plan) -> list[int]:
+    return [row.device.index for row in plan.rows if row.device.kind == "cuda"]
+
+
+def _dtype(plan: Plan) -> torch.dtype:
+    import torch
+
+    gpus = _gpus(plan)
+    on_cpu = any(row.device.kind != "cuda" for row in plan.rows)
+    modern = all(torch.cuda.get_device_capability(index) >= (8, 0) for index in gpus)
+    return torch.bfloat16 if on_cpu or modern else torch.float16
+
+
+def _device_name(plan: Plan) -> str:
+    import torch
+
+    names = [torch.cuda.get_device_name(index) for index in _gpus(plan)]
+    if any(row.device.kind == "cpu" for row in plan.rows):
+        names.append(f"CPU, {torch.get_num_threads()} threads")
+    if any(row.device.kind == "disk" for row in plan.rows):
+        names.append("disk")
+    return " + ".join(names)
+
+
+def _out_of_memory(plan: Plan, error: BaseException) -> LoadFailed:
+    where = "The GPU" if "CUDA" in str(error) and _gpus(plan) else "This machine"
+    return LoadFailed(
+        f"{where} ran out of memory while the model was loaded ({gib(sum(row.used_bytes for row in plan.rows))} were "
+        "planned); end other programs that use it, set a smaller `contextLength`, or take a smaller model."
+    )

@@ -1,0 +1,57 @@
+"""How an engine was started, and what of that a running one can change. Light: the language server compares them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from lsp_server import settings
+from lsp_server.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The settings of the same names, as the engine has them."""
+
+    context_length: int = 0
+    threads: int = 0
+    idle_minutes: float = 30.0
+    infilling: Literal["auto", "on", "off"] = "auto"
+    chat_format: Literal["auto", "inst", "source-step", "template"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def of(cls, given: Settings) -> Options:
+        """What these settings want of an engine."""
+        return cls(**{field.name: getattr(given, field.name) for field in dataclasses.fields(cls)})
+
+    def different(self, other: Options) -> tuple[str, ...]:
+        """The names of the options that differ."""
+        return tuple(
+            field.name for field in dataclasses.fields(self) if getattr(self, field.name) != getattr(other, field.name)
+        )
+
+
+# What a window that joins an engine is told of: all else is either its own matter or the engine's alone.
+_TOLD = ("context_length", "threads", "idle_minutes")
+
+
+def note(has: Mapping[str, object], wanted: Options) -> str:
+    """One sentence on what an engine with the options `has`, as it says them itself, does otherwise than `wanted`; ""
+    where that is nothing."""
+    others = [
+        f"{settings.camel(name)} {has[name]} instead of {getattr(wanted, name)}"
+        for name in _TOLD
+        if name in has and has[name] != getattr(wanted, name)
+    ]
+    if not others:
+        return ""
+    return (
+        f"The engine was started by another window, with {', '.join(others)}; change the setting here to have it start "
+        "anew for all."
+    )
+
+
+# Memory is set aside for the context when the model is loaded; all else can change while an engine runs.
+FIXED = ("context_length",)

@@ -1,0 +1,293 @@
+"""The forward pass of a Llama (Code Llama is one) on a CPU, with 8-bit weights and as few operations as it takes.
+
+For one token at a time the pass of transformers spends more on the way to the arithmetic than on the arithmetic: it
+joins the cache anew in every layer, and its attention is made for many query rows. Here queries, keys and values are
+one product, and so are the two halves of the feed-forward; keys and values lie in memory set aside beforehand, the keys
+transposed; attention is two plain products. Over a few tokens each layer is one compiled function (`fused`). The
+arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16 at the same places or fewer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numba
+import torch
+import torch.nn.functional as F
+
+from lsp_server.engine.passes import fused, int8
+from lsp_server.engine.passes.int8 import Int8Linear
+from lsp_server.engine.passes.threads import SharedThreads
+
+# Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
+# product for 0.6 ms.
+_STEP = 128
+# Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
+_SCORES_BYTES = 64 * 2**20
+# While all cores compute, a program that is woken waits for the system's next tick, 4 ms on many: the language server
+# for a key, the editor for the answer. So a pass pauses between two layers, after so many seconds for so many.
+_BETWEEN_PAUSES, _PAUSE = 0.001, 0.00005
+
+
+class FlatKeysValues:
+    """Keys [layers, heads, head size, capacity] and values [layers, heads, capacity, head size] of one sequence.
+
+    The capacity is always computed with, since products of a part of it would copy that part first; what lies behind
+    `length` is old or zero, and masked. It is kept near to what is needed.
+    """
+
+    def __init__(self, layers: int, heads: int, head_size: int) -> None:
+        self._shape = (layers, heads, head_size)
+        self.length = 0
+        self.keys = torch.zeros(layers, heads, head_size, 0, dtype=torch.bfloat16)
+        self.values = torch.zeros(layers, heads, 0, head_size, dtype=torch.bfloat16)
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
+    def crop(self, length: int) -> None:
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot keep {length} of {self.length} tokens")
+        self.length = length
+
+    def copy(self, length: int) -> FlatKeysValues:
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot copy {length} of {self.length} tokens")
+        copied = FlatKeysValues(*self._shape)
+        copied._resize(_room(length), self, length)
+        copied.length = length
+        return copied
+
+    def compact(self) -> None:
+        if _room(self.length) < self.capacity:
+            self._resize(_room(self.length), self, self.length)
+
+    @property
+    def capacity(self) -> int:
+        return self.keys.shape[-1]
+
+    def make_room(self, length: int) -> None:
+        """Have a capacity of at least `length` tokens, and not much more."""
+        if not length <= self.capacity <= _room(length) * 3 // 2:
+            self._resize(_room(length), self, min(length, self.length))
+
+    def _resize(self, capacity: int, source: FlatKeysValues, kept: int) -> None:
+        layers, heads, size = self._shape
+        keys = torch.zeros(layers, heads, size, capacity, dtype=torch.bfloat16)
+        values = torch.zeros(layers, heads, capacity, size, dtype=torch.bfloat16)
+        keys[..., :kept] = source.keys[..., :kept]
+        values[..., :kept, :] = source.values[..., :kept, :]
+        self.keys, self.values = keys, values
+
+
+def _room(length: int) -> int:
+    """The capacity for `length` tokens: in whole steps, an eighth more than they need, so that an answer that grows by
+    single tokens is not copied over and over."""
+    return -(-(length + length // 8) // _STEP) * _STEP
+
+
+class _Layer:
+    """One layer's weights, taken from transformers' module, which loses them."""
+
+    def __init__(self, layer: Any, head_size: int) -> None:
+        attention, feed = layer.self_attn, layer.mlp
+        self.attention_norm = layer.input_layernorm.weight
+        self.feed_norm = layer.post_attention_layernorm.weight
+        queries, keys = (_paired(linear, head_size) for linear in (attention.q_proj, attention.k_proj))
+        self.queries_keys_values = Int8Linear.stacked([queries, keys, attention.v_proj])
+        self.output = attention.o_proj
+        self.gate_up = Int8Linear.stacked([feed.gate_proj, feed.up_proj])
+        self.down = feed.down_proj
+        layer.self_attn = layer.mlp = None
+        mixing, mixing_scale = _arrays(self.queries_keys_values)
+        output, output_scale = _arrays(self.output)
+        gate_up, gate_up_scale = _arrays(self.gate_up)
+        down, down_scale = _arrays(self.down)
+        self.weights = fused.Weights(
+            attention_norm=_floats(self.attention_norm),
+            mixing=mixing,
+            mixing_scale=mixing_scale,
+            output=output,
+            output_scale=output_scale,
+            feed_norm=_floats(self.feed_norm),
+            gate_up=gate_up,
+            gate_up_scale=gate_up_scale,
+            down=down,
+            down_scale=down_scale,
+        )
+
+
+def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
+    """The rows of each head reordered so that the two numbers that are rotated together are neighbours, as in Meta's
+    own weights; products of queries and keys stay the same."""
+    rows = torch.arange(linear.weight.shape[0]).view(-1, 2, head_size // 2).transpose(1, 2).flatten()
+    return Int8Linear(linear.weight[rows], linear.scale[rows], None)
+
+
+def _arrays(linear: Int8Linear) -> tuple[fused.Bytes, fused.Floats]:
+    """What `fused` takes of a product: the same weights [out, in], and the scales [out] in float32."""
+    return linear.weight.numpy(), _floats(linear.scale)
+
+
+def _floats(tensor: torch.Tensor) -> fused.Floats:
+    return cast(fused.Floats, tensor.detach().float().numpy())
+
+
+class _Pauses:
+    """The pauses of one pass."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _BETWEEN_PAUSES
+
+    def take(self) -> None:
+        """Pause, if it is time."""
+        if time.monotonic() >= self._next:
+            time.sleep(_PAUSE)
+            self._next = time.monotonic() + _BETWEEN_PAUSES
+
+
+class LlamaOnCpu:
+    """A `model.Model`. It takes the weights out of transformers' `model`, which cannot be used any more.
+
+    threads: how many compute a pass; without it as many as torch is set to. report: told which share of the weights is
+    prepared; after the last of them, 1, everything is compiled, which takes a while.
+    """
+
+    fewest_guesses = 1  # a second token costs nearly half of a pass
+
+    def __init__(
+        self,
+        model: Any,
+        threads: SharedThreads | None = None,
+        report: Callable[[float], None] = lambda done: None,
+    ) -> None:
+        config = model.config
+        self._threads = threads
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._head_size = config.head_dim or config.hidden_size // config.num_attention_heads
+        self._eps, self._hidden = config.rms_norm_eps, config.hidden_size
+        self._embeddings = model.model.embed_tokens.weight
+        self._frequencies = model.model.rotary_emb.inv_freq.float()
+        self._rotations = torch.empty(0, len(self._frequencies), dtype=torch.complex64)
+        self._layers = []
+        for number, layer in enumerate(model.model.layers):
+            report(number / len(model.model.layers))
+            self._layers.append(_Layer(layer, self._head_size))
+        self._norm = model.model.norm.weight
+        self._head = Int8Linear.rounded(model.lm_head.weight)
+        model.lm_head = None
+        self._head_arrays, self._norm_array = _arrays(self._head), _floats(self._norm)
+        report(1.0)
+        self.forward([0], self.new_keys_values())  # compiled now, not when the first suggestion waits
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self._embeddings.shape[0])
+
+    def new_keys_values(self) -> FlatKeysValues:
+        return FlatKeysValues(len(self._layers), self._kv_heads, self._head_size)
+
+    @torch.inference_mode()
+    def forward(self, ids: Sequence[int], keys_values: Any, last: int = 1) -> torch.Tensor:
+        if self._threads is not None:
+            self._threads.adapt()
+        cache = cast(FlatKeysValues, keys_values)
+        start, end = cache.length, cache.length + len(ids)
+        cache.make_room(end)
+        x = self._embeddings[torch.tensor(ids)]
+        rotations = self._rotations_until(end)[start:end]
+        if len(ids) <= fused.MOST_TOKENS:
+            few = self._forward_few(x, rotations, cache, last)
+            cache.length = end
+            return few
+        # Queries are divided by the root of the head size on this occasion.
+        rotations = torch.cat(
+            (
+                (rotations * self._head_size**-0.5)[:, None].expand(-1, self._heads, -1),
+                rotations[:, None].expand(-1, self._kv_heads, -1),
+            ),
+            dim=1,
+        )
+        mask, pauses = _mask(start, len(ids), cache.capacity), _Pauses()
+        for index, layer in enumerate(self._layers):
+            mixed = layer.queries_keys_values(F.rms_norm(x, (self._hidden,), layer.attention_norm, self._eps))
+            attended = self._attend(mixed, rotations, mask, cache.keys[index], cache.values[index], start)
+            x = x + layer.output(attended)
+            gate, up = layer.gate_up(F.rms_norm(x, (self._hidden,), layer.feed_norm, self._eps)).chunk(2, dim=-1)
+            x = x + layer.down(F.silu(gate).mul_(up))
+            pauses.take()
+        cache.length = end
+        logits: torch.Tensor = self._head(F.rms_norm(x[-last:], (self._hidden,), self._norm, self._eps))
+        return logits
+
+    def _forward_few(self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, last: int) -> torch.Tensor:
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
+        # numpy has no bfloat16.
+        keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
+        pauses = _Pauses()
+        for index, layer in enumerate(self._layers):
+            fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length)
+            pauses.take()
+        normed = fused.rms_norm(rows[-last:], self._norm_array, self._eps)
+        return torch.from_numpy(fused.linear(normed, *self._head_arrays))
+
+    def _attend(
+        self,
+        mixed: torch.Tensor,
+        rotations: torch.Tensor,
+        mask: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        start: int,
+    ) -> torch.Tensor:
+        """Put the new keys and values into the cache and give what the new tokens take from it, [tokens, hidden]."""
+        heads, kv_heads, size = self._heads, self._kv_heads, self._head_size
+        tokens, group, capacity = len(mixed), heads // kv_heads, mask.shape[1]
+        end = start + tokens
+        rotated, fresh = mixed.split(((heads + kv_heads) * size, kv_heads * size), dim=-1)
+        pairs = torch.view_as_complex(rotated.float().view(tokens, heads + kv_heads, size // 2, 2))
+        rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
+        keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
+        values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
+        queries = rotated[:, :heads].to(int8.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
+        keys, values = keys.to(int8.PRODUCT), values.to(int8.PRODUCT)
+        rows = max(1, _SCORES_BYTES // (heads * capacity * 2))
+        parts = []
+        for first in range(0, tokens, rows):
+            part = queries[:, first : first + rows]
+            count = part.shape[1]
+            scores = torch.bmm(part.reshape(kv_heads, count * group, size), keys)
+            scores.view(kv_heads, count, group, capacity).add_(mask[first : first + count, None])
+            taken = torch.bmm(torch.softmax(scores, dim=-1), values).to(torch.bfloat16)
+            parts.append(taken.view(kv_heads, count, group, size).transpose(0, 1).reshape(count, heads * size))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _rotations_until(self, end: int) -> torch.Tensor:
+        """e^(i position frequency), [positions, half a head], for at least `end` positions."""
+        if end > len(self._rotations):
+            angles = torch.outer(torch.arange(_room(end) * 2).float(), self._frequencies)
+            self._rotations = torch.polar(torch.ones_like(angles), angles)
+        return self._rotations
+
+
+def _mask(start: int, tokens: int, capacity: int) -> torch.Tensor:
+    """[tokens, capacity]: 0 where the token at `start` + row may look, minus infinity beyond itself."""
+    return torch.full((tokens, capacity), -torch.inf, dtype=torch.bfloat16).triu_(start + 1)
+
+
+def can_take(model: Any) -> bool:
+    """Whether `LlamaOnCpu` computes what `model` does: a plain Llama, its linear layers all in 8 bits on the CPU."""
+    config = model.config
+    return (
+        config.model_type == "llama"
+        and config.hidden_act == "silu"
+        and not config.attention_bias
+        and not config.mlp_bias
+        and config.rope_parameters.get("rope_type", "default") == "default"
+        and model.lm_head.weight.device.type == "cpu"
+        and int8.replaced(model) == 7 * config.num_hidden_layers
+    )

@@ -1,0 +1,55 @@
+"""What generating needs of a model, however its forward pass is computed; the other files here are such passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+# Tokens guessed at a time at first: as many as are nearly free where weights are read much more slowly than computed
+# with.
+FEWEST_GUESSES = 3
+
+
+class KeysValues(Protocol):
+    """The keys and values of one sequence, in every layer, wherever the layer lies: as the model wants them, which
+    makes them (`Model.new_keys_values`). Whatever else holds them uses only what is here."""
+
+    @property
+    def length(self) -> int:
+        """Number of tokens whose keys and values are here."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held, including what a crop has cut off but not yet freed."""
+
+    def crop(self, length: int) -> None:
+        """Keep the first `length` tokens (0 <= length <= self.length). Takes no time; the memory of the others is freed
+        by the next forward pass or by `compact`."""
+
+    def copy(self, length: int) -> KeysValues:
+        """A copy of the first `length` tokens, which shares no memory with this one."""
+
+    def compact(self) -> None:
+        """Free the memory that a crop has cut off. Copies only where something was cut off."""
+
+
+class Model(Protocol):
+    """What generating needs of a model."""
+
+    fewest_guesses: int  # tokens worth guessing at when nothing is known of how often the guesses are right
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids 0 .. vocab_size - 1 may be run."""
+
+    def new_keys_values(self) -> KeysValues:
+        """Those of no tokens, of the kind that this model takes."""
+
+    def forward(self, ids: Sequence[int], keys_values: KeysValues, last: int = 1) -> torch.Tensor:
+        """Run `ids` after the tokens of `keys_values`, to which theirs are added.
+
+        Returns the logits of the `last` of them, [last, vocabulary].
+        """

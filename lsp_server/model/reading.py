@@ -1,0 +1,150 @@
+"""One answer of a server, put together from its events, whatever shape they have."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lsp_server.engine.serving.stop_texts import StopTexts
+from lsp_server.model.bounds import Bounds
+from lsp_server.model.endpoint import Endpoint
+from lsp_server.model.events import Event
+from lsp_server.model.exchange import Exchange
+from lsp_server.model.refusal import Refusal
+
+# After the end of the text there may be a word on what was used.
+END_SECONDS = 2.0
+# Half of a pair, which JSON lets a server send, is no character.
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A part of an answer: token ids where the server gives them, else text. The last one has the rest.
+
+    `logprobs`: the natural logarithms of the probabilities that the model gave its tokens, where they were asked for
+    and the server gives them.
+    """
+
+    ids: tuple[int, ...] = ()
+    text: str = ""
+    logprobs: tuple[float, ...] = ()
+    finish_reason: str = ""
+    usage: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Reading:
+    """One answer of at most `tokens`, put together from its events. `at`: the server that gives it. `begun`: there was
+    one; `cut`: it holds one of the stops that the server does not know, or as many tokens as were asked for, and what
+    comes now is behind the end; `refusal`: what the server said went wrong; `later`: and when to ask it again.
+    """
+
+    def __init__(self, at: Endpoint, tokens: int, stop_ids: Sequence[int], stop_texts: Sequence[str]) -> None:
+        self.at = at
+        self.bounds = Bounds(at.name, tokens)
+        self.texts = StopTexts(stop_texts)
+        self.begun = self.cut = self.later = False
+        self.refusal: Refusal | None = None
+        self.finish_reason = ""
+        self.usage: dict[str, Any] = {}
+        self._stops = frozenset(stop_ids)
+
+    def pieces(self, event: Event) -> Iterator[Piece]:
+        """The pieces that an event brings."""
+        self.begun = True
+        self.usage = _usage(event) or self.usage
+        for ids, beside, text, logprobs, ended in _choices(event):
+            self.finish_reason = ended or self.finish_reason
+            if not self._stops.isdisjoint(ids):
+                ids, text, self.cut = ids[: min(ids.index(each) for each in self._stops & set(ids))], "", True
+            elif not self._stops.isdisjoint(beside):
+                text, self.cut = self.texts.flush() if not ids else "", True
+            elif text and not ids:
+                text, self.cut = self.texts.push(text), self.texts.found is not None
+            if self.cut:
+                self.finish_reason = "stop"
+            within = self.bounds.within(ids, text)
+            if within != (ids, text) and not self.cut:
+                self.cut, self.finish_reason = True, "length"
+            if any(within):
+                yield Piece(*within, logprobs)
+            if self.cut:
+                return
+
+    def ended(self, exchange: Exchange) -> bool:
+        """Whether no more is wanted. Where the text has ended, what else there is to say is not waited for long."""
+        if self.finish_reason:
+            exchange.heard(END_SECONDS)
+        return self.cut
+
+    def done(self) -> None:
+        """The server says that this was all; some say so alone."""
+        self.finish_reason = self.finish_reason or ("stop" if self.begun else "")
+
+
+def _choices(event: Event) -> Iterator[tuple[tuple[int, ...], list[Any], str, tuple[float, ...], str]]:
+    """(ids, ids that stand beside the probabilities alone, text, log-probabilities, finish reason) of each choice, as
+    far as they are what they should be."""
+    choices = event.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index", 0) in (0, None):  # no other was asked for
+            ids, ended = choice.get("token_ids"), choice.get("finish_reason")
+            if not isinstance(ids, list) or any(type(each) is not int for each in ids):
+                ids = []
+            yield (
+                tuple(ids),
+                _beside(choice.get("logprobs")),
+                _text(choice),
+                _logprobs(choice.get("logprobs")),
+                ended if isinstance(ended, str) else "",
+            )
+
+
+def _text(choice: dict[str, Any]) -> str:
+    """Its text: of a completion, of a part of an answer in a conversation, or of a whole one."""
+    for found in (choice, choice.get("delta"), choice.get("message")):
+        if isinstance(found, dict):
+            text = found.get("text", found.get("content"))
+            if isinstance(text, str):
+                return _LONE.sub("\ufffd", text)
+    return ""
+
+
+def _beside(found: Any) -> list[Any]:
+    """The ids that llama.cpp gives with the probabilities: of all tokens but those that end within a character, so
+    that a text cannot be made of them, but an end be seen."""
+    tokens = found.get("content") if isinstance(found, dict) else None
+    return (
+        [each["id"] for each in tokens if isinstance(each, dict) and type(each.get("id")) is int]
+        if isinstance(tokens, list)
+        else []
+    )
+
+
+def _logprobs(found: Any) -> tuple[float, ...]:
+    """Those of the tokens that were chosen; none where one of them is no number."""
+    if not isinstance(found, dict):
+        return ()
+    values, tokens = found.get("token_logprobs"), found.get("content")
+    if isinstance(tokens, list):  # as in a conversation
+        values = [each.get("logprob") if isinstance(each, dict) else None for each in tokens]
+    if not isinstance(values, list) or not all(type(each) in (int, float) and each <= 0 for each in values):
+        return ()
+    return tuple(map(float, values))
+
+
+def _usage(event: Event) -> dict[str, Any]:
+    """What an event says was used: its counts, and those of its details."""
+    usage = event.get("usage")
+    if not isinstance(usage, dict):
+        return {}
+    details = {name: each for name, each in usage.items() if name.endswith("_details") and isinstance(each, dict)}
+    return {**_counts(usage), **{name: _counts(each) for name, each in details.items()}}
+
+
+def _counts(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of an object that may count something."""
+    return {name: value for name, value in found.items() if type(value) in (int, float) and 0 <= value < math.inf}

@@ -1,0 +1,95 @@
+"""The connections that a language server has open to a server while one types. `make soak` types for longer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+
+import psutil
+import pytest
+from editor import editor
+from lsprotocol import types
+
+KEYS, KEY_SECONDS, ANSWER_SECONDS = int(os.environ.get("KEYS", "2500")), 0.012, 0.25
+MOST_OPEN = 4
+MODELS = json.dumps({"data": [{"id": "slow", "max_model_len": 16384}]}).encode()
+EVENTS = [
+    {"choices": [{"text": "answer"}]},
+    {"choices": [{"text": "", "finish_reason": "stop"}]},
+]
+
+
+@pytest.fixture
+async def slow():
+    """The URL of a server that begins to answer after a while, and keeps its connections open, as servers do."""
+
+    async def serve(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                if head.startswith("get"):
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(MODELS), MODELS))
+                    continue
+                await reader.readexactly(int(head.partition("content-length:")[2].split()[0]))
+                await asyncio.sleep(ANSWER_SECONDS)
+                body = "".join(f"data: {json.dumps(event)}\n\n" for event in EVENTS) + "data: [DONE]\n\n"
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
+                writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body.encode()))
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+def connections(pid: int, port: int) -> int:
+    """How many connections to that port a process has open."""
+    found = psutil.Process(pid).net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED and each.raddr.port == port for each in found)
+
+
+@pytest.mark.timeout(120 + KEYS * KEY_SECONDS * 3)
+@pytest.mark.parametrize("cancelling", [True, False], ids=["the-editor-cancels", "the-editor-types-on"])
+async def test_two_thousand_keys_leave_no_connection_behind(slow, tokenizer_folder, cancelling):
+    options = {"engineUrl": slow, "tokenizer": str(tokenizer_folder("7b"))}
+    keys = KEYS if cancelling else KEYS // 5
+    async with editor(options) as window:
+        uri = window.open("untitled:typed.py", "\n")
+        await window.ready()
+        port, most = int(slow.rpartition(":")[2]), 0
+        asked: list[asyncio.Task] = []
+        began = time.monotonic()
+        for key in range(keys):
+            column = key % 60
+            if column == 0:
+                window.change(uri, types.TextDocumentContentChangeWholeDocument("\n"))
+            window.insert(uri, 0, column, "abcde"[key % 5])
+            if cancelling and key:
+                window.client.protocol.notify("$/cancelRequest", types.CancelParams(str(key - 1)))
+            asked.append(asyncio.ensure_future(suggestion(window, uri, column + 1, str(key))))
+            if key % 50 == 49:
+                most = max(most, connections(window.pid, port))
+            await asyncio.sleep(max(0.0, began + key * KEY_SECONDS - time.monotonic()))
+        await asyncio.gather(*asked[:-1], return_exceptions=True)
+        (item,) = (await asyncio.wait_for(asked[-1], 10)).items
+        assert item.insert_text.endswith("answer")
+        assert connections(window.pid, port) <= MOST_OPEN
+        assert 1 <= most <= MOST_OPEN
+        window.change(uri, types.TextDocumentContentChangeWholeDocument("x = \n"))
+        (item,) = await asyncio.wait_for(window.suggest(uri, 0, 4), 10)
+        assert item.insert_text == "answer"
+
+
+def suggestion(window, uri, column, name):
+    """The answer to a request of that id for a suggestion."""
+    params = types.InlineCompletionParams(
+        types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+        types.TextDocumentIdentifier(uri),
+        types.Position(0, column),
+    )
+    return window.client.protocol.send_request_async("textDocument/inlineCompletion", params, name)

@@ -1,0 +1,159 @@
+"""Windows that want other options of an engine than it has: with real engines, on a tiny checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import checkpoints
+import pytest
+
+from lsp_server.model import local
+from lsp_server.model.access import ModelAccess, ModelState
+from lsp_server.model.answering import Answer, Question
+from lsp_server.settings import Settings, restarts
+
+pytestmark = [
+    pytest.mark.usefixtures("engines"),
+    pytest.mark.skipif(sys.platform == "win32", reason="engines that end in order"),
+]
+Window = tuple[ModelAccess, list[ModelState]]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.random_checkpoint(tmp_path_factory.mktemp("tiny"), layers=1, hidden=64)
+
+
+@pytest.fixture
+async def window(tiny: Path) -> AsyncIterator[Callable[..., Window]]:
+    """window(insists=..., **settings): a window's access to the model, and what its user is told."""
+    made: list[ModelAccess] = []
+
+    def open_(*, insists: bool = False, **values: Any) -> Window:
+        states: list[ModelState] = []
+        settings = Settings(model=str(tiny), **{"context_length": 1024, **values})
+        made.append(ModelAccess(settings, states.append, insists=insists))
+        return made[-1], states
+
+    yield open_
+    for each in made:
+        each.close()
+    await local.end(str(tiny))
+
+
+def pid(model: Path) -> int:
+    found = local.running(str(model))
+    assert found is not None
+    return found.pid
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1500):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+async def options(access: ModelAccess) -> dict[str, Any]:
+    return (await (await access.wait()).client.health()).options
+
+
+async def test_a_changed_context_reaches_an_engine_that_runs(tiny: Path, window: Callable[..., Window]) -> None:
+    (before, _), (other, told) = window(), window()
+    assert (await before.wait()).context_length == 1024
+    assert (await other.wait()).context_length == 1024
+    first = pid(tiny)
+    before.close()
+    after, states = window(insists=True, context_length=2048)
+    assert (await after.wait()).context_length == 2048
+    assert pid(tiny) != first
+    assert any("settings that were changed" in state.message for state in states)
+    assert not any(state.lost for state in states), "which is no crash"
+    # The other window goes on with the new engine, and is told with which settings.
+    answer = Answer(await other.wait(), Question([1, 500], [2], 2))
+    assert [part async for part in answer.parts()]
+    assert (await other.wait()).context_length == 2048
+    assert "contextLength 2048 instead of 1024" in told[-1].message
+    assert not any(state.lost for state in told)
+
+
+async def test_what_can_change_while_it_runs_ends_no_engine(tiny: Path, window: Callable[..., Window]) -> None:
+    before, _ = window()
+    await before.wait()
+    first = pid(tiny)
+    before.close()
+    after, _ = window(insists=True, threads=2, idle_minutes=7, log_level="debug", infilling="off", chat_format="inst")
+    assert await options(after) == {
+        **{"context_length": 1024, "threads": 2, "idle_minutes": 7, "log_level": "debug"},
+        **{"infilling": "off", "chat_format": "inst"},
+    }
+    assert pid(tiny) == first
+    assert after.state.message.endswith("."), "and there is nothing to tell"
+    assert "instead of" not in after.state.message
+
+
+async def test_who_comes_with_other_settings_joins_and_is_told(tiny: Path, window: Callable[..., Window]) -> None:
+    first, told = window()
+    await first.wait()
+    engine = pid(tiny)
+    second, states = window(context_length=2048, threads=1, log_level="debug")
+    assert (await second.wait()).context_length == 1024
+    assert pid(tiny) == engine
+    assert "with contextLength 1024 instead of 2048, threads 0 instead of 1;" in states[-1].message
+    assert "logLevel" not in states[-1].message
+    assert "instead of" not in told[-1].message
+    assert (await options(first))["context_length"] == 1024
+
+
+async def test_changed_while_the_engine_loads(tiny: Path, window: Callable[..., Window]) -> None:
+    before, states = window()
+    before.start()
+    await until(lambda: before.state.kind == "loading")
+    before.close()
+    after, _ = window(insists=True, context_length=2048)
+    assert (await after.wait()).context_length == 2048
+    assert not after.insists
+    assert states
+
+
+async def test_an_engine_that_is_stopped_while_somebody_waits_is_replaced(
+    tiny: Path, window: Callable[..., Window]
+) -> None:
+    (asking, told), (other, _) = window(), window()
+    model = await asking.wait()
+    first = pid(tiny)
+    os.kill(first, signal.SIGSTOP)
+    answer = Answer(model, Question([1, 500], [2], 2))
+    assert await asyncio.wait_for(anext(answer.parts()), 60)
+    second = pid(tiny)
+    assert second != first
+    (lost,) = (state.message for state in told if state.lost and state.kind == "starting")
+    assert lost == "The engine hung and was ended; starting it again."
+    os.kill(second, signal.SIGSTOP)
+    await asyncio.wait_for(other.wait(), 60)
+    assert pid(tiny) not in (first, second)
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: str(field.name))
+def test_every_setting_says_what_it_restarts(field: dataclasses.Field[Any]) -> None:
+    engine = {"infilling", "chat_format", "context_length", "idle_minutes", "threads", "log_level"}
+    client = {"model", "engine_url", "engine_token", "tokenizer", "allow_plain_http", "ca_file", "remote_model"}
+    client |= {"first_token_seconds", "next_token_seconds"}
+    wanted = "engine" if field.name in engine else "client" if field.name in client else "nothing"
+    other = dataclasses.replace(Settings(), **{field.name: object()})
+    assert restarts(Settings(), other) == wanted
+    assert restarts(Settings(), Settings()) == "nothing"
+
+
+def test_where_the_model_is_elsewhere_there_is_no_engine_to_restart() -> None:
+    here = Settings(engine_url="http://gpu-box:8000")
+    assert restarts(here, dataclasses.replace(here, infilling="off")) == "client"
+    assert restarts(here, dataclasses.replace(here, max_tokens=5)) == "nothing"
