@@ -68,7 +68,7 @@ async def test_writing_tests_edits_nothing_outside(
     engine.answers = [TESTS]
     async with acting_editor(options, root) as editor:
         uri = opened(editor, root, ADD)
-        resolved = await asyncio.wait_for(editor.choose(await editor.menu(uri, (0, 5)), "Write tests"), 30)
+        resolved = await asyncio.wait_for(editor.choose(await editor.menu(uri, (0, 5)), "Write tests"), 60)
         assert resolved.edit is None
         assert editor.created == editor.applied_edits == []
         (said,) = editor.messages
@@ -94,7 +94,7 @@ async def test_a_project_full_of_odd_files_still_gets_its_tests(
     engine.answers = [TESTS]
     async with acting_editor(options, root) as editor:
         uri = opened(editor, root, ADD)
-        await asyncio.wait_for(editor.choose(await editor.menu(uri, (0, 5)), "Write tests"), 30)
+        await asyncio.wait_for(editor.choose(await editor.menu(uri, (0, 5)), "Write tests"), 60)
         assert editor.messages == []
         assert [created.rpartition("/work/")[2] for created in editor.created] == ["tests/test_a.py"]
         assert "unittest" in engine.prompt, "a tox.ini outside, reached by a link, says nothing"

@@ -75,10 +75,10 @@ NAMES = [
 async def test_what_is_named_or_attached_does_not_lead_out(window: tuple[Editor, Engine], tmp_path: Path) -> None:
     opened, engine = window
     for name in NAMES:
-        named = await asyncio.wait_for(opened.chat("send", message=f'Read @"{name}".'), 30)
+        named = await asyncio.wait_for(opened.chat("send", message=f'Read @"{name}".'), 60)
         assert named["leftOut"], name
         uri = (tmp_path / "work").as_uri() + "/" + name
-        attached = await asyncio.wait_for(opened.chat("send", message="Read.", attachments=[{"uri": uri}]), 30)
+        attached = await asyncio.wait_for(opened.chat("send", message="Read.", attachments=[{"uri": uri}]), 60)
         (said,) = attached["leftOut"]
         assert "was not attached: " in said, name
     sent = [engine.tokenizer.shown(prompt) for prompt in engine.prompts]
@@ -89,7 +89,7 @@ async def test_what_is_named_or_attached_does_not_lead_out(window: tuple[Editor,
 @pytest.mark.timeout(60)
 async def test_a_definition_is_not_looked_for_there_either(window: tuple[Editor, Engine]) -> None:
     opened, engine = window
-    reply = await asyncio.wait_for(opened.chat("send", message="What does @reached do?"), 30)
+    reply = await asyncio.wait_for(opened.chat("send", message="What does @reached do?"), 60)
     assert reply["leftOut"] == ["@reached names no file, function or class in the workspace; it was sent as text."]
     assert SECRET not in engine.tokenizer.shown(engine.prompts[-1])
 
@@ -99,5 +99,5 @@ async def test_a_document_whose_name_can_be_none_disturbs_no_other(window: tuple
     opened, _ = window
     document = {"uri": "file:///w/a.py%00", "languageId": "python", "version": 1, "text": "x = 1\n"}
     opened.send("textDocument/didOpen", {"textDocument": document})
-    reply = await asyncio.wait_for(opened.chat("send", message="What is in @linked/bashrc?"), 30)
+    reply = await asyncio.wait_for(opened.chat("send", message="What is in @linked/bashrc?"), 60)
     assert "lies outside the workspace" in reply["leftOut"][0]

@@ -142,7 +142,7 @@ def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str
     os.close(theirs)
     seen = ""
 
-    def until(words: str, seconds: float = 30) -> None:
+    def until(words: str, seconds: float = 60) -> None:
         nonlocal seen
         deadline = time.monotonic() + seconds
         while words not in seen and time.monotonic() < deadline:
@@ -164,7 +164,7 @@ def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str
     until("Ctrl-C again")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     os.close(ours)
     store = Store(tmp_path / "data")
     answer = store.get(store.summaries()[0].id).turns[1]

@@ -271,7 +271,7 @@ def test_the_process_runs_nothing_of_the_working_folder_and_ends_with_its_owner(
         f"CodeLlamaTokenizer.from_pretrained({str(path)!r}).dialog_ids([{{'role': 'user', 'content': 'x'}}])\n"
         "print(renderer._PROCESS._child.pid)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ran").exists()
     if os.name == "posix":

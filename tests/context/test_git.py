@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the traps are shell scr
 def git(folder: Path, *arguments: str, check: bool = True, told: str = "") -> str:
     command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false", *arguments]
     return subprocess.run(
-        command, cwd=folder, check=check, capture_output=True, text=True, input=told, timeout=20
+        command, cwd=folder, check=check, capture_output=True, text=True, input=told, timeout=120
     ).stdout
 
 
@@ -509,7 +509,7 @@ async def test_cancelling_ends_git(repository: Path, tmp_path: Path, monkeypatch
     script(tmp_path / "bin" / "git", f"echo $$ > '{running}'; exec sleep 60")
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
     task = asyncio.create_task(all_of(repository))
-    for _ in range(500):
+    for _ in range(3000):
         if running.exists() and running.read_text():
             break
         await asyncio.sleep(0.02)
@@ -517,7 +517,7 @@ async def test_cancelling_ends_git(repository: Path, tmp_path: Path, monkeypatch
     with pytest.raises(asyncio.CancelledError):
         await task
     process = Path("/proc", running.read_text().strip())
-    for _ in range(200):
+    for _ in range(3000):
         if not process.exists():
             break
         await asyncio.sleep(0.02)

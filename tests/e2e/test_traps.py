@@ -146,7 +146,7 @@ def test_an_engine_told_to_end_leaves_nothing_behind(engines: Path, tmp_path: Pa
     assert modes == {".json": 0o600, ".lock": 0o600, ".sock": 0o600, ".log": 0o600}
     process = engine_process()
     process.send_signal(signal.SIGTERM)
-    process.wait(20)
+    process.wait(60)
     assert {file.suffix for file in engines.iterdir()} == {".lock", ".log"}
 
 
@@ -159,6 +159,6 @@ def test_an_engine_told_to_end_while_it_loads(engines: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.01)
     started.terminate()
-    assert started.wait(30) == 0
+    assert started.wait(60) == 0
     assert not files.address.exists()
     assert not files.sockets()

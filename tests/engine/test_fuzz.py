@@ -63,7 +63,7 @@ class Engine:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self._app, raise_app_exceptions=True)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-                return await asyncio.wait_for(client.request(method, path, content=body), 30)
+                return await asyncio.wait_for(client.request(method, path, content=body), 60)
 
         response = self.loop.run_until_complete(send())
         well_formed(response.status_code, response.headers.get("content-type", ""), response.content, method)
@@ -72,7 +72,7 @@ class Engine:
 
     def is_quiet(self) -> None:
         """Nothing is left of what was asked."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while self.scheduler.queued:
             assert time.monotonic() < end, "a request is left behind"
             time.sleep(0.001)
@@ -276,7 +276,7 @@ def test_any_bytes_on_the_socket(engine: Engine, listening: str, sent: bytes) ->
 
 def test_it_serves_as_before(engine: Engine, listening: str) -> None:
     """After all of that; the last one in this file."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=listening), base_url="http://localhost", timeout=20) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=listening), base_url="http://localhost", timeout=120) as client:
         answer = client.post("/v1/completions", json={"prompt": [5, 6], "max_tokens": 3, "temperature": 0})
         assert answer.json()["usage"]["completion_tokens"] == 3
     engine.is_quiet()

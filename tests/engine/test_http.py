@@ -60,7 +60,7 @@ def socket(state: EngineState) -> Iterator[str]:
 
 
 def over(socket: str) -> httpx.Client:
-    return httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=20)
+    return httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=120)
 
 
 def says(model: Any, text: str, stop: int = 0) -> None:
@@ -664,7 +664,7 @@ def test_closing_the_connection_ends_the_request_within_a_pass(
         if stream:
             with client.stream("POST", "/v1/completions", json=ask) as response:
                 assert response.status_code == 200
-                held.reached.wait(20)
+                held.reached.wait(60)
         else:
             with pytest.raises(httpx.ReadTimeout):
                 client.post("/v1/completions", json=ask, timeout=0.5)

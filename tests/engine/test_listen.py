@@ -34,7 +34,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*options: str, token: str = "") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CODELLAMA_LS_ENGINE_TOKEN": token}
-    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=200, env=environment)
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def listening(model: str, *options: str, at: str = "127.0.0.1:0", token: str = "
         assert found is not None, said + process.stderr.read()
         yield found[0]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -60,7 +60,7 @@ def listening(model: str, *options: str, at: str = "127.0.0.1:0", token: str = "
 
 def ready(url: str, headers: dict[str, str] | None = None) -> None:
     end = time.monotonic() + 240
-    while httpx.get(f"{url}/health", headers=headers, timeout=20).status_code != 200:
+    while httpx.get(f"{url}/health", headers=headers, timeout=120).status_code != 200:
         assert time.monotonic() < end, "it never became ready"
         time.sleep(0.1)
 

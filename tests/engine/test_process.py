@@ -51,7 +51,7 @@ def until(true: Callable[[], Any], seconds: float = 60) -> Any:
 def client(model: Path) -> httpx.Client:
     found = address.read(address.files(str(model)).address)
     assert found is not None
-    return httpx.Client(transport=httpx.HTTPTransport(uds=found.socket), base_url="http://localhost", timeout=20)
+    return httpx.Client(transport=httpx.HTTPTransport(uds=found.socket), base_url="http://localhost", timeout=120)
 
 
 def health(model: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def ends_in_order(process: subprocess.Popen[str], model: Path, number: int) -> I
     yield
     process.send_signal(number)
     started = time.monotonic()
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=120)
     assert time.monotonic() - started < ending.SECONDS + 5
     assert process.returncode == 0, said
     assert "Traceback" not in said
@@ -92,7 +92,7 @@ def test_while_it_waits_for_the_lock(tiny: Path, number: int) -> None:
     second = start(tiny)
     until(lambda: psutil.Process(second.pid).num_threads() > 1)
     second.send_signal(number)
-    said, _ = second.communicate(timeout=20)
+    said, _ = second.communicate(timeout=120)
     assert (second.returncode, said) == (0, "")
     with ends_in_order(first, tiny, number):
         assert ready(tiny)["pid"] == first.pid
@@ -201,7 +201,7 @@ def test_a_shorter_idle_time_ends_a_running_engine(tiny: Path) -> None:
     ready(tiny)
     with client(tiny) as http:
         assert http.post("/options", json={"idleMinutes": 0.01}).status_code == 200
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert not address.files(str(tiny)).address.exists()
 

@@ -53,7 +53,7 @@ async def run(*words: str, stop: Callable[[], bool] | None = None) -> tuple[int 
         await until(stop)
     while stop is not None and not ended.done():  # who sees nothing come of it presses Ctrl+C once more
         process.send_signal(signal.SIGINT)
-        await asyncio.wait([ended], timeout=30)
+        await asyncio.wait([ended], timeout=120)
     out, err = await ended
     return process.returncode, out.decode(), err.decode()
 

@@ -127,7 +127,7 @@ async def test_a_question_after_the_engines_end_is_answered_by_the_next(fakes, r
     os.kill(fakes.started[0], number)
     if not at_once:
         await ended(fakes.started[0])
-    assert await asyncio.wait_for(text_of(model), 30) == "yes"
+    assert await asyncio.wait_for(text_of(model), 60) == "yes"
     assert fakes.asked[-1:] == fakes.started[1:] or at_once
     assert "localhost" not in told(states)
     assert number == signal.SIGKILL or "unexpectedly" not in told(states), "it ended in good order"
@@ -140,7 +140,7 @@ async def test_a_question_that_the_engine_dies_of_before_its_first_word_is_asked
     asking = asyncio.ensure_future(text_of(await window.wait()))
     await until(lambda: fakes.asked)
     os.kill(fakes.started[0], signal.SIGKILL)
-    assert await asyncio.wait_for(asking, 30) == "better"
+    assert await asyncio.wait_for(asking, 60) == "better"
     assert "The engine ended unexpectedly; starting it again." in told(states)
 
 
@@ -161,7 +161,7 @@ async def test_a_question_to_an_engine_that_is_stopped_is_answered_by_the_next(f
     asking = asyncio.ensure_future(text_of(model))
     await until(lambda: fakes.asked)
     os.kill(fakes.started[0], signal.SIGSTOP)
-    assert await asyncio.wait_for(asking, 30) == "better"
+    assert await asyncio.wait_for(asking, 60) == "better"
     assert any(state.lost and state.message == HUNG for state in states)
     await ended(fakes.started[0])
 
@@ -175,7 +175,7 @@ async def test_a_new_window_finds_the_engine_stopped(fakes, reach, impatient, lo
     await until(lambda: fakes.started and other.state.kind == ("loading" if loading else "ready"))
     other.close()
     os.kill(fakes.started[0], signal.SIGSTOP)
-    assert await asyncio.wait_for(text_of(await window.wait()), 30) == "yes"
+    assert await asyncio.wait_for(text_of(await window.wait()), 60) == "yes"
     assert any(state.lost and state.message == HUNG for state in states)
     assert len(fakes.started) == 2
 
@@ -185,7 +185,7 @@ async def test_a_stopped_engine_ends_when_the_user_starts_it_anew(fakes, reach):
     await window.wait()
     os.kill(fakes.started[0], signal.SIGSTOP)
     window.restart()
-    assert await asyncio.wait_for(text_of(await window.wait()), 30) == "yes"
+    assert await asyncio.wait_for(text_of(await window.wait()), 60) == "yes"
     assert not any(state.lost for state in states)
 
 
@@ -209,7 +209,7 @@ async def test_an_engine_that_goes_on_soon_is_left_alone(fakes, reach, impatient
         await asyncio.sleep(1.0)
         os.kill(fakes.started[0], signal.SIGCONT)
         await asyncio.sleep(0.5)
-    assert await asyncio.wait_for(asking, 30) == "yes"
+    assert await asyncio.wait_for(asking, 60) == "yes"
     assert len(fakes.started) == 1
     assert not any(state.lost for state in states)
 

@@ -57,7 +57,7 @@ async def test_requests_go_to_the_server_that_has_least_to_do(two, reach, betwee
         each.streams = slow
     client = await reach(*(each.url for each in two), between=between)
     asking = [asyncio.ensure_future(asked(client)) for _ in range(6)]
-    for _ in range(500):
+    for _ in range(6000):
         if sum(len(each.asked) for each in two) == 6:
             break
         await asyncio.sleep(0.01)

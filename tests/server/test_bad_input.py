@@ -261,7 +261,7 @@ async def test_malformed_messages() -> None:
 
     async def answer() -> Any:
         while True:
-            header = await asyncio.wait_for(output.readline(), 20)
+            header = await asyncio.wait_for(output.readline(), 60)
             length = int(header.split(b":")[1])
             while (await output.readline()).strip():
                 pass
@@ -291,7 +291,7 @@ async def test_malformed_messages() -> None:
     assert "no.such.command" in answers[4]["error"]["message"]
     assert "result" in answers[5]
     send(b'{"jsonrpc": "2.0", "method": "exit"}')
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     said = (await process.stderr.read()).decode()
     assert "my secret text" not in said
     assert "Traceback" not in said

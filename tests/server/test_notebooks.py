@@ -74,7 +74,7 @@ async def prompt(notebook: Notebook, engine: StandIn, number: int, column: int, 
         notebook.insert(number, 0, column, "z")
         column += 1
         before = len(engine.asked)
-        await asyncio.wait_for(notebook.window.suggest(notebook.uris[number], 0, column), 30)
+        await asyncio.wait_for(notebook.window.suggest(notebook.uris[number], 0, column), 60)
         assert len(engine.asked) > before, notebook.window.reason
         if wanted in engine.prompt:
             break

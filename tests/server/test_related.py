@@ -62,7 +62,7 @@ async def asked(
         lines[row] += "z"
         window.texts[uri] = "\n".join(lines)
         before = len(engine.asked)
-        await asyncio.wait_for(window.suggest(uri, row, column + 1), 30)
+        await asyncio.wait_for(window.suggest(uri, row, column + 1), 60)
         assert len(engine.asked) > before, window.reason
         if until(engine.prompt):
             break

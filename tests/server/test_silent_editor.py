@@ -62,7 +62,7 @@ async def test_who_asks_is_told(ask: Callable[[PyglsEditor], Awaitable[Any]], mo
     for name in ("EDITOR_SECONDS", "EDIT_SECONDS", "USER_SECONDS"):
         monkeypatch.setattr(pygls_editor, name, 0.01)
     with pytest.raises(NoAnswer, match=r"The editor did not .* within"):
-        await asyncio.wait_for(ask(editor_that(never)), 5)
+        await asyncio.wait_for(ask(editor_that(never)), 60)
     with pytest.raises(NoAnswer, match=r"The editor did not .*: not here\."):
         await ask(editor_that(refuses))
 
@@ -86,9 +86,9 @@ async def test_an_edit_a_question_and_a_progress_that_nobody_answers(
         window.answers.clear()
         items = await window.menu(uri, (0, 5))
         engine.answers = [ANSWER]
-        assert await asyncio.wait_for(window.choose(items, "Document"), 20) == {"applied": False}
+        assert await asyncio.wait_for(window.choose(items, "Document"), 60) == {"applied": False}
         assert "did not say whether it applied the edit within" in window.messages[-1]
-        assert await asyncio.wait_for(window.choose(items, "Translate"), 20) == {"applied": False}
+        assert await asyncio.wait_for(window.choose(items, "Translate"), 60) == {"applied": False}
         assert "did not say what was chosen within" in window.messages[-1]
         assert items == await window.menu(uri, (0, 5))
         window.answers.set()

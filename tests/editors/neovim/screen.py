@@ -45,7 +45,7 @@ class Terminal:
                 with contextlib.suppress(OSError):
                     self._stream.feed(os.read(self._fd, 65536))
 
-    def until(self, wanted: str | Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, wanted: str | Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait until a text is on the screen, or something is so."""
         end = time.monotonic() + seconds
         while not (wanted() if callable(wanted) else any(wanted in line for line in self.screen.display)):

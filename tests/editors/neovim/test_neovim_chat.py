@@ -234,7 +234,7 @@ def test_what_an_answer_may_hold(start, engine):
     begin = time.monotonic()
     ask(nvim, "Be nasty.")
     text = done(nvim)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     assert "<script>alert(1)</script>" in text
     assert long in text
     assert text.partition("vim.fn.system('x')\n```\n")[2].startswith("\n*")  # closed before what it cost
