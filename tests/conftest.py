@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # so that every test can `import checkpoints`
 
 import checkpoints
+import forking
 
 # The same inputs at each run, so that a failure is one of the change at hand; `make fuzz` draws new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -45,6 +46,7 @@ def starter() -> Path:
     """The starter checkpoint, in the user's cache: fetched and converted once."""
     from lsp_server.engine.loading import starter as starter_model
 
+    forking.fork_engines()
     return starter_model.ensure(lambda progress: None)
 
 

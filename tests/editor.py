@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest_lsp
+from forking import program
 from lsprotocol import types
 from pytest_lsp.client import make_test_lsp_client
 
-SERVER = [sys.executable, "-m", "lsp_server"]
+# As users start it; most tests take a copy of one that has been started.
+ALONE = [sys.executable, "-m", "lsp_server"]
 
 
 class Editor:
@@ -108,11 +110,13 @@ async def editor(
     configuration: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     notebooks: bool = False,
-    command: list[str] = SERVER,
+    command: list[str] | None = None,
 ) -> AsyncIterator[Editor]:
     """An editor window whose server was given `options` as initializationOptions."""
     config = pytest_lsp.ClientServerConfig(
-        server_command=command, server_env={**os.environ, **(env or {})}, client_factory=make_test_lsp_client
+        server_command=command or program("-m", "lsp_server"),
+        server_env={**os.environ, **(env or {})},
+        client_factory=make_test_lsp_client,
     )
     client = await config.start()
     window = Editor(client)
@@ -141,7 +145,7 @@ async def editor(
     )
     try:
         yield window
-        await asyncio.wait_for(client.shutdown_session(), 20)
+        await asyncio.wait_for(client.shutdown_session(), 60)
     finally:
         if client._server and client._server.returncode is None:  # the test failed: it would wait for ever
             client._server.kill()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forking import program
 
 from lsp_server.commands import models
 
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("engines")
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lsp_server", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd)
+    command = program("-m", "lsp_server", *words)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=cwd)
 
 
 def failed(*words: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest_lsp
 from editor import Editor
+from forking import program
 from lsprotocol import types
 from pygls.protocol import default_converter
 from pytest_lsp.client import LanguageClient, register_lsp_features
@@ -209,7 +209,7 @@ async def acting_editor(
 ) -> AsyncIterator[ActingEditor]:
     """`prepared`: what is run in the server's process before it begins."""
     config = pytest_lsp.ClientServerConfig(
-        server_command=[sys.executable, "-c", prepared + SERVER], server_env=dict(os.environ), client_factory=_client
+        server_command=program("-c", prepared + SERVER), server_env=dict(os.environ), client_factory=_client
     )
     client = await config.start()
     window = ActingEditor(client)
@@ -222,7 +222,7 @@ async def acting_editor(
     )
     try:
         yield window
-        await asyncio.wait_for(client.shutdown_session(), 20)
+        await asyncio.wait_for(client.shutdown_session(), 60)
     finally:
         if client._server and client._server.returncode is None:  # the test failed: it would wait for ever
             client._server.kill()

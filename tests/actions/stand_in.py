@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from lsp_server.codellama import CodeLlamaTokenizer
+
+_read = functools.cache(CodeLlamaTokenizer.from_pretrained)
 
 
 class StandIn:
@@ -31,7 +34,6 @@ class StandIn:
         self.ended = 0
         self.url = ""
         self.tokenizer = Path()
-        self._read: CodeLlamaTokenizer | None = None
 
     @property
     def prompt(self) -> str:
@@ -39,8 +41,7 @@ class StandIn:
         return self.prompt_of(self.asked[-1])
 
     def prompt_of(self, asked: dict[str, Any]) -> str:
-        self._read = self._read or CodeLlamaTokenizer.from_pretrained(self.tokenizer)
-        return self._read.shown(asked["prompt"])
+        return _read(self.tokenizer).shown(asked["prompt"])
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -9,13 +9,13 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import checkpoints
 import pytest
+from forking import program
 from tokenizers import Tokenizer
 
 from lsp_server.codellama import CodeLlamaTokenizer
@@ -125,7 +125,7 @@ def test_in_the_terminal_a_conversation_is_sent_as_meta_would_send_it(
 ) -> None:
     engine, url = recording
     engine.answer = "Model response to first query"
-    command = [sys.executable, "-m", "lsp_server", "chat", "--engine-url", url]
+    command = program("-m", "lsp_server", "chat", "--engine-url", url)
     command += ["--tokenizer", str(tokenizer_folder("70b"))]
     environment = {**os.environ, "CODELLAMA_LS_DATA": str(tmp_path / "data"), "PYTHONPATH": os.getcwd()}
     typed = "First user query\nSecond user query\n"
@@ -139,8 +139,8 @@ def test_in_the_terminal_a_conversation_is_sent_as_meta_would_send_it(
 
 
 def prompted(folder: Path, file: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lsp_server", "prompt", "--model", str(folder), "--messages", str(file), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    command = program("-m", "lsp_server", "prompt", "--model", str(folder), "--messages", str(file), *words)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 
 @pytest.mark.parametrize("chat_format", ["inst", "source-step"])

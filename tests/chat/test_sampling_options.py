@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import program
 
 from lsp_server.codellama import CodeLlamaTokenizer
 
@@ -37,8 +37,8 @@ def told(
     with engine.running() as url:
 
         def run(*words: str, typed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-            command = [sys.executable, "-m", "lsp_server", *words, "--engine-url", url, "--tokenizer", str(folder)]
-            return subprocess.run(command, input=typed, capture_output=True, timeout=60, env=environment)
+            command = program("-m", "lsp_server", *words, "--engine-url", url, "--tokenizer", str(folder))
+            return subprocess.run(command, input=typed, capture_output=True, timeout=200, env=environment)
 
         yield run
 

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from forking import program
 
 from lsp_server.codellama import CodeLlamaTokenizer
 
@@ -123,14 +124,14 @@ class Editor:
         return self._count, self._waiting[self._count]
 
     async def ask(self, method: str, params: Any) -> Any:
-        return await asyncio.wait_for(self.begin(method, params)[1], 30)
+        return await asyncio.wait_for(self.begin(method, params)[1], 60)
 
     async def chat(self, method: str, **params: Any) -> Any:
         return await self.ask(f"codellama/chat/{method}", params)
 
     async def parts_of(self, token: Any, count: int) -> list[dict[str, Any]]:
         """The partial results of a token, once there are so many."""
-        for _ in range(5000):
+        for _ in range(30000):
             if len(self.parts.get(token, ())) >= count:
                 break
             await asyncio.sleep(0.002)
@@ -160,7 +161,7 @@ async def editor(data: Path, root: Path, **settings: Any) -> AsyncIterator[Edito
     """An editor with the folder `root` open; conversations are kept in `data`."""
     environment = {**os.environ, "CODELLAMA_LS_DATA": str(data), "PYTHONPATH": os.getcwd()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lsp_server"),
+        *program("-m", "lsp_server"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=open(data.parent / "stderr", "ab"),  # noqa: ASYNC230, SIM115

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from editor import editor
+from editor import ALONE, editor
 from lsprotocol import types
 
 from lsp_server.engine import address
@@ -62,7 +62,7 @@ async def metrics(reached: Callable[[dict[str, float]], bool]) -> dict[str, floa
     assert found is not None
     transport = httpx.AsyncHTTPTransport(uds=found.socket)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        for _ in range(200):
+        for _ in range(2400):
             lines = (await client.get("/metrics")).text.splitlines()
             counts = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] != "#"}
             if reached(counts):
@@ -147,18 +147,22 @@ async def test_one_more_character_computes_only_the_new_tokens(starter: Path, re
         assert 1 <= second[name] - first[name] <= 3
 
 
+def engines() -> list[int]:
+    """The processes of this test that were started as engines; one that finds another goes after a moment."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if "lsp_server.engine" in (process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == os.environ["CODELLAMA_LS_RUNTIME"]
+    ]
+
+
 async def test_a_second_editor_joins_the_same_engine(starter: Path, real_file: Path) -> None:
     async with editor() as one, editor() as two:
         uris = [window.open(real_file) for window in (one, two)]  # both at once: only one may start it
         await asyncio.gather(one.ready(), two.ready())
-        pid = engine_pid()
-        engines = [
-            process.pid
-            for process in psutil.process_iter(["cmdline"])
-            if "lsp_server.engine" in (process.info["cmdline"] or [])
-            and process.environ().get("CODELLAMA_LS_RUNTIME") == os.environ["CODELLAMA_LS_RUNTIME"]
-        ]
-        assert engines == [pid]
+        assert psutil.pid_exists(engine_pid())
+        await one.until(lambda: len(engines()) == 1)
         row = row_of(real_file)
         items = await asyncio.gather(*(w.suggest(u, row, 20) for w, u in zip((one, two), uris, strict=True)))
         assert items[0]
@@ -233,7 +237,7 @@ async def test_the_log_has_neither_the_buffer_nor_the_warnings_of_libraries(star
 
 
 async def test_the_language_server_stays_light(starter: Path, real_file: Path) -> None:
-    async with editor() as window:
+    async with editor(command=ALONE) as window:
         uri = window.open(real_file)
         await window.ready()
         row = row_of(real_file)
@@ -250,7 +254,7 @@ async def test_a_newer_request_ends_the_older_one_in_the_engine_too(starter: Pat
         older = asyncio.ensure_future(window.suggest(uri, 3, 4))
         await metrics(lambda counts: counts["engine_queued_requests"] == 1)
         window.insert(uri, 3, 4, "w")
-        assert await asyncio.wait_for(older, 10) == []
+        assert await asyncio.wait_for(older, 60) == []
         assert "changed" in window.reason
 
         counts = await metrics(ended(1))

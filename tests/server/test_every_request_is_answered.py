@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import program
 
-SERVER = [sys.executable, "-m", "lsp_server"]
 # No request of these tests takes a second; a machine that is busy may.
-SECONDS = 30.0
+SECONDS = 60.0
 
 PARSE_ERROR, INVALID_REQUEST, NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 NOT_INITIALIZED, CANCELLED = -32002, -32800
@@ -120,7 +119,9 @@ def start(tmp_path: Path, engines: Path) -> Iterator[Callable[[], Wire]]:
     def started() -> Wire:
         pipe = subprocess.PIPE
         log = (tmp_path / "log").open("wb")
-        processes.append(subprocess.Popen(SERVER, stdin=pipe, stdout=pipe, stderr=log, cwd=tmp_path))
+        processes.append(
+            subprocess.Popen(program("-m", "lsp_server"), stdin=pipe, stdout=pipe, stderr=log, cwd=tmp_path)
+        )
         return Wire(processes[-1])
 
     yield started

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from actions.stand_in import StandIn
-from editor import Editor, editor
+from editor import ALONE, Editor, editor
 from lsprotocol import types
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -23,7 +23,7 @@ async def suggested(window: Editor, file: Path | str) -> bool:
     """Whether a suggestion comes at the end of a file's only line; if not, the reason is one of hiding."""
     uri = window.open(file, LINE)
     await window.ready()
-    items = await asyncio.wait_for(window.suggest(uri, 0, len(LINE)), 30)
+    items = await asyncio.wait_for(window.suggest(uri, 0, len(LINE)), 60)
     assert items or "never shown to the model" in window.reason, window.reason
     return bool(items)
 
@@ -201,7 +201,7 @@ async def test_nothing_in_a_project_holds_up_the_server(
     name: str, made: Callable[[Path], None], options: dict[str, object], tmp_path: Path
 ) -> None:
     made(tmp_path / name)
-    async with editor(options, folder=tmp_path) as window:
+    async with editor(options, folder=tmp_path, command=ALONE) as window:
         assert await suggested(window, written(tmp_path / ("a" * 200 + ".py")))
         memory = Path(f"/proc/{window.pid}/status").read_text()
         used = next(int(line.split()[1]) for line in memory.splitlines() if line.startswith("VmHWM"))

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import shlex
 import sys
 import sysconfig
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pynvim
+from forking import program
 from stand_in_engine import SUGGESTION_TOKENS, Engine
 
 PLUGIN = Path(__file__).parents[3] / "editors" / "neovim"
@@ -44,7 +46,7 @@ def binary(version: str) -> Path:
     return found
 
 
-def wait(condition: Callable[[], Any], seconds: float = 30.0, what: str | Callable[[], str] = "") -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 60.0, what: str | Callable[[], str] = "") -> Any:
     """The first true value of `condition`. `what` is waited for; as a function, it says too what there is instead.
 
     The time is for a machine that is busy with other things; nothing is measured by it.
@@ -61,7 +63,7 @@ def server_command(folder: Path) -> Path:
     """An executable `codellama-ls` in a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "codellama-ls"
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -m lsp_server "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(program("-m", "lsp_server"))} "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -1,0 +1,218 @@
+"""The program in processes that begin as copies of one that has loaded it.
+
+To load the program takes a processor a second, and an engine six, as often as a test starts it. So each worker keeps
+one process that has loaded it and only forks, and another one for engines: a copy is a process of its own, with the
+streams, the environment and the folder of who started it, as with `python -m lsp_server`. Tests of the start itself,
+or of a process's number, start it whole.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import re
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Stands for a copy where it was asked for: hands its own streams over, passes signals on, and ends as the copy ends.
+LAUNCHER = """
+import json, os, signal, socket, sys
+keeper = socket.socket(socket.AF_UNIX)
+keeper.connect(sys.argv[1])
+told = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(keeper, [len(told).to_bytes(4, "big")], [0, 1, 2])
+keeper.sendall(told)
+for number in (0, 1):
+    os.close(number)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: keeper.send(bytes([number])))
+status = keeper.recv(1)[0]
+if status > 128:
+    signal.signal(status - 128, signal.SIG_DFL)
+    os.kill(os.getpid(), status - 128)
+os._exit(status)
+"""
+# Where a copy finds the keeper of engines.
+ENGINES = "TESTS_ENGINES"
+
+
+def program(*words: str) -> list[str]:
+    """The command that runs `python WORDS` in a copy, where the words are `-m MODULE ...` or `-c CODE ...`."""
+    if not hasattr(os, "pidfd_open"):  # other systems than Linux
+        return [sys.executable, *words]
+    return _launched(_kept("lsp_server"), words)
+
+
+def fork_engines() -> None:
+    """The engines that servers start, which are forked from now on, are copies too."""
+    if hasattr(os, "pidfd_open"):
+        os.environ[ENGINES] = _kept("lsp_server.engine")
+
+
+def _launched(keeper: str, words: Sequence[str]) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", LAUNCHER, keeper, *words]
+
+
+@functools.cache
+def _kept(module: str) -> str:
+    """The socket of this worker's keeper of a module, by whose name its copies are known too."""
+    folder = tempfile.TemporaryDirectory(prefix="fork-")
+    path = os.path.join(folder.name, "socket")
+    # Not the environment of the test that is the first, by which its processes are found when it ends.
+    around = {name: value for name, value in os.environ.items() if not name.startswith("CODELLAMA_LS_")}
+    command = [sys.executable, __file__, module, path]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=around, cwd="/")
+
+    def end() -> None:
+        process.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"."
+    return path
+
+
+class Keeper:
+    """Forks for whoever connects, until its standard input ends."""
+
+    def __init__(self, path: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(path)
+        self._listening.listen(100)
+        self._copies: dict[int, tuple[int, socket.socket]] = {}  # number and launcher, by the handle of the process
+
+    def run(self) -> list[str]:
+        """In each copy, the words that it is to run."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._selector.register(0, selectors.EVENT_READ, self._end)
+        self._selector.register(self._listening, selectors.EVENT_READ, self._fork)
+        os.write(1, b".")
+        while True:
+            for key, _ in self._selector.select():
+                if words := key.data():
+                    return words
+
+    def _end(self) -> None:
+        for number, _ in self._copies.values():
+            os.kill(number, signal.SIGKILL)
+        os._exit(0)
+
+    def _fork(self) -> list[str] | None:
+        launcher, _ = self._listening.accept()
+        size, streams, _, _ = socket.recv_fds(launcher, 4, 3)
+        told = launcher.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
+        number = os.fork()
+        if not number:
+            for each in (self._selector, self._listening, launcher, *(other for _, other in self._copies.values())):
+                each.close()
+            return _become(streams, *json.loads(told))
+        for stream in streams:
+            os.close(stream)
+        handle = os.pidfd_open(number)
+        self._copies[handle] = number, launcher
+        self._selector.register(handle, selectors.EVENT_READ, functools.partial(self._ended, handle))
+        self._selector.register(launcher, selectors.EVENT_READ, functools.partial(self._told, handle))
+        return None
+
+    def _told(self, handle: int) -> None:
+        """A launcher has passed a signal on, or was killed."""
+        if handle not in self._copies:
+            return
+        number, launcher = self._copies[handle]
+        sent = b""
+        with contextlib.suppress(OSError):
+            sent = launcher.recv(1)
+        if not sent:
+            self._selector.unregister(launcher)
+        os.kill(number, sent[0] if sent else signal.SIGKILL)
+
+    def _ended(self, handle: int) -> None:
+        number, launcher = self._copies.pop(handle)
+        code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+        with contextlib.suppress(OSError):  # it was killed
+            launcher.send(bytes([code if code >= 0 else 128 - code]))
+        self._selector.unregister(handle)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(launcher)
+        launcher.close()
+        os.close(handle)
+
+
+def _become(streams: list[int], words: list[str], folder: str, environment: dict[str, str]) -> list[str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    return words
+
+
+def _run(words: list[str]) -> None:
+    from lsp_server import processes
+
+    processes.PARENT = os.getppid()
+    keeper, whole = os.environ.get(ENGINES), processes.python
+
+    def python(module: str, *arguments: str, **options: Any) -> list[str]:
+        if keeper and module == "lsp_server.engine":
+            return _launched(keeper, ("-m", module, *arguments))
+        return whole(module, *arguments, **options)
+
+    processes.python = python
+    sys.argv[:] = [words[0], *words[2:]]
+    if words[0] == "-c":
+        exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+
+
+def _load_engine() -> None:
+    from lsp_server.engine import process
+
+    os.environ.update(process.THREADS, TORCHDYNAMO_DISABLE="1")
+    for name in ("generating.scheduler", "loading.weights", "passes.llama_cpu", "passes.stock", "serving.server"):
+        importlib.import_module(f"lsp_server.engine.{name}")
+    for name in ("bitsandbytes", "transformers.models.llama.modeling_llama", "transformers.generation", "uvicorn"):
+        importlib.import_module(name)
+
+
+def _load_server() -> None:
+    import lsp_server
+
+    heavy = re.compile(r"__main__|\.evaluation\b|\.engine\.(generating|loading|passes|process|serving)\b")
+    for module in pkgutil.walk_packages(lsp_server.__path__, "lsp_server."):
+        if not heavy.search(module.name):
+            importlib.import_module(module.name)
+    importlib.import_module("lsp_server.model.exchange").load()
+    assert "torch" not in sys.modules, "which no server may need"
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))
+    if not any(Path(entry, "lsp_server").is_dir() for entry in sys.path):
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+    {"lsp_server": _load_server, "lsp_server.engine": _load_engine}[sys.argv[1]]()
+    gc.collect()
+    gc.freeze()
+    _run(Keeper(sys.argv[2]).run())
