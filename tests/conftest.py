@@ -22,6 +22,8 @@ import forking
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
+forking.in_tests = True
+
 # Not those of the user: indexes of folders that the tests make.
 os.environ["CODELLAMA_LS_INDEX"] = tempfile.mkdtemp(prefix="codellama-ls-index-")
 atexit.register(shutil.rmtree, os.environ["CODELLAMA_LS_INDEX"], ignore_errors=True)

@@ -3,7 +3,7 @@
 To load the program takes a processor a second, and an engine six, as often as a test starts it. So each worker keeps
 one process that has loaded it and only forks, and another one for engines: a copy is a process of its own, with the
 streams, the environment and the folder of who started it, as with `python -m lsp_server`. Tests of the start itself,
-or of a process's number, start it whole.
+or of a process's number, start it whole, and so do benchmarks, which borrow from the tests.
 """
 
 from __future__ import annotations
@@ -50,16 +50,20 @@ os._exit(status)
 ENGINES = "TESTS_ENGINES"
 
 
+# Whether programs are copies here.
+in_tests = False
+
+
 def program(*words: str) -> list[str]:
-    """The command that runs `python WORDS` in a copy, where the words are `-m MODULE ...` or `-c CODE ...`."""
-    if not hasattr(os, "pidfd_open"):  # other systems than Linux
+    """The command that runs `python WORDS`, in tests in a copy; the words are `-m MODULE ...` or `-c CODE ...`."""
+    if not in_tests or not hasattr(os, "pidfd_open"):  # which Linux has
         return [sys.executable, *words]
     return _launched(_kept("lsp_server"), words)
 
 
 def fork_engines() -> None:
     """The engines that servers start, which are forked from now on, are copies too."""
-    if hasattr(os, "pidfd_open"):
+    if in_tests and hasattr(os, "pidfd_open"):
         os.environ[ENGINES] = _kept("lsp_server.engine")
 
 
