@@ -131,6 +131,19 @@ class Settings:
         "typed some more.",
     )
     max_tokens: int = _setting(64, "Most tokens in one suggestion.", minimum=1, maximum=1024)
+    temperature: float = _setting(
+        0.0, "How freely suggestions are chosen: 0 always shows the likeliest.", minimum=0, maximum=2
+    )
+    top_p: float = _setting(
+        1.0, "Their tokens are chosen from those that make up so much of the probability.", minimum=0, maximum=1
+    )
+    seed: int = _setting(
+        -1,
+        "With a temperature: the same number chooses the same text each time, in suggestions and in chat. -1: another "
+        "each time.",
+        minimum=-1,
+        maximum=2**31 - 1,
+    )
     multiline: Literal["auto", "always", "never"] = _setting(
         "auto",
         "Whether a suggestion may have several lines. `auto`: on an empty line or after one that opens a block.",
@@ -214,6 +227,16 @@ class Settings:
     system_prompt: str = _setting(
         "You are a helpful and honest code assistant.", "What chat tells the model about its role. Empty: nothing."
     )
+    chat_temperature: float = _setting(
+        0.2, "How freely chat answers: 0 always says the likeliest, 1 as the model was trained.", minimum=0, maximum=2
+    )
+    chat_top_p: float = _setting(
+        0.95,
+        "The tokens of a chat's answer are chosen from those that make up so much of the probability.",
+        minimum=0,
+        maximum=1,
+    )
+    chat_max_tokens: int = _setting(1024, "Most tokens of a chat's answer.", minimum=1, maximum=131072)
     actions: list[dict[str, Any]] = _setting(
         [],
         "Your own code actions: each with a `title` and an `instruction`, and if need be `appliesTo` (a list of "

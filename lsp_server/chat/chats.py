@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from lsp_server.chat.asking import Ask, InvalidAsk, OpenQuestion, joined, opened
-from lsp_server.chat.conversation import TOP_P, Cost, TooLong, continuation
+from lsp_server.chat.conversation import Cost, TooLong, continuation
 from lsp_server.chat.fitting import Counter, Fitted, fit
 from lsp_server.chat.recorder import Recorder
 from lsp_server.chat.store import Store, StoreError
@@ -21,8 +21,6 @@ from lsp_server.model.exchange import EngineLost, EngineRefused
 from lsp_server.settings import Settings
 from lsp_server.waiting import within
 
-MAX_TOKENS = 1024
-TEMPERATURE = 0.2
 # A preview shows token counts where the model is there, and does not wait for it to be loaded.
 PREVIEW_SECONDS = 0.2
 
@@ -183,15 +181,15 @@ class Chats:
             running.recorder = Recorder(self.store, begun.conversation.id, begun.position + 1)
             if running.left_out:
                 on_part({"delta": "", "leftOut": list(running.left_out)})
-        options = begun.conversation.settings
+        options, settings = begun.conversation.settings, self._around.settings()
         running.cost = Cost(len(fitted.ids))
         deltas = continuation(
             model,
             fitted.ids,
-            max_tokens=options.get("maxTokens") or MAX_TOKENS,
-            temperature=TEMPERATURE if options.get("temperature") is None else options["temperature"],
-            top_p=options.get("topP", TOP_P),
-            seed=running.seed,
+            max_tokens=self._most(begun),
+            temperature=settings.chat_temperature if options.get("temperature") is None else options["temperature"],
+            top_p=options.get("topP", settings.chat_top_p),
+            seed=running.seed if running.seed is not None or settings.seed < 0 else settings.seed,
             cost=running.cost,
             messages=fitted.messages,
         )
@@ -203,12 +201,16 @@ class Chats:
                 finish, running.usage = delta.finish_reason or finish, delta.cost or running.usage
         return finish
 
+    def _most(self, begun: OpenQuestion) -> int:
+        """Most tokens of the answer."""
+        return int(begun.conversation.settings.get("maxTokens") or self._around.settings().chat_max_tokens)
+
     async def _fitted(self, begun: OpenQuestion, model: Reached) -> tuple[Fitted, int]:
         if self._counter is None or self._counter.tokenizer is not model.tokenizer:
             self._counter = Counter(model.tokenizer)
         options = begun.conversation.settings
         # Half of a small context is for the answer, else as much as it may need.
-        budget = model.context_length - min(options.get("maxTokens") or MAX_TOKENS, model.context_length // 2)
+        budget = model.context_length - min(self._most(begun), model.context_length // 2)
         first = options.get("first", 0) if options.get("budget") == budget else 0
         first = min(first, len(begun.past.exchanges))
         asked, attachments, _ = joined(begun.questions)

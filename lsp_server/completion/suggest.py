@@ -192,6 +192,12 @@ async def find(
     return first
 
 
+def _sampled(settings: Settings, seed: int | None) -> Sampled:
+    if seed is not None:
+        return Sampled(TEMPERATURE, seed=seed)
+    return Sampled(settings.temperature, settings.top_p, None if settings.seed < 0 else settings.seed)
+
+
 async def generate(
     model: Reached,
     asked: Asked,
@@ -202,14 +208,14 @@ async def generate(
     sampling: Sampled | None = None,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Suggestion:
-    """The model's answer as a suggestion: the most likely one, or, with a `seed`, another that it might write, or as
+    """The model's answer as a suggestion: as the settings choose, or, with a `seed`, another that it might write, or as
     `sampling` has it. `on_text` is told what it has written so far, each time there is more.
 
     Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
     """
     started = time.perf_counter()
     prompt, here = asked.prompt, asked.here
-    sampled = sampling or Sampled(0.0 if seed is None else TEMPERATURE, seed=seed)
+    sampled = sampling or _sampled(settings, seed)
     # A first answer in front of the rest of a line that did not fit may have ended too early.
     one_line = prompt.kind != "completion" and not here.multiline and (seed is None or not here.line_after.strip())
     answer = Answer(

@@ -285,6 +285,18 @@ async def test_managed_and_previewed(engine: Engine, open_editor: Open, tmp_path
         assert {"explain", "fix", "document", "tests", "simplify", "translate"} <= commands
 
 
+async def test_the_settings_say_how_freely_a_chat_answers(engine: Engine, open_editor: Open) -> None:
+    names = ("temperature", "top_p", "seed", "max_tokens")
+    async with open_editor() as window:
+        await window.chat("send", message="one")
+    async with open_editor(chatTemperature=0.7, chatTopP=0.5, seed=7, chatMaxTokens=9) as window:
+        reply = await window.chat("send", message="two")
+        # What a conversation was told for itself stays.
+        await window.chat("send", message="three", conversationId=reply["conversationId"], temperature=0, seed=8)
+    asked = [tuple(body.get(name) for name in names) for body in engine.bodies]
+    assert asked == [(0.2, 0.95, None, 1024), (0.7, 0.5, 7, 9), (0, 0.5, 8, 9)]
+
+
 async def test_a_conversation_has_its_own_role_and_sampling(engine: Engine, open_editor: Open) -> None:
     async with open_editor(systemPrompt="You are a cook.") as window:
         how = {"systemPrompt": "You are a poet.", "temperature": 0.5, "topP": 0.6, "seed": 7, "maxTokens": 9}

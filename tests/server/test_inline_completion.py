@@ -171,6 +171,14 @@ async def test_typing_is_taken_in_while_the_model_is_asked(options: dict[str, ob
         assert answers[-1][0].insert_text == "a" * 100 + "answer"
 
 
+async def test_the_settings_say_how_freely_suggestions_are_chosen(options: dict[str, object], engine: StandIn) -> None:
+    async with editor({**options, "temperature": 0.6, "topP": 0.9, "seed": 3}) as window:
+        uri = window.open("untitled:a", "x = \n")
+        await window.ready()
+        assert await window.suggest(uri, 0, 4, typed=True)
+    assert [(asked["temperature"], asked["top_p"], asked["seed"]) for asked in engine.asked][:1] == [(0.6, 0.9, 3)]
+
+
 async def test_without_debounce_only_when_asked_by_hand(options: dict[str, object], engine: StandIn) -> None:
     async with editor({**options, "debounceMs": 2000}) as window:
         uri = window.open("untitled:a", "x = \n")
