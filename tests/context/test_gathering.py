@@ -206,6 +206,18 @@ def test_tabs_give_the_outline_of_what_is_named_here(seen: Made) -> None:
     assert sources.tabs(look, own, 3, 8) == [], "what the file defines itself is not looked for elsewhere"
 
 
+def test_a_tab_is_parsed_once_for_all_places(seen: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is parsed, nobody else has the interpreter for long."""
+    parsed = []
+    parse = sources.syntax.parse
+    monkeypatch.setattr(sources.syntax, "parse", lambda *given, **how: parsed.append(given) or parse(*given, **how))
+    look = seen(("bank.py", "class Parsed_once:\n    balance = 0\n", "python"))
+    for row in range(3):
+        main = Buffer("untitled:a", "\n" * row + "x = Parsed_once(\n", language_id="python")
+        assert sources.tabs(look, main, row, 16)
+    assert len(parsed) == 1
+
+
 def changed(uri: str, row: int, before: str, after: str, time: float = 0.0) -> Change:
     return Change(uri, row, row + after.count("\n"), before, after, "above\n", "below\n", time)
 

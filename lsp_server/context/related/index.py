@@ -266,12 +266,12 @@ def _opened(snapshot: Buffer, last: Opened | None) -> Opened:
     spoken = language(snapshot.language_id, path.name if path is not None else "")
     if spoken.id == "c" and path is not None:
         spoken = language_of(path.name, text)
-    tree = parse(text, spoken.id, last.tree if last is not None else None)
+    tree = parse(text, spoken.id, last.tree if last is not None else None, gently=True)
     if path is not None and path.name in PROJECT_FILES:
-        return Opened(snapshot, spoken, None, functools.partial(read, path.name, text))
+        return Opened(snapshot, spoken, None, functools.partial(read, path.name, text, gently=True))
     same = last is not None and len(last.buffer.lines) == len(snapshot.lines)
     earlier = last.found if last is not None and same else None
-    return Opened(snapshot, spoken, tree, functools.partial(read_tree, text, spoken.id, tree), earlier)
+    return Opened(snapshot, spoken, tree, functools.partial(read_tree, text, spoken.id, tree, gently=True), earlier)
 
 
 def _is_text(name: str) -> bool:

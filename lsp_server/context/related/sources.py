@@ -7,6 +7,7 @@ more. Pieces of files that are hidden are left out by whoever asks; see `gatheri
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,8 @@ PROSE = ("markdown", "plaintext")
 NAMES_BEFORE, NAMES_AFTER = 12, 4
 # Characters of a tab or a file of which the definitions are looked for, and lines that are taken of one.
 MOST_CHARACTERS, MOST_LINES = 200_000, 24
+# Tabs and files whose definitions are remembered.
+MOST_TABS = 12
 # Lines of a header, and members of a class.
 MOST_HEADER, MOST_MEMBERS = 6, 12
 
@@ -148,7 +151,7 @@ def tabs(seen: Seen, buffer: Buffer, row: int, column: int) -> list[Piece]:
         # A text that has none of the names is not parsed.
         if not _alike(spoken, theirs) or len(text) > MOST_CHARACTERS or wanted.isdisjoint(_NAME.findall(text)):
             continue
-        blocks = syntax.symbols(text, theirs.id, tree=syntax.parse(text, theirs.id, gently=True))
+        blocks = _blocks(text, theirs.id)
         if any(block.name in wanted for block in blocks):
             found.append((name, order, blocks, split_lines(text)))
     rarity = Counter(name for _, _, blocks, _ in found for name in {block.name for block in blocks} & wanted)
@@ -158,6 +161,12 @@ def tabs(seen: Seen, buffer: Buffer, row: int, column: int) -> list[Piece]:
         text = "".join(f"{line}\n" for line in _outline(blocks, wanted, lines))
         pieces.append(Piece("open", name, text, score=score, why="defines what is used here"))
     return pieces
+
+
+@functools.lru_cache(MOST_TABS)
+def _blocks(text: str, language_id: str) -> list[syntax.Block]:
+    """The definitions of a tab, which is asked for them again at each place of another document."""
+    return syntax.symbols(text, language_id, tree=syntax.parse(text, language_id, gently=True))
 
 
 def _texts(seen: Seen) -> Iterator[tuple[str, str, Language]]:
