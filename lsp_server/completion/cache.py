@@ -106,10 +106,9 @@ class Known:
     def clear(self) -> None:
         self._made.clear()
 
-    def find(self, buffer: Buffer, row: int, column: int) -> list[Suggestion]:
-        """The suggestions for (`row`, `column`) that are known, the one to show first: what is left of them, or, where
-        nothing has been typed since, the one that is empty and says why there is none."""
-        now = Spot.of(buffer, row, column)
+    def find(self, buffer: Buffer, now: Spot) -> list[Suggestion]:
+        """The suggestions for the cursor at `now` of `buffer` that are known, the one to show first: what is left of
+        them, or, where nothing has been typed since, the one that is empty and says why there is none."""
         here: Place | None = None
         found: dict[str, Suggestion] = {}
         for spot, suggestion in self._made:
@@ -121,7 +120,9 @@ class Known:
                 here = here or site_of(buffer, now)
                 rest = in_front_of(closed, rest, here)
             if rest or not typed:
-                left = dataclasses.replace(suggestion, row=row, column=column, text=rest, timings={"known": True})
+                left = dataclasses.replace(
+                    suggestion, row=now.row, column=now.column, text=rest, timings={"known": True}
+                )
                 left = dataclasses.replace(left, line=suggestion.typed(len(typed)))
                 found.setdefault(left.text, left)
         return list(found.values())

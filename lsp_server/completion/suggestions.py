@@ -140,19 +140,18 @@ class Suggestions:
         settings = self._around.settings
         if reason := _why_off(buffer, settings):  # it is not known how long that took
             return Answer(reason=reason, off=True)
-        row, column = buffer.locate(line, character)
-        passed_over = document.passed_over.why_none(buffer, row, column, by_hand=by_hand)
+        now = Spot.of(buffer, *buffer.locate(line, character))
+        passed_over = document.passed_over.why_none(buffer, now, by_hand=by_hand)
         if passed_over and settings.quiet_when_passed_over:
             return Answer(reason=passed_over)
-        return await self._at(model, document, buffer, row, column, settings, by_hand=by_hand)
+        return await self._at(model, document, buffer, now, settings, by_hand=by_hand)
 
     async def _at(
         self,
         model: Reached,
         document: DocumentSuggestions,
         buffer: Buffer,
-        row: int,
-        column: int,
+        now: Spot,
         settings: Settings,
         *,
         by_hand: bool,
@@ -160,13 +159,13 @@ class Suggestions:
         """What is known at a place, or what the model writes there, where it is sure enough of it to be shown."""
         if self._around.related.is_old(buffer.uri):
             self._known.forget(buffer.uri)
-        suggestion = self.known(buffer, row, column)
+        suggestion = self.known(buffer, now)
         if suggestion is None or (by_hand and not suggestion.text):
             self._on_thinking(buffer.uri)
             debounce = 0 if by_hand else settings.debounce_ms
             settings = dataclasses.replace(settings, debounce_ms=debounce)
             try:
-                suggestion = await self.ask(model, document, buffer, row, column, settings, by_hand=by_hand)
+                suggestion = await self.ask(model, document, buffer, now, settings, by_hand=by_hand)
             except UserError as error:
                 return Answer(reason=str(error))
         if suggestion.text and suggestion.probability < least_probability(model, settings):
@@ -174,9 +173,9 @@ class Suggestions:
                 return Answer(reason=UNSURE)
             # What was shown once stays while it is typed along.
             suggestion = dataclasses.replace(suggestion, line=())
-            self._known.add(Spot.of(buffer, row, column), suggestion)
+            self._known.add(now, suggestion)
         if suggestion.text:
-            document.passed_over.shown(buffer, row, column, suggestion.text)
+            document.passed_over.shown(buffer, now, suggestion.text)
         self._look_ahead(model, buffer, suggestion, settings)
         self._windows.widen(model)
         return Answer((suggestion,) if suggestion.text else (), suggestion.reason)
@@ -185,11 +184,10 @@ class Suggestions:
         """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""
         self._on_thinking(buffer.uri)
         settings, place = self._around.settings, (buffer, shown.row, shown.column)
-        related = self._around.related.pieces(buffer)
-        if len(self._known.find(*place)) < 2 and isinstance(
+        related, spot = self._around.related.pieces(buffer), Spot.of(*place)
+        if len(self._known.find(buffer, spot)) < 2 and isinstance(
             asked := self._windows.prepare(model, *place, settings, related), Asked
         ):
-            spot = Spot.of(*place)
             try:
                 made = await asyncio.gather(*(generate(model, asked, settings, seed=seed) for seed in range(OTHERS)))
             except UserError:
@@ -197,29 +195,28 @@ class Suggestions:
             for suggestion in (*reversed(made), shown):  # the one that is shown stays the first
                 if suggestion.text:
                     self._known.add(spot, suggestion)
-        return tuple(each for each in self._known.find(*place) if each.text != shown.text)
+        return tuple(each for each in self._known.find(buffer, spot) if each.text != shown.text)
 
-    def known(self, buffer: Buffer, row: int, column: int) -> Suggestion | None:
-        """The suggestion at (`row`, `column`) if it is known, for which the model is not asked."""
-        return next(iter(self._known.find(buffer, row, column)), None)
+    def known(self, buffer: Buffer, now: Spot) -> Suggestion | None:
+        """The suggestion at `now` if it is known, for which the model is not asked."""
+        return next(iter(self._known.find(buffer, now)), None)
 
     async def ask(
         self,
         model: Reached,
         document: DocumentSuggestions,
         buffer: Buffer,
-        row: int,
-        column: int,
+        now: Spot,
         settings: Settings,
         *,
         by_hand: bool,
     ) -> Suggestion:
-        """The suggestion at (`row`, `column`), after `settings.debounce_ms`, within a request of the document. Ends a
+        """The suggestion at `now`, after `settings.debounce_ms`, within a request of the document. Ends a
         generation for another place of it, and work ahead.
 
         Raises EngineLost, EngineRefused, ModelUnavailable.
         """
-        now = Spot.of(buffer, row, column)
+        row, column = now.row, now.column
         # One that works ahead waits for a chat: it is of use now only if it has begun.
         begun = self._ahead if self._ahead is not None and self._ahead.text else None
         ahead = begun if begun is not None and begun.leads_to(buffer, now) else None
@@ -228,7 +225,7 @@ class Suggestions:
                 self._ahead = None
             document.follow(generation)
             await generation.followed(buffer, now)
-            if known := self.known(buffer, row, column):
+            if known := self.known(buffer, now):
                 return known
         document.end_generation()
         self._end_ahead()
@@ -288,7 +285,7 @@ class Suggestions:
         if document.generation is not None and not document.generation.task.done():
             return
         spot = Spot.of(buffer, row, column)
-        if self.known(buffer, row, column) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
+        if self.known(buffer, spot) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
             return
         asked = self._windows.prepare(model, buffer, row, column, settings, self._around.related.pieces(buffer))
         if isinstance(asked, Asked) and not why_none(asked.here, settings):

@@ -64,18 +64,19 @@ class PassedOver:
         self._shown: _Shown | None = None
         self._row, self._times, self._length = -1, 0, 0
 
-    def shown(self, buffer: Buffer, row: int, column: int, text: str) -> None:
-        """A suggestion was shown at (`row`, `column`)."""
-        self._shown = _Shown(Spot.of(buffer, row, column), text, buffer.lines[row], self._clock())
+    def shown(self, buffer: Buffer, now: Spot, text: str) -> None:
+        """A suggestion was shown with the cursor at `now` of `buffer`."""
+        self._shown = _Shown(now, text, buffer.lines[now.row], self._clock())
 
-    def why_none(self, buffer: Buffer, row: int, column: int, *, by_hand: bool) -> str:
-        """Why no suggestion comes of itself at (`row`, `column`), where one is asked for now, or ""."""
+    def why_none(self, buffer: Buffer, now: Spot, *, by_hand: bool) -> str:
+        """Why no suggestion comes of itself at `now` of `buffer`, where one is asked for, or ""."""
+        row = now.row
         last, line = self._shown, buffer.lines[row]
         self._shown = None
         if by_hand or row != self._row:
             self._row, self._times = row, 0
         if last is not None and last.spot.row == row and last.line != line and not by_hand:
-            since = typed_since(last.spot, buffer, Spot.of(buffer, row, column))
+            since = typed_since(last.spot, buffer, now)
             if since is not None and (last.text.startswith(since[0]) or since[0].startswith(last.text)):
                 self._times = 0
             elif self._clock() - last.since >= SECONDS_READ:

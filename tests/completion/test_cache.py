@@ -22,8 +22,13 @@ def known(text: str, suggestion: str, reason: str = "") -> Known:
     return made
 
 
+def found_at(made: Known, text: str, uri: str = "untitled:a") -> list[Suggestion]:
+    buffer, row, column = at(text, uri)
+    return made.find(buffer, Spot.of(buffer, row, column))
+
+
 def found(made: Known, text: str) -> str | None:
-    suggestions = made.find(*at(text))
+    suggestions = found_at(made, text)
     return suggestions[0].text if suggestions else None
 
 
@@ -74,7 +79,7 @@ def test_not_where_the_text_around_it_changed(changed: str) -> None:
 
 def test_not_in_another_document() -> None:
     made = known("x = ¦\n", "foo(1)")
-    assert made.find(*at("x = ¦\n", "untitled:b")) == []
+    assert found_at(made, "x = ¦\n", "untitled:b") == []
 
 
 def test_text_far_away_may_change() -> None:
@@ -113,7 +118,7 @@ def test_brackets_that_the_editor_closes(suggestion: str, now: str, rest: str | 
 
 def test_that_there_is_none_is_known_for_the_very_place_alone() -> None:
     made = known("x = ¦\n", "", "The model had nothing to add here.")
-    (same,) = made.find(*at("x = ¦\n"))
+    (same,) = found_at(made, "x = ¦\n")
     assert (same.text, same.reason) == ("", "The model had nothing to add here.")
     assert found(made, "x = f¦\n") is None
 
@@ -137,5 +142,5 @@ def test_several_are_known_once_each_and_the_newest_is_the_first() -> None:
     buffer, row, column = at("x = ¦\n")
     for text in ("bar", "foo(2)", "foo(1)"):
         made.add(Spot.of(buffer, row, column), Suggestion(row, column, text))
-    assert [each.text for each in made.find(*at("x = ¦\n"))] == ["foo(1)", "foo(2)", "bar"]
-    assert [each.text for each in made.find(*at("x = foo(¦\n"))] == ["1)", "2)"]
+    assert [each.text for each in found_at(made, "x = ¦\n")] == ["foo(1)", "foo(2)", "bar"]
+    assert [each.text for each in found_at(made, "x = foo(¦\n")] == ["1)", "2)"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lsp_server.completion.cache import Spot
 from lsp_server.completion.stopping import place_at
 from lsp_server.completion.unasked import PassedOver, why_none
 from lsp_server.context.buffer import Buffer
@@ -77,9 +78,10 @@ class Reader:
             self.reads("x = " + "b" * time + "¦\n", "foo()")
             self.gets("x = " + "b" * (time + 1) + "¦\n")
 
-    def _at(self, text: str) -> tuple[Buffer, int, int]:
+    def _at(self, text: str) -> tuple[Buffer, Spot]:
         before, _, after = text.partition("¦")
-        return Buffer("untitled:a", before + after), before.count("\n"), len(before.rpartition("\n")[2])
+        buffer = Buffer("untitled:a", before + after)
+        return buffer, Spot.of(buffer, before.count("\n"), len(before.rpartition("\n")[2]))
 
 
 def test_two_on_one_line() -> None:
