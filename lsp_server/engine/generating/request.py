@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from lsp_server.errors import UserError
@@ -69,22 +69,28 @@ class Request:
 
 
 @dataclass
-class Counts:
-    """What one request has cost so far.
+class Work:
+    """What was computed.
 
-    `cached_tokens` were there already when it began. `prefilled_tokens` were run without being generated just before:
+    `cached_tokens` of the prompt were there already. `prefilled_tokens` were run without being generated just before:
     the rest of the prompt, and what had to be computed again after a pause in which memory was short. Every other
     forward pass ran the one token generated last. `guessed_tokens` were run beside those, on the chance that they come
-    next; `right_guesses` of them did. Times are in seconds since the request was made; None before there is a token.
+    next; `right_guesses` of them did.
     """
 
-    prompt_tokens: int
+    prompt_tokens: int = 0
     cached_tokens: int = 0
     prefilled_tokens: int = 0
     generated_tokens: int = 0
     forward_passes: int = 0
     guessed_tokens: int = 0
     right_guesses: int = 0
+
+
+@dataclass
+class Counts(Work):
+    """What one request has cost so far. Times are in seconds since it was made; None before there is a token."""
+
     first_token_seconds: float | None = None
     last_token_seconds: float | None = None
 
@@ -106,30 +112,18 @@ class Result:
 
 
 @dataclass
-class Totals:
-    """Sums over all requests that have ended, by how they ended."""
+class Totals(Work):
+    """Sums over all requests that have ended. `requests`: how many, by how they ended."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    prefilled_tokens: int = 0
-    generated_tokens: int = 0
-    forward_passes: int = 0
-    guessed_tokens: int = 0
-    right_guesses: int = 0
     first_tokens: int = 0
     first_token_seconds: float = 0.0
 
     def add(self, result: Result) -> None:
         counts = result.counts
         self.requests[result.finish_reason] += 1
-        self.prompt_tokens += counts.prompt_tokens
-        self.cached_tokens += counts.cached_tokens
-        self.prefilled_tokens += counts.prefilled_tokens
-        self.generated_tokens += counts.generated_tokens
-        self.forward_passes += counts.forward_passes
-        self.guessed_tokens += counts.guessed_tokens
-        self.right_guesses += counts.right_guesses
+        for each in fields(Work):
+            setattr(self, each.name, getattr(self, each.name) + getattr(counts, each.name))
         if counts.first_token_seconds is not None:
             self.first_tokens += 1
             self.first_token_seconds += counts.first_token_seconds
