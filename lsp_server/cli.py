@@ -65,6 +65,8 @@ def _loaded(run: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from lsp_server.settings import Settings  # not for the engine, which has its own options
+
     parser = printing.Parser(
         prog="codellama-ls",
         description="Code Llama in your editor. Without a command: the language server on standard input and output.",
@@ -111,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     place_help = "line and column count from 1, columns in characters; `-`: go on with the text on standard input"
     made.add_argument("place", metavar="FILE:LINE:COL", help=place_help)
     made.add_argument("--json", action="store_true", help="with timings, and the reason where there is no suggestion")
-    made.add_argument("--max-tokens", type=_number(int, 1, 1024), default=64)
+    made.add_argument("--max-tokens", type=_number(int, 1, 1024), default=Settings.max_tokens)
     text = "0, the default: the most likely tokens; the more, the freer"
-    made.add_argument("--temperature", type=_number(float, 0, 2), default=0.0, help=text)
-    sampling(made, 1.0)
+    made.add_argument("--temperature", type=_number(float, 0, 2), default=Settings.temperature, help=text)
+    sampling(made, Settings.top_p)
     made.add_argument("--multiline", default="auto", choices=("auto", "always", "never"))
 
     made = command("prompt", "commands.ask:prompt", "Print exactly what the model would see at a place in a file.")
@@ -135,9 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("question", nargs="?", type=printing.typed)
     file_help = "show the model this file, or these lines of it; may be repeated"
     made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", help=file_help)
-    made.add_argument("--max-tokens", type=_number(int, 1, 131072), default=1024)
-    made.add_argument("--temperature", type=_number(float, 0, 2), default=0.2)
-    sampling(made, 0.95)
+    made.add_argument("--max-tokens", type=_number(int, 1, 131072), default=Settings.chat_max_tokens)
+    made.add_argument("--temperature", type=_number(float, 0, 2), default=Settings.chat_temperature)
+    sampling(made, Settings.chat_top_p)
     text = "what the model is told of its role; without it the setting's default"
     made.add_argument("--system", metavar="TEXT", type=printing.typed, help=text)
 

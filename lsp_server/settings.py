@@ -227,6 +227,7 @@ class Settings:
     system_prompt: str = _setting(
         "You are a helpful and honest code assistant.", "What chat tells the model about its role. Empty: nothing."
     )
+    # As the card of Code Llama samples.
     chat_temperature: float = _setting(
         0.2, "How freely chat answers: 0 always says the likeliest, 1 as the model was trained.", minimum=0, maximum=2
     )
@@ -245,6 +246,11 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "How much is logged. The text of your buffers never is.", restarts="engine"
     )
+
+    @property
+    def fixed_seed(self) -> int | None:
+        """`seed`; None where each text is another."""
+        return self.seed if self.seed >= 0 else None
 
 
 class SettingsError(UserError):

@@ -189,7 +189,7 @@ class Chats:
             max_tokens=self._most(begun),
             temperature=settings.chat_temperature if options.get("temperature") is None else options["temperature"],
             top_p=options.get("topP", settings.chat_top_p),
-            seed=running.seed if running.seed is not None or settings.seed < 0 else settings.seed,
+            seed=settings.fixed_seed if running.seed is None else running.seed,
             cost=running.cost,
             messages=fitted.messages,
         )

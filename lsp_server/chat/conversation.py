@@ -12,9 +12,7 @@ from lsp_server.errors import UserError
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import PRIORITY_CHAT, Choice
-
-# As the card of Code Llama samples.
-TOP_P = 0.95
+from lsp_server.settings import Settings
 
 
 class TooLong(UserError):
@@ -61,16 +59,16 @@ async def answer(
     model: Reached,
     messages: Sequence[dict[str, str]],
     *,
-    max_tokens: int = 1024,
-    temperature: float = 0.2,
-    seed: int | None = None,
+    max_tokens: int,
+    temperature: float,
 ) -> AsyncGenerator[Delta, None]:
     """The model's answer to a dialog, whose last message is the user's.
 
     Raises DialogError for a dialog that cannot be right, and as `continuation`. Close the iterator to stop.
     """
     ids = model.tokenizer.dialog_ids(list(messages))
-    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, seed=seed, messages=messages)
+    top_p = Settings.chat_top_p
+    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, top_p=top_p, messages=messages)
     async with contextlib.aclosing(deltas):
         async for delta in deltas:
             yield delta
@@ -82,7 +80,7 @@ async def continuation(
     *,
     max_tokens: int,
     temperature: float,
-    top_p: float = TOP_P,
+    top_p: float,
     seed: int | None = None,
     cost: Cost | None = None,
     messages: Sequence[Mapping[str, Any]] = (),

@@ -195,7 +195,7 @@ async def find(
 def _sampled(settings: Settings, seed: int | None) -> Sampled:
     if seed is not None:
         return Sampled(TEMPERATURE, seed=seed)
-    return Sampled(settings.temperature, settings.top_p, None if settings.seed < 0 else settings.seed)
+    return Sampled(settings.temperature, settings.top_p, settings.fixed_seed)
 
 
 async def generate(
