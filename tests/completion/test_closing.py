@@ -6,15 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from marked import at, is_never_stopped_too_early, split
 
 from lsp_server.completion.filters import tidy
-from lsp_server.completion.stopping import Place, end_of, place_at
-
-
-def at(buffer: str, language: str = "python") -> Place:
-    prefix, _, suffix = buffer.partition("¦")
-    return place_at(prefix, suffix, "auto", language_id=language)
-
+from lsp_server.completion.stopping import end_of
 
 CLOSED = [
     # an answer that closes the quote and opens none again
@@ -114,11 +109,6 @@ CLOSED = [
 ]
 
 
-def split(answer: str) -> tuple[str, str]:
-    kept, _, rest = answer.partition("⟂")
-    return kept, kept + rest
-
-
 @pytest.mark.parametrize(("language", "buffer", "answer"), CLOSED)
 def test_what_is_shown(language: str, buffer: str, answer: str) -> None:
     kept, written = split(answer)
@@ -130,11 +120,7 @@ def test_what_is_shown(language: str, buffer: str, answer: str) -> None:
 
 @pytest.mark.parametrize(("language", "buffer", "answer"), CLOSED)
 def test_it_is_never_stopped_too_early(language: str, buffer: str, answer: str) -> None:
-    kept, written = split(answer)
-    here = at(buffer, language)
-    found = (end for stop in range(len(written) + 1) if (end := end_of(written[:stop], here)) is not None)
-    end = next(found, None)
-    assert end is None or tidy(written[:end], here, finished=True)[0] == kept
+    assert is_never_stopped_too_early(language, buffer, answer)
 
 
 @pytest.mark.parametrize(
