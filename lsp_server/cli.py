@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         if model:
             made.add_argument(
-                "--model", default="starter", help="a hub id, a checkpoint folder, or `starter` (default)"
+                "--model", default="starter", help="a hub id, a checkpoint folder, a GGUF file, or `starter` (default)"
             )
             made.add_argument("--engine-url", default="", help="a server that has the model, e.g. http://gpu-box:8000")
             token = os.environ.get("CODELLAMA_LS_ENGINE_TOKEN", "")  # other users can read a command line

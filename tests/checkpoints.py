@@ -106,11 +106,18 @@ def tokenizer_model(kind: Kind = "7b") -> bytes:
     return bytes(message) + _bytes_field(2, trainer) + _bytes_field(3, normalizer)
 
 
-def code_llama_tokenizer(folder: Path, kind: Kind = "7b", as_: Literal["json", "model"] = "json") -> Path:
+def code_llama_tokenizer(folder: Path, kind: Kind = "7b", as_: Literal["json", "model", "gguf"] = "json") -> Path:
     """Writes the tokenizer of `kind` into `folder` and returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if as_ == "json":
         (folder / "tokenizer.json").write_text(tokenizer_json(kind), encoding="utf-8")
+    elif as_ == "gguf":
+        import gguf_files
+
+        from lsp_server.engine.loading import gguf_contents
+
+        folder = folder / "unpacked"
+        gguf_contents.write(gguf_files.write(folder.with_name("model.gguf"), kind), folder)
     else:
         (folder / "tokenizer.model").write_bytes(tokenizer_model(kind))
     return folder

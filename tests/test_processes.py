@@ -14,11 +14,11 @@ PARENT = """
 import sys
 from pathlib import Path
 from lsp_server import processes
-from lsp_server.engine.loading import starter
+from lsp_server.engine.loading import making, starter
 
 sys.path.insert(0, {folder!r})
 processes.trusted_path = lambda: [{folder!r}, *sys.path]
-starter._run(processes.python("sleeper", attended=True), {{}}, Path({folder!r}), lambda: None, starter._pip_problem)
+making.run(processes.python("sleeper", attended=True), {{}}, Path({folder!r}), lambda: None, starter._pip_problem)
 """
 
 

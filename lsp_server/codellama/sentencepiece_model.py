@@ -48,6 +48,11 @@ def read_sentencepiece(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a Llama-like vocabulary; add the checkpoint's tokenizer.json.")
     if sum(len(piece) for piece, _, _ in pieces) > _MOST_SPLITS:
         raise CheckpointError(f"{path} holds more than {_MOST_SPLITS:,} characters; download it again.")
+    return specification(pieces, dummy_prefix)
+
+
+def specification(pieces: list[tuple[str, float, int]], dummy_prefix: bool) -> dict[str, Any]:
+    """A tokenizer.json of BPE pieces (text, score, type). `dummy_prefix`: whether a text is given a leading space."""
     vocab = {piece: index for index, (piece, _, _) in enumerate(pieces)}
     prepend = [{"type": "Prepend", "prepend": "▁"}] if dummy_prefix else []
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}

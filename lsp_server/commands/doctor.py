@@ -107,8 +107,10 @@ def _model(model: str) -> Check:
         return Check("model", True, f"starter, {state}")
     folder = places.named_folder(model)
     if folder is not None:
-        from lsp_server.engine.loading import checkpoint
+        from lsp_server.engine.loading import checkpoint, gguf_file
 
+        if gguf_file.is_one(folder):
+            return Check("model", True, f"{folder}, {gguf_file.state(folder)}")
         try:
             found = checkpoint.validate(folder)
         except checkpoint.CheckpointProblem as problem:

@@ -1,8 +1,9 @@
-"""`models`: the Code Llama family, and what fits on this machine."""
+"""`models`: the Code Llama family, what fits on this machine, and what is here already."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from lsp_server import printing, processes
 from lsp_server.codellama import VARIANTS, memory
+from lsp_server.commands import at_hand
 from lsp_server.commands.console import output
 
 GIB = 1024**3
@@ -22,23 +24,31 @@ USABLE = 0.9
 
 def run(options: argparse.Namespace) -> int:
     """Print the family as a table or as JSON."""
-    found = rows()
+    made, here = rows(), at_hand.found()
     if options.json:
-        printing.as_json(found, indent=2)
+        printing.as_json([*made, *(_described(each) for each in here)], indent=2)
         return 0
     table = Table(title=f"Code Llama in 8 bits, with keys and values for {CONTEXT} tokens")
     for heading in ("model", "infills", "chats", "context", "memory", "fits here"):
         table.add_column(heading, justify="right" if heading in ("context", "memory") else "left", no_wrap=True)
-    for row in found:
+    for row in made:
         size = f"{row['gib']:.1f} GiB"
         table.add_row(row["model"], row["infilling"], row["chat"], str(row["context"]), size, row["fits"])
     if not output.is_terminal:
         output.width = 130  # no column is cut
     output.print(table)
+    for each in here:
+        printing.say(
+            f"Here already: {each.name}, {each.bytes / GIB:.1f} GiB, with --model {shlex.quote(str(each.path))}"
+        )
     printing.say(
         "Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`)."
     )
     return 0
+
+
+def _described(model: at_hand.AtHand) -> dict[str, Any]:
+    return {"model": str(model.path), "name": model.name, "gib": round(model.bytes / GIB, 1)}
 
 
 def rows() -> list[dict[str, Any]]:

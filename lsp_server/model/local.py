@@ -202,11 +202,11 @@ def log_file(model: str) -> Path:
 
 
 def tokenizer_files(name: str) -> Path:
-    """The folder with the tokenizer and configuration of a checkpoint: `name` itself where it is a folder, otherwise
-    those files of a hub id, fetched if need be; no weights. Raises EngineFailed.
+    """The folder with the tokenizer and configuration of a checkpoint: `name` itself where it is a folder, what is made
+    of it where it is a GGUF file, otherwise those files of a hub id, fetched if need be. Raises EngineFailed.
     """
     if (folder := places.named_folder(name)) is not None:
-        return folder
+        return _unpacked(folder) if folder.is_file() else folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -218,6 +218,16 @@ def tokenizer_files(name: str) -> Path:
             f"The tokenizer of {name} could not be fetched from the hub: go online, check that the name is right and "
             "that you may read it, or set codellama.tokenizer to a folder that has it."
         ) from error
+
+
+def _unpacked(file: Path) -> Path:
+    from lsp_server.engine.loading.checkpoint import CheckpointProblem
+    from lsp_server.engine.loading.naming import checkpoint_folder
+
+    try:
+        return checkpoint_folder(str(file), lambda progress: None)
+    except CheckpointProblem as problem:
+        raise EngineFailed(str(problem)) from None
 
 
 async def end(model: str) -> None:

@@ -1,4 +1,4 @@
-"""Equal to Meta's reference, token for token, from tokenizer.json and from tokenizer.model."""
+"""Equal to Meta's reference, token for token, from tokenizer.json, from tokenizer.model, and from a GGUF file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL_CARD += [7562, 29901, 20255, 13, 13, 8125, 2933, 304, 937, 2346, 32015, 75
 MODEL_CARD += [2346, 32015, 7562, 29901, 20255, 13, 14994, 3381, 29901, 1404, 13, 13, 29871]
 
 
-@pytest.fixture(params=["json", "model"])
+@pytest.fixture(params=["json", "model", "gguf"])
 def as_(request):
     return request.param
 

