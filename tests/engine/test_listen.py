@@ -18,7 +18,7 @@ from typing import Any
 import checkpoints
 import httpx
 import pytest
-from engine.test_other_programs import RECORDED, answers, read
+from engine.others.conftest import RECORDED, answers, read, text_in
 
 pytestmark = [
     pytest.mark.usefixtures("engines"),
@@ -160,5 +160,4 @@ def test_what_other_programs_send_to_the_starter(starter_url: str, name: str) ->
     for path in recorded["reads"]:
         read(parts[-1 if recorded["path"] == "/completion" else 0], path)
     if recorded["infills"]:
-        text = "".join(part["content"] if "content" in part else part["choices"][0]["text"] for part in parts)
-        assert text.startswith("th.")
+        assert "".join(map(text_in, parts)).startswith("th.")

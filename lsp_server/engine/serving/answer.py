@@ -25,6 +25,8 @@ from lsp_server.engine.serving.shown import Shown
 from lsp_server.engine.serving.state import TextCodec
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
 
+EVENTS = "text/event-stream"
+
 
 @dataclass(frozen=True)
 class AnswerPart:
@@ -106,19 +108,42 @@ Parts = Callable[[Handle], AsyncIterator[AnswerPart]]
 
 
 class Written(Protocol):
-    """An answer in the form of one API."""
+    """An answer in the form of one API. `media_type`: that of its events."""
+
+    media_type: str
 
     async def whole(self) -> dict[str, Any]: ...
 
     def events(self) -> AsyncIterator[bytes]: ...
 
 
-class Answer:
-    """Writes the pieces of one answer as JSON, in OpenAI's form."""
+class Write(Protocol):
+    """How an answer is written. `cut`: not all that was sent had room."""
 
-    def __init__(self, ask: ApiRequest, sequences: Sequences, parts: Parts, model: str, pace: Pace) -> None:
+    def __call__(
+        self, ask: ApiRequest, sequences: Sequences, parts: Parts, model: str, pace: Pace, *, cut: bool
+    ) -> Written: ...
+
+
+class Answer:
+    """Writes the pieces of one answer as JSON, in OpenAI's form: that of a conversation if `chat`, else of a
+    completion."""
+
+    media_type = EVENTS
+
+    def __init__(
+        self,
+        ask: ApiRequest,
+        sequences: Sequences,
+        parts: Parts,
+        model: str,
+        pace: Pace,
+        *,
+        cut: bool = False,
+        chat: bool = False,
+    ) -> None:
         self._ask, self._sequences, self._parts, self._pace = ask, sequences, parts, pace
-        self._chat = ask.messages is not None
+        self._chat = chat
         self._head = {
             "id": ("chatcmpl-" if self._chat else "cmpl-") + uuid.uuid4().hex,
             "object": "chat.completion" if self._chat else "text_completion",
@@ -211,10 +236,8 @@ class EventStream(Response):
     """A streamed answer. Unlike Starlette's StreamingResponse it notices a closed connection the same way under every
     server and while nothing is being sent: during a long prefill, for instance."""
 
-    media_type = "text/event-stream"
-
-    def __init__(self, events: AsyncIterator[bytes], handle: Sequences) -> None:
-        self._events, self._handle = events, handle
+    def __init__(self, events: AsyncIterator[bytes], handle: Sequences, media_type: str) -> None:
+        self._events, self._handle, self.media_type = events, handle, media_type
         self.status_code = 200
         self.background = None
         self.init_headers({"cache-control": "no-store"})

@@ -1,7 +1,7 @@
 """The engine over HTTP: OpenAI's completions API on a socket of the user's alone, and for other programs on a port.
 
-Everything about requests and answers as JSON is in `wire` and `llama_cpp`, who may ask in `guard`. Nothing here logs
-what a prompt or an answer says.
+The `forms` in which a program may ask have files of their own, as has who may ask, `guard`. Nothing here logs what a
+prompt or an answer says.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from starlette.routing import Route
 from lsp_server.engine.generating.handle import Handle
 from lsp_server.engine.generating.request import PromptTooLong, QueueFull, SchedulerClosed
 from lsp_server.engine.generating.request import Request as GenerationRequest
-from lsp_server.engine.serving import llama_cpp, metrics, wire
+from lsp_server.engine.serving import llama_cpp, metrics, ollama, wire
 from lsp_server.engine.serving.answer import (
-    Answer,
     AnswerPart,
     EventStream,
     Sequences,
-    Written,
     cancelled_on_disconnect,
     pieces,
 )
+from lsp_server.engine.serving.forms import Form, forms
 from lsp_server.engine.serving.guard import LOOPBACK, Guard
 from lsp_server.engine.serving.state import EngineState
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
@@ -90,22 +89,18 @@ def create_app(
         model = {"id": state.model, "object": "model", "owned_by": "local", "root": state.folder}
         return _Json({"object": "list", "data": [{**model, "max_model_len": state.context_length}]})
 
-    async def completions(request: Request) -> Response:
-        read = functools.partial(wire.parse, chat=False, lenient=others)
-        return await _generate(state, request, read, written=others)
+    def asked(form: Form) -> Route:
+        async def generate(request: Request) -> Response:
+            return await _generate(state, request, form)
 
-    async def chat_completions(request: Request) -> Response:
-        return await _generate(state, request, functools.partial(wire.parse, chat=True, lenient=others))
+        return Route(form.path, generate, methods=["POST"])
 
-    async def infill(request: Request) -> Response:
-        return await _generate(state, request, llama_cpp.infill, as_llama_cpp=True)
+    def described(path: str, describe: Callable[[EngineState], dict[str, Any]], method: str = "GET") -> Route:
+        async def page(request: Request) -> Response:
+            _ready(state)
+            return _Json(describe(state))
 
-    async def completion(request: Request) -> Response:
-        return await _generate(state, request, llama_cpp.completion, as_llama_cpp=True, written=True)
-
-    async def props(request: Request) -> Response:
-        _ready(state)
-        return _Json(llama_cpp.props(state))
+        return Route(path, page, methods=[method])
 
     async def options(request: Request) -> Response:
         """Change what a running engine can change of its options: settings as an editor sends them."""
@@ -122,12 +117,15 @@ def create_app(
         Route("/health", health),
         Route("/metrics", metrics_text),
         Route("/v1/models", models),
-        Route("/v1/completions", completions, methods=["POST"]),
-        Route("/v1/chat/completions", chat_completions, methods=["POST"]),
-        Route("/infill", infill, methods=["POST"]),
+        *map(asked, forms(others=others)),
     ]
     if others:
-        routes += [Route("/props", props), Route("/completion", completion, methods=["POST"])]
+        routes += [
+            described("/props", llama_cpp.props),
+            described("/api/version", lambda state: ollama.VERSION),
+            described("/api/tags", ollama.tags),
+            described("/api/show", ollama.show, "POST"),
+        ]
     else:  # an engine that others use goes on as it was started
         routes += [Route("/options", options, methods=["POST"])]
     guarded = others or token is not None
@@ -159,24 +157,17 @@ class _Prompt:
     cut: bool = False
 
 
-async def _generate(
-    state: EngineState,
-    request: Request,
-    read: Callable[[bytes, int], ApiRequest],
-    *,
-    as_llama_cpp: bool = False,
-    written: bool = False,
-) -> Response:
-    """Answer a request, which `read` reads. `written`: its prompt may be one to infill that was written as text."""
+async def _generate(state: EngineState, request: Request, form: Form) -> Response:
+    """Answer a request that comes in a form."""
     scheduler = _ready(state)
-    ask = await _read(state, scheduler, request, read)
-    if written and isinstance(ask.prompt, str) and ask.suffix is None:
+    ask = await _read(state, scheduler, request, form.read)
+    if form.written and isinstance(ask.prompt, str) and ask.suffix is None:
         ask = _unwritten(ask)
     if ask.model and ask.model not in (state.model, state.folder):
         raise Refusal(f"The model {ask.model[:200]!r} is not served here, but {state.model!r}.", "model", status=404)
     if ask.stop_texts and state.codec is None:
         raise Refusal("stop needs a tokenizer, which this engine does not have: send stop_token_ids.", "stop")
-    if as_llama_cpp and ask.max_tokens == 0:
+    if ask.max_tokens == 0:  # which llama.cpp's requests alone may say
         return _Json(llama_cpp.nothing(ask, state.model))
     _check_length(ask, scheduler.context_length, state.longest_token)
     prompt = await _prompt(ask, state, scheduler)
@@ -194,13 +185,9 @@ async def _generate(
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:
         return pieces(ask, handle, prompt.stop_ids, state.codec, prompt.pending)
 
-    answer: Written
-    if as_llama_cpp:
-        answer = llama_cpp.Answer(ask, sequences, parts, state.model, scheduler.pace, cut=prompt.cut)
-    else:
-        answer = Answer(ask, sequences, parts, state.model, scheduler.pace)
+    answer = form.write(ask, sequences, parts, state.model, scheduler.pace, cut=prompt.cut)
     if ask.stream:
-        return EventStream(answer.events(), sequences)
+        return EventStream(answer.events(), sequences, answer.media_type)
     async with cancelled_on_disconnect(request.receive, sequences):
         return _Json(await answer.whole())
 
@@ -350,19 +337,25 @@ def _making() -> asyncio.Semaphore:
 # Refusing.
 
 
-def _refuse(message: str, status: int, param: str | None = None, headers: dict[str, str] | None = None) -> Response:
-    return _Json(wire.error(message, status=status, param=param), status, headers)
+def _refuse(
+    message: str, status: int, param: str | None = None, headers: dict[str, str] | None = None, *, path: str = ""
+) -> Response:
+    """`path`: where it was asked; some programs know another form of an error."""
+    as_ollama = path.startswith(ollama.PREFIX)
+    body = ollama.error(message) if as_ollama else wire.error(message, status=status, param=param)
+    return _Json(body, status, headers)
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
-    return _refuse(str(error), error.status, error.param, headers)
+    return _refuse(str(error), error.status, error.param, headers, path=request.url.path)
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _refuse(f"{error.detail}: {request.method} {request.url.path}", error.status_code)
+    message = f"{error.detail}: {request.method} {request.url.path}"
+    return _refuse(message, error.status_code, path=request.url.path)
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:
@@ -370,4 +363,4 @@ def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 def _on_exception(request: Request, error: Exception) -> Response:
-    return _refuse(f"The engine failed to answer: {type(error).__name__}.", 500)
+    return _refuse(f"The engine failed to answer: {type(error).__name__}.", 500, path=request.url.path)

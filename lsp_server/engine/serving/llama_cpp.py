@@ -14,7 +14,7 @@ from typing import Any
 from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import Counts, Sampling
 from lsp_server.engine.serving import wire
-from lsp_server.engine.serving.answer import AnswerPart, Parts, Sequences, event, joined
+from lsp_server.engine.serving.answer import EVENTS, AnswerPart, Parts, Sequences, event, joined
 from lsp_server.engine.serving.state import EngineState, Extra
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
 
@@ -109,6 +109,8 @@ def _extra(given: object) -> tuple[Extra, ...]:
 
 class Answer:
     """Writes the pieces of one answer as llama.cpp does. `cut`: not all that was sent had room."""
+
+    media_type = EVENTS
 
     def __init__(
         self, ask: ApiRequest, sequences: Sequences, parts: Parts, model: str, pace: Pace, *, cut: bool = False

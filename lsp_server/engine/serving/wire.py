@@ -49,6 +49,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 _IGNORED = ("user", "metadata", "store", "service_tier")
 # Of those, what other programs send with a value that they find good for any model; the answer is right without it.
 _TUNING = ("best_of", "frequency_penalty", "presence_penalty")
+_LIMITS = ("max_completion_tokens", "max_tokens")
 _NO_LIMIT = -1  # llama.cpp's word for it
 _COMMON = {
     "model",
@@ -111,8 +112,13 @@ def parse(body: bytes, vocab_size: int, *, chat: bool, lenient: bool = False) ->
     Defaults are OpenAI's (temperature 1, 16 tokens for a completion, no limit for a chat), except that a chat has
     priority 10: a client that does not say otherwise does not hold up completions. Raises Refusal.
     """
-    fields = read_object(body)
+    return request(read_object(body), vocab_size, chat=chat, lenient=lenient)
+
+
+def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: bool) -> ApiRequest:
+    """The request that has these fields. Raises Refusal."""
     fields = {name: value for name, value in fields.items() if value is not None}
+    usual_tokens = None if chat or (lenient and _NO_LIMIT in map(fields.get, _LIMITS)) else 16
     if lenient:
         fields = _known(fields, _COMMON | {"messages" if chat else "prompt"})
     _check_fields(fields, _COMMON | {"messages" if chat else "prompt"})
@@ -123,7 +129,7 @@ def parse(body: bytes, vocab_size: int, *, chat: bool, lenient: bool = False) ->
         prompt=None if chat else prompt_of(fields.get("prompt"), vocab_size),
         messages=_messages(fields.get("messages"), lenient=lenient) if chat else None,
         model=text_of(fields["model"], "model") if "model" in fields and not lenient else None,
-        max_tokens=fields.get("max_completion_tokens", fields.get("max_tokens", None if chat else 16)),
+        max_tokens=next((fields[name] for name in _LIMITS if name in fields), usual_tokens),
         sampling=Sampling(
             temperature=float(fields.get("temperature", 1.0)),
             top_p=float(fields.get("top_p", 1.0)),
@@ -177,7 +183,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def _known(fields: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """What of another program's fields means something here."""
-    without = {name for name in ("max_tokens", "max_completion_tokens") if fields.get(name) == _NO_LIMIT}
+    without = {name for name in _LIMITS if fields.get(name) == _NO_LIMIT}
     without.update(_TUNING)
     return {name: value for name, value in fields.items() if name in known and name not in without}
 
