@@ -108,16 +108,18 @@ class Answer:
             self.asked = time.perf_counter()
 
     def _pieces(self) -> AsyncGenerator[Piece, None]:
-        question = self._question
+        question, tokenizer = self._question, self._model.tokenizer
+        # Every server ends at those by itself, and in a text they may be the user's.
+        stops = [each for each in question.stop_ids if each not in tokenizer.eos_ids]
         return self._model.client.complete(
             question.ids,
             max_tokens=question.max_tokens,
             stop_ids=question.stop_ids,
-            stop_texts=_names(self._model.tokenizer, question.stop_ids),
+            stop_texts=_names(tokenizer, stops),
             heal=question.heal,
             choice=question.choice,
             priority=question.priority,
-            words=Words(question.messages, self._model.texts),
+            words=Words(question.messages, self._model.texts, _names(tokenizer, tokenizer.eos_ids)),
         )
 
     def _texts_of(self, piece: Piece, decoder: StreamDecoder) -> list[str]:
@@ -170,6 +172,6 @@ class Answer:
 
 
 def _names(tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> list[str]:
-    """The names of control tokens, by which one knows them in a text; without those at which every server ends."""
+    """The names of those that are control tokens, by which one knows them in a text."""
     known = tokenizer.vocabulary.control_ids
-    return [tokenizer.vocabulary.name_of(each) for each in ids if each in known and each not in tokenizer.eos_ids]
+    return [tokenizer.vocabulary.name_of(each) for each in ids if each in known]

@@ -202,7 +202,7 @@ class ModelClient:
             sent = self.dialect.said({**fields, **own, **put.fields}, {*without, *put.without})
             unknown = way != "ids" or not self.dialect.takes("stop_token_ids") or "stop_token_ids" in without
             ends = () if self.endpoint.ours else stop_ids
-            reading = Reading(self.endpoint, max_tokens, ends, stop_texts if unknown else ())
+            reading = Reading(self.endpoint, max_tokens, ends, stop_texts if unknown else (), words.ends)
             learn = functools.partial(self.dialect.learn, without, way, tuple(refused))
             waits = priority in PATIENT and not refused  # a server that fails at one way may do so at the next
             async with contextlib.aclosing(self._answer(put.path, sent, reading, learn, waits=waits)) as pieces:

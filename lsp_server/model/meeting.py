@@ -29,6 +29,7 @@ TRY_SECONDS = 30.0
 _OWNERS: dict[str, Kind] = {"vllm": "vllm", "llamacpp": "llama.cpp"}
 # Addresses that only one of those has that describe themselves.
 _PATHS: dict[str, Kind] = {"/load_model": "transformers", "/extras/tokenize": "llama-cpp-python"}
+_TGI_LIMITS = ("max_total_tokens", "max_input_tokens", "max_input_length")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # What must not be lost on the way: a space in front, one before the cursor, a bracket right behind it.
 _BEFORE, _AFTER = "def area(w, h):\n    return int(w * ", ")\n\n\nprint(area(1, 2))\n"
@@ -98,7 +99,8 @@ async def _context_length(client: ModelClient) -> int:
     if client.dialect.kind == "llama.cpp":
         found = [_within(each, "default_generation_settings", "n_ctx") for each in await client.says("/props")]
     elif client.dialect.kind == "tgi":
-        found = [_within(each, "max_total_tokens") for each in await client.says("/info")]
+        # One limit of prompt and answer together, and one of the prompt alone: who keeps to the lesser keeps to both.
+        found = [_within(each, name) for each in await client.says("/info") for name in _TGI_LIMITS]
     return min((each for each in found if type(each) is int and each > 0), default=0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from lsp_server.engine.serving.stop_texts import StopTexts
@@ -17,6 +17,8 @@ from lsp_server.model.refusal import Refusal
 
 # After the end of the text there may be a word on what was used.
 END_SECONDS = 2.0
+# What an end is called by servers that say at what it came (TGI).
+_ENDS = {"eos_token": "stop", "stop_sequence": "stop"}
 # Half of a pair, which JSON lets a server send, is no character.
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -37,12 +39,20 @@ class Piece:
 
 
 class Reading:
-    """One answer of at most `tokens`, put together from its events. `at`: the server that gives it. `begun`: there was
-    one; `cut`: it holds one of the stops that the server does not know, or as many tokens as were asked for, and what
-    comes now is behind the end; `refusal`: what the server said went wrong; `later`: and when to ask it again.
+    """One answer of at most `tokens`, put together from its events. `shown_ends`: what is no text where it comes last.
+    `at`: the server that gives it. `begun`: there was one; `cut`: it holds one of the stops that the server does not
+    know, or as many tokens as were asked for, and what comes now is behind the end; `refusal`: what the server said
+    went wrong; `later`: and when to ask it again.
     """
 
-    def __init__(self, at: Endpoint, tokens: int, stop_ids: Sequence[int], stop_texts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        at: Endpoint,
+        tokens: int,
+        stop_ids: Sequence[int],
+        stop_texts: Sequence[str],
+        shown_ends: Collection[str] = (),
+    ) -> None:
         self.at = at
         self.bounds = Bounds(at.name, tokens)
         self.texts = StopTexts(stop_texts)
@@ -51,13 +61,16 @@ class Reading:
         self.finish_reason = ""
         self.usage: dict[str, Any] = {}
         self._stops = frozenset(stop_ids)
+        self._shown_ends = shown_ends
 
     def pieces(self, event: Event) -> Iterator[Piece]:
         """The pieces that an event brings."""
         self.begun = True
         self.usage = _usage(event) or self.usage
         for ids, beside, text, logprobs, ended in _choices(event):
-            self.finish_reason = ended or self.finish_reason
+            self.finish_reason = _ENDS.get(ended, ended) or self.finish_reason
+            if ended and text in self._shown_ends:
+                text = ""
             if not self._stops.isdisjoint(ids):
                 ids, text, self.cut = ids[: min(ids.index(each) for each in self._stops & set(ids))], "", True
             elif not self._stops.isdisjoint(beside):

@@ -11,6 +11,8 @@ from typing import Any
 SENTENCE_CHARACTERS = 600
 # vLLM puts the list that FastAPI makes of a body that it cannot read into a sentence, as Python shows it.
 _SHOWN_PLACE = re.compile(r"""['"]loc['"]:\s*[\[(]['"]body['"],\s*['"](\w+)['"]""")
+# TGI, which calls it an error of the request once an answer may be streamed.
+_OVERLOADED = re.compile(r"\bmodel is overloaded\b", re.IGNORECASE)
 _SHOWN_MESSAGE = re.compile(r"""['"]msg['"]:\s*(['"])(.*?)\1""")
 
 
@@ -29,7 +31,7 @@ class Refusal:
         200; what went wrong then may have another."""
         text = "; ".join(dict.fromkeys(_sentences(error)))
         if status == 200:
-            status = next(_codes(error), 0)
+            status = 429 if _OVERLOADED.search(text) else next(_codes(error), 0)
         return cls(_one_line(text), frozenset(_places(error)) | frozenset(_SHOWN_PLACE.findall(text)), status)
 
 

@@ -18,10 +18,12 @@ CONVERSATIONS = "/v1/chat/completions"
 @dataclasses.dataclass(frozen=True)
 class Words:
     """A prompt in other words than its ids: the `messages` of the conversation that they were made of, where they were,
-    and what knows the text of ids; None where no server will want that."""
+    and what knows the text of ids; None where no server will want that. `ends`: the names of the tokens at which every
+    server ends an answer; some show them (TGI)."""
 
     messages: Sequence[Mapping[str, Any]] = ()
     texts: TextForms | None = None
+    ends: Sequence[str] = ()
 
     @property
     def can(self) -> list[Way]:

@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.model import endpoint
+from lsp_server.model.access import ModelAccess, Reached
+from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import Choice, ModelClient
+from lsp_server.settings import Settings
 
 MODELS = json.dumps({"data": [{"id": "theirs", "max_model_len": 16384}]})
 STREAM = "text/event-stream"
@@ -120,3 +125,48 @@ async def asked(client: ModelClient, **more: Any) -> tuple[str, str]:
         text += "".join(f"<{each}>" for each in piece.ids) or piece.text
         finish = piece.finish_reason or finish
     return text, finish
+
+
+DIALOG = [{"role": "user", "content": "What is </s>?"}]
+
+
+def lists(**more: Any) -> tuple[int, str]:
+    """How a server lists the model that it has."""
+    return 200, json.dumps({"data": [{"id": "theirs", **more}]})
+
+
+@pytest.fixture
+def tokenizer(tokenizer_folder: Callable[..., Path]) -> CodeLlamaTokenizer:
+    return CodeLlamaTokenizer.from_pretrained(tokenizer_folder("7b"), chat_format="inst")
+
+
+@pytest.fixture
+def count(tokenizer_folder: Callable[..., Path]) -> Callable[[str], int]:
+    """count(text): the tokens that a server makes of it which has this checkpoint."""
+    from tokenizers import Tokenizer
+
+    backend = Tokenizer.from_file(str(tokenizer_folder("7b") / "tokenizer.json"))
+    return lambda text: len(backend.encode(text, add_special_tokens=False).ids)
+
+
+@pytest.fixture
+async def reach(theirs: Scripted, tokenizer_folder: Callable[..., Path]) -> AsyncIterator[Any]:
+    """reach(): the scripted server as a model. reach.access: the way to it; reach.states: what was told of it."""
+    made: list[ModelAccess] = []
+
+    async def reached(**more: Any) -> Reached:
+        options = {"engine_url": theirs.url, "tokenizer": str(tokenizer_folder("7b")), "chat_format": "inst", **more}
+        told.states = []
+        made.append(ModelAccess(Settings(**options), told.states.append))
+        told.access = made[-1]
+        return await told.access.wait()
+
+    told: Any = reached
+    yield reached
+    for each in made:
+        each.close()
+
+
+async def text_of(model: Reached, ids: Sequence[int], stop_ids: Sequence[int] = (), **more: Any) -> str:
+    """What the model answers."""
+    return "".join(["".join(part) async for part in Answer(model, Question(ids, stop_ids, 8, **more)).parts()])

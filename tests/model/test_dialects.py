@@ -7,13 +7,10 @@ import re
 
 import pytest
 
-from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.model.access import ModelAccess
 from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import Choice
 from lsp_server.model.exchange import EngineDenied, EngineRefused
-from lsp_server.settings import Settings
-from model.conftest import STREAM, said, serving
+from model.conftest import DIALOG, STREAM, lists, said, serving, text_of
 
 OURS = {"heal"}
 SIZE = 32016
@@ -68,40 +65,6 @@ def vllm(*, forbids=False, prioritizes=False, in_stream=False):
 
 def detail(text, status=422):
     return status, "application/json", json.dumps({"detail": text}).encode()
-
-
-@pytest.fixture
-def tokenizer(tokenizer_folder):
-    return CodeLlamaTokenizer.from_pretrained(tokenizer_folder("7b"), chat_format="inst")
-
-
-@pytest.fixture
-async def reach(theirs, tokenizer_folder):
-    """reach(): the scripted server as a model. reach.states: what was told of it."""
-    made = []
-
-    async def reached(**more):
-        options = {"engine_url": theirs.url, "tokenizer": str(tokenizer_folder("7b")), "chat_format": "inst", **more}
-        states = []
-        made.append(ModelAccess(Settings(**options), states.append))
-        model = await made[-1].wait()
-        reached.access, reached.states = made[-1], states
-        return model
-
-    yield reached
-    for each in made:
-        each.close()
-
-
-async def text_of(model, ids, stop_ids=(), **more):
-    return "".join(["".join(part) async for part in Answer(model, Question(ids, stop_ids, 8, **more)).parts()])
-
-
-def lists(**more):
-    return 200, json.dumps({"data": [{"id": "theirs", **more}]})
-
-
-DIALOG = [{"role": "user", "content": "What is </s>?"}]
 
 
 @pytest.mark.parametrize("in_stream", [False, True])
@@ -268,15 +231,6 @@ def transformers(count, *, extra=1, pinned=True):
         return text_alone(extra=extra, count=count)(body)
 
     return answer
-
-
-@pytest.fixture
-def count(tokenizer_folder):
-    """count(text): the tokens that a server makes of it which has this checkpoint."""
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_file(str(tokenizer_folder("7b") / "tokenizer.json"))
-    return lambda text: len(backend.encode(text, add_special_tokens=False).ids)
 
 
 @pytest.mark.parametrize("models", [(500, "Internal Server Error"), lists(owned_by="someone"), (200, '{"data": []}')])
