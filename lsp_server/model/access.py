@@ -46,12 +46,13 @@ SERVED_SECONDS, LOADING_SECONDS = 1.0, 1200.0
 
 @dataclasses.dataclass(frozen=True)
 class ModelState:
-    """Where the model stands: `message` is one sentence for the user, `progress` from 0 to 1 while loading.
+    """Where the model stands: `message` is one sentence for the user, `progress` from 0 to 1 while loading. A busy one
+    is there, and answers nothing for a while.
 
     `lost` says that the engine ended by itself and is being started again; the user is told.
     """
 
-    kind: Literal["starting", "loading", "ready", "failed"]
+    kind: Literal["starting", "loading", "ready", "busy", "failed"]
     message: str
     progress: float = 0.0
     lost: bool = False
@@ -215,7 +216,8 @@ class ModelAccess:
     def _set_ready(self, reached: Reached, busy: str = "") -> None:
         where = f" on {reached.device}" if reached.device else ""
         said = " ".join([f"{reached.model} is ready{where}.", *([self._note] if self._note else [])])
-        self._set(ModelState("ready", busy or said, 1.0, model=reached.model, device=reached.device))
+        kind: Literal["busy", "ready"] = "busy" if busy else "ready"
+        self._set(ModelState(kind, busy or said, 1.0, model=reached.model, device=reached.device))
 
     async def _tell_loss(self) -> None:
         """Tell the user where the engine ended, and that not in an orderly way. Raises EngineLost where that happens

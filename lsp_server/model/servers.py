@@ -63,7 +63,8 @@ class Rest:
 class Servers:
     """Those that are asked in turn. `rests`: by their URLs, what is known of them from before; it is kept up to date.
 
-    `on_busy` is told that all of them are, in a sentence, and "" once one can be asked again. Raises network.NoWay.
+    `on_busy` is told that all of them are, or have fallen silent, in a sentence, and "" once one can be asked again, or
+    has answered. Raises network.NoWay.
     """
 
     def __init__(
@@ -117,9 +118,10 @@ class Servers:
                     exchange = await stack.enter_async_context(
                         server.connections.exchange(method, path, self._said(server, body), seconds=seconds)
                     )
-                except (EngineLost, EngineSilent):
+                except (EngineLost, EngineSilent) as error:
                     server.rest.gone()
                     if self._next(tried) is None and not (waits and self._rests()):
+                        self._tell_silent(error)
                         raise
                     continue
                 if server.endpoint.ours or exchange.status not in BUSY:
@@ -135,8 +137,9 @@ class Servers:
                 began = exchange.status
                 try:
                     yield exchange
-                except (EngineLost, EngineSilent):
+                except (EngineLost, EngineSilent) as error:
                     server.rest.gone()
+                    self._tell_silent(error)
                     raise
                 if exchange.status != began and exchange.status in BUSY and not server.endpoint.ours:
                     server.rest.begin(exchange.status, "")
@@ -196,6 +199,11 @@ class Servers:
         if left and (not waits or time.monotonic() + left > until):
             raise EngineBusy(self._told)
         await asyncio.sleep(left)
+
+    def _tell_silent(self, error: EngineLost | EngineSilent) -> None:
+        """Tell that the last of them to be asked says nothing; one that is gone is told of elsewhere."""
+        if isinstance(error, EngineSilent):
+            self._tell(str(error))
 
     def _tell_busy(self) -> float:
         """Tell that none of them can be asked; in how many seconds one can."""

@@ -1,7 +1,7 @@
 """What the user is told: `codellama/status`, the progress of loading, and messages that must not be missed.
 
-`codellama/status` has `kind` (starting, loading, ready, thinking, off, failed), `message`, one sentence, `progress` in
-per cent while loading, `model`, `device`, and `suggestion`: what became of the last request, as
+`codellama/status` has `kind` (starting, loading, ready, thinking, busy, off, failed), `message`, one sentence,
+`progress` in per cent while loading, `model`, `device`, and `suggestion`: what became of the last request, as
 `{uri, shown, reason}`.
 """
 

@@ -111,7 +111,7 @@ async def test_while_a_server_is_busy_keys_ask_it_nothing_and_the_status_says_so
             assert await window.suggest(uri, 0, 5 + at, typed=True) == []
         assert len(theirs.asked) == 1
         assert f"(status {status}); it is asked again in " in window.reason
-        assert window.statuses[-1]["kind"] == "ready"
+        assert window.statuses[-1]["kind"] == "busy"
         assert f"(status {status}); it is asked again in " in window.statuses[-1]["message"]
         await asyncio.sleep(2.1)
         window.change(uri, {"text": "y = \n"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,8 +18,8 @@ class Engine:
     else, in turn, the last for ever.
 
     `pause`: seconds between two pieces of an answer. `gate`: an answer waits until it is set. `ended`: how many answers
-    were broken off by the client. `failing`: it answers with an error. `health`: what an
-    engine of this project says of itself.
+    were broken off by the client. `refuses`: the status that everything is answered with, 0 for none; `hangs`: nothing
+    is answered. `health`: what an engine of this project says of itself.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,8 @@ class Engine:
         self.suggestion_pause = 0.0
         self.gate = threading.Event()
         self.gate.set()
-        self.failing = False
+        self.refuses = 0
+        self.hangs = False
         self.health: dict[str, Any] = {"status": "ready"}
         self.asked: list[dict[str, Any]] = []
         self.ended = 0
@@ -39,6 +41,8 @@ class Engine:
             def log_message(self, *_: Any) -> None: ...
 
             def do_GET(self) -> None:
+                if self._refused():
+                    return
                 if self.path == "/health":
                     return self._json(engine.health)
                 self._json({"data": [{"id": "stand-in", "max_model_len": 16384}]})
@@ -46,8 +50,8 @@ class Engine:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 engine.asked.append(body)
-                if engine.failing:
-                    return self._json({"error": {"message": "Out of memory."}}, 500)
+                if self._refused():
+                    return
                 typed = body["max_tokens"] == SUGGESTION_TOKENS
                 if typed:
                     answer = engine.others[body["seed"]] if engine.others and "seed" in body else engine.suggestion
@@ -68,6 +72,13 @@ class Engine:
                     self.wfile.write(b"data: [DONE]\n\n")
                 except OSError:
                     engine.ended += 1
+
+            def _refused(self) -> bool:
+                while engine.hangs:
+                    time.sleep(0.05)
+                if engine.refuses:
+                    self._json({"error": {"message": HTTPStatus(engine.refuses).phrase}}, engine.refuses)
+                return engine.refuses > 0
 
             def _event(self, value: dict[str, Any]) -> None:
                 self.wfile.write(f"data: {json.dumps(value)}\n\n".encode())
@@ -91,5 +102,6 @@ class Engine:
 
     def close(self) -> None:
         self.gate.set()
+        self.hangs = False
         self._server.shutdown()
         self._server.server_close()

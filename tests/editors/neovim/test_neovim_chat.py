@@ -206,10 +206,10 @@ def test_a_question_that_was_not_answered_is_asked_again(start, engine):
     """The engine fails: the question is kept, and can be changed or asked again as it is."""
     nvim = start("0.12")
     engine.answers = ["Fine.", "Better."]
-    engine.failing = True
+    engine.refuses = 500
     ask(nvim, "Hello?")
     assert "## You\n\nHello?" in done(nvim)
-    engine.failing = False
+    engine.refuses = 0
     to_log(nvim)
     nvim.input("gr")
     wait(lambda: "Fine." in done(nvim), what="an answer")

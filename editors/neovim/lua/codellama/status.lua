@@ -2,7 +2,7 @@
 local M = {}
 
 ---@class codellama.Status
----@field kind 'starting'|'loading'|'ready'|'thinking'|'off'|'failed'
+---@field kind 'starting'|'loading'|'ready'|'thinking'|'busy'|'off'|'failed'
 ---@field message? string One sentence.
 ---@field progress? integer Per cent, while loading.
 ---@field model? string

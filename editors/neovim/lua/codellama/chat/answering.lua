@@ -100,12 +100,12 @@ local ENDINGS = {
   repeats = 'Ended: the model began to repeat itself.',
 }
 
----The server told how the model is doing: an answer waits while it is loaded.
+---The server told how the model is doing: an answer waits while it is loaded, or takes nothing.
 ---@param status? codellama.Status
 function M.told(status)
   if not asking then
     return
-  elseif status and (status.kind == 'starting' or status.kind == 'loading') then
+  elseif status and vim.list_contains({ 'starting', 'loading', 'busy' }, status.kind) then
     view.bar((status.message or 'The model is loading.') .. '  <C-c> stops')
   else
     view.bar('answering …  <C-c> stops')
