@@ -29,4 +29,4 @@ scene() {
   said="$("$node" "e2e/$1.ts" 2>&1)" && echo "$said" || { echo "$said"; return 1; }
 }
 export -f scene
-printf '%s\n' trouble ui traps ${1:+"${1#--}"} long inhost controls links | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'
+printf '%s\n' trouble ui servers traps ${1:+"${1#--}"} long inhost controls links | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'

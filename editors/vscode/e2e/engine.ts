@@ -23,19 +23,32 @@ export class Engine {
   loaded: Promise<void> = Promise.resolve();
   /** The bearer token that it asks for; "" for none. */
   token = '';
+  /** What it is called in the list of models. */
+  name = 'stand-in';
+  /** The status that it refuses all with; 0 for none. */
+  refuses = 0;
+  /** It takes requests and says nothing, not even that it has begun. */
+  hangs = false;
   asked = 0;
   /** All that it was asked, as token ids. */
   readonly prompts: (readonly number[])[] = [];
   brokenOff = 0;
   url = '';
   private readonly server = http.createServer((request, response) => {
+    if (this.hangs) {
+      return;
+    }
+    if (this.refuses) {
+      response.writeHead(this.refuses, { 'Content-Type': 'application/json' }).end(JSON.stringify({ error: { message: http.STATUS_CODES[this.refuses] } }));
+      return;
+    }
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
       response.writeHead(401).end('{}');
       return;
     }
     if (request.method === 'GET') {
       response.setHeader('Content-Type', 'application/json');
-      void this.loaded.then(() => response.end(JSON.stringify({ data: [{ id: 'stand-in', max_model_len: 16384 }] })));
+      void this.loaded.then(() => response.end(JSON.stringify({ data: [{ id: this.name, max_model_len: 16384 }] })));
       return;
     }
     let body = '';

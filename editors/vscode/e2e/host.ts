@@ -141,6 +141,13 @@ export class Host {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   }
 
+  /** Change a setting that belongs to the machine, as who edits its file does. */
+  set(name: string, value: unknown): void {
+    const file = path.join(this.run, 'data/Machine/settings.json');
+    const settings = JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, unknown>;
+    fs.writeFileSync(file, JSON.stringify({ ...settings, [name]: value }, null, 2));
+  }
+
   read(name: string): string {
     return fs.readFileSync(path.join(this.workspace, name), 'utf8');
   }

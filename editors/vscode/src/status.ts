@@ -2,7 +2,7 @@
 
 /** `codellama/status`, as the server sends it. */
 export interface ModelStatus {
-  readonly kind: 'starting' | 'loading' | 'ready' | 'thinking' | 'off' | 'failed';
+  readonly kind: 'starting' | 'loading' | 'ready' | 'thinking' | 'busy' | 'off' | 'failed';
   readonly message: string;
   readonly progress?: number | null;
   readonly model?: string;
@@ -60,6 +60,8 @@ function ofModel(status: ModelStatus | undefined, off: string): Shown {
       return say('loading~spin', 'starting', status.message);
     case 'loading':
       return say('loading~spin', status.progress == null ? 'loading' : `loading ${status.progress}%`, status.message);
+    case 'busy':
+      return say('watch', 'busy', status.message);
     case 'thinking':
       return say('loading~spin', named(status), status.message);
     default: {

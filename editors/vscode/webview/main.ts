@@ -61,7 +61,8 @@ const history = new History({
 });
 
 function begin(): void {
-  failure.hidden = seen.hidden = true;
+  seen.hidden = true;
+  forgive();
   composer.setBusy(true);
   live.textContent = 'Asked.';
   update();
@@ -89,8 +90,20 @@ function showHistory(open: boolean): void {
 }
 
 function fail(message: string): void {
-  failure.replaceChildren(h('span', {}, message), button('close', 'Close this message', () => (failure.hidden = true)));
+  failure.replaceChildren(h('span', {}, message), button('close', 'Close this message', forgive));
   failure.hidden = false;
+  showStatus();
+}
+
+function forgive(): void {
+  failure.hidden = true;
+  showStatus();
+}
+
+/** A sentence stands in one place: not here where it is the failure's. */
+function showStatus(): void {
+  const told = !failure.hidden && failure.firstElementChild?.textContent === status.textContent;
+  status.hidden = !status.textContent || told;
 }
 
 function showPreview({ messages: sent, promptTokens, roomTokens, leftOut }: Preview): void {
@@ -107,7 +120,7 @@ function showPreview({ messages: sent, promptTokens, roomTokens, leftOut }: Prev
 window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
   switch (data.type) {
     case 'conversation':
-      failure.hidden = true;
+      forgive();
       composer.leaveEditing();
       messages.show(data.conversation, data.running);
       composer.setBusy(data.running);
@@ -136,8 +149,7 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
     case 'status':
       status.className = `status ${data.state}`;
       status.textContent = data.message;
-      status.hidden = !data.message;
-      return;
+      return showStatus();
     case 'commands':
       composer.commands = data.commands;
       return;

@@ -116,7 +116,7 @@ export class Chat {
       this.post({ type: 'status', message, state: 'message' in phase ? 'failed' : 'busy' });
     } else if (status?.kind === 'failed') {
       this.post({ type: 'status', message: status.message, state: 'failed' });
-    } else if (status?.kind === 'starting' || status?.kind === 'loading') {
+    } else if (status?.kind === 'starting' || status?.kind === 'loading' || status?.kind === 'busy') {
       const progress = status.kind === 'loading' && status.progress != null ? ` (${status.progress}%)` : '';
       this.post({ type: 'status', message: `${status.message}${progress}`, state: 'busy' });
     } else {
