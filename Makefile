@@ -7,7 +7,7 @@ JOBS ?= 3
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode fuzz soak bench quality clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak bench quality clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -46,6 +46,10 @@ fuzz: $(VENV)/dev.stamp
 # 20,000 fast keys, or KEYS, with a slow server of others: its connections stay few, and all keys are answered.
 soak: $(VENV)/dev.stamp
 	KEYS=$(or $(KEYS),20000) $(BIN)/python -m pytest tests/model/test_connections.py
+
+# llama.cpp's server, llama-cpp-python's and llama.vim, as they are. Compiles for ten minutes the first time.
+test-llama-cpp: $(VENV)/bench.stamp
+	LLAMA_CPP=1 $(BIN)/python -m pytest tests/servers
 
 # Beside llama.cpp, which is compiled the first time, and `transformers serve`; QUICK=--quick for a short run.
 bench: $(VENV)/bench.stamp

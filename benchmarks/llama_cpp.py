@@ -1,6 +1,7 @@
-"""llama.cpp from its source, compiled for this very machine, and its Q8_0 file of a checkpoint.
+"""llama.cpp from its source, compiled for this very machine, its Q8_0 file of a checkpoint, and llama-cpp-python on top
+of it.
 
-The source comes with the source distribution of llama-cpp-python on PyPI. Both are made once and kept in the cache
+The source comes with the source distribution of llama-cpp-python on PyPI. All are made once and kept in the cache
 folder; compiling takes about ten minutes on two cores.
 """
 
@@ -17,11 +18,11 @@ from pathlib import Path
 from lsp_server.places import cache_folder
 
 SOURCE = "llama-cpp-python==0.3.36"
-# No web page, no tests, no TLS, one file; the instructions of this processor.
+# No web page, no tests, no TLS; libraries, which llama-cpp-python uses too; the instructions of this processor.
 OPTIONS = {
     "CMAKE_BUILD_TYPE": "Release",
     "GGML_NATIVE": "ON",
-    "BUILD_SHARED_LIBS": "OFF",
+    "BUILD_SHARED_LIBS": "ON",
     "LLAMA_OPENSSL": "OFF",
     "LLAMA_BUILD_UI": "OFF",
     "LLAMA_USE_PREBUILT_UI": "OFF",
@@ -33,16 +34,33 @@ OPTIONS = {
 
 def server() -> Path:
     """The program `llama-server`. Needs a C++ compiler and CMake where it is not there yet."""
-    folder = _folder()
-    program = folder / "build" / "bin" / "llama-server"
+    made = _folder() / "compiled"
+    program = made / "bin" / "llama-server"
     if not program.exists():
-        source = _source()
+        folder = source()
         print("Compiling llama.cpp, once ...", flush=True)
         settings = [f"-D{name}={value}" for name, value in {**OPTIONS, **_without_amx()}.items()]
-        _run(["cmake", "-S", str(source), "-B", str(folder / "build"), *settings])
+        _run(["cmake", "-S", str(folder), "-B", str(made), *settings])
         jobs = str(os.cpu_count() or 1)
-        _run(["cmake", "--build", str(folder / "build"), "--target", "llama-server", "-j", jobs])
+        _run(["cmake", "--build", str(made), "--target", "llama-server", "-j", jobs])
     return program
+
+
+def python() -> tuple[Path, dict[str, str]]:
+    """The Python of an environment of its own that has llama-cpp-python's server, and what is to be in the variables
+    where it runs: it uses the libraries of `server`, so that nothing is compiled for it."""
+    folder = _folder() / "python"
+    program, complete = folder / "bin" / "python", folder / "complete"
+    libraries = {"LLAMA_CPP_LIB_PATH": str(server().parent)}
+    if not complete.exists():
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+        package = SOURCE.replace("==", "[server]==")
+        _run(
+            [str(program), "-m", "pip", "install", "--quiet", "--no-binary", "llama-cpp-python", package],
+            {"CMAKE_ARGS": "-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF"},
+        )
+        complete.touch()
+    return program, libraries
 
 
 def _without_amx() -> dict[str, str]:
@@ -59,19 +77,13 @@ def gguf(checkpoint: Path) -> Path:
     weights = max(shard.stat().st_mtime for shard in checkpoint.glob("*.safetensors"))
     if not file.exists() or file.stat().st_mtime < weights:
         partial = file.with_suffix(".partial")
-        converter = _source() / "convert_hf_to_gguf.py"
+        converter = source() / "convert_hf_to_gguf.py"
         _run([sys.executable, str(converter), str(checkpoint), "--outtype", "q8_0", "--outfile", str(partial)])
         partial.replace(file)
     return file
 
 
-def _folder() -> Path:
-    folder = cache_folder() / "benchmarks" / SOURCE.replace("==", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _source() -> Path:
+def source() -> Path:
     """The folder of llama.cpp's source, fetched by pip."""
     folder = _folder() / "source"
     if not folder.exists():
@@ -87,8 +99,15 @@ def _source() -> Path:
     return folder
 
 
-def _run(command: list[str]) -> None:
+def _folder() -> Path:
+    folder = cache_folder() / "benchmarks" / SOURCE.replace("==", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
     """Run a command; its output is shown only where it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    environment = {**os.environ, **(variables or {})}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} failed: {done.stdout.decode(errors='replace')[-3000:]}")

@@ -118,7 +118,6 @@ async def test_an_end_that_is_the_users_is_kept(tgi, reach, tokenizer) -> None:
 
 
 async def test_a_dialog_is_put_as_text_where_the_model_has_no_template(theirs, tgi, reach, tokenizer) -> None:
-    model = await reach()
     for converses, prompt in ((False, "[INST] What is < /s>? [/INST]"), (True, None)):
         tgi.converses = converses
         model = await reach()
