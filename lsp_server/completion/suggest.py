@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import math
@@ -240,7 +241,8 @@ async def generate(
     if answer.against:
         text, reason = "", "The model would go on with other text than there is before the cursor."
     else:
-        text, reason = tidy(text, here, finished=finished, control=model.tokenizer.vocabulary.control)
+        control = model.tokenizer.vocabulary.control
+        text, reason = await asyncio.to_thread(tidy, text, here, finished=finished, control=control)
     timings = {
         "promptTokens": len(asked.prompt.ids),
         "tokens": answer.tokens,
