@@ -102,3 +102,10 @@ def test_there_is_a_reason_when_nothing_is_left() -> None:
         text, reason = tidy(written, place_at("x = ", "\n", "auto"), finished=True)
         assert text == ""
         assert reason.endswith(".")
+
+
+@pytest.mark.parametrize(("written", "kept"), [("const = 5;", ""), ("const x = 5;", "const x = 5;")])
+def test_what_stands_above_may_end_what_is_not_seen(written: str, kept: str) -> None:
+    above = "class A {\n  first() {\n" + "    this.total = 1;\n" * 300 + "  }\n\n"
+    here = place_at(above + "  next() {\n    ", "\n  }\n}\n", "auto", language_id="typescript")
+    assert tidy(written, here, finished=True)[0] == kept

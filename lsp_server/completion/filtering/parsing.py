@@ -249,7 +249,8 @@ class _Count:
         return bool(below) and depth_of(below) >= depth_of(here.line_before) > 0 and not _GOES_ON.match(below.strip())
 
     def _first(self) -> tuple[int, bool]:
-        """(where to begin: at a line as little indented as any that follows, whether something stands above it)"""
+        """(where to begin: at a line as little indented as any that follows, and that ends nothing; whether something
+        stands above it)"""
         here, start = self._here, len(self._here.prefix) - BEFORE
         strays = [step.end for step in here.read_before if step.stray and not self._marks.commands]
         if start <= 0 and not strays and not here.within and here.prefix.lstrip("\n")[:1] not in (" ", "\t"):
@@ -262,7 +263,7 @@ class _Count:
                 break
             if step.newline and not any(each.holds_text or each.mark in "([" or python for each in step.open):
                 line = here.prefix[step.end : here.prefix.find("\n", step.end) + 1]
-                if line.strip() and depth_of(line) <= least:
+                if line.strip() and depth_of(line) <= least and not _GOES_ON.match(line.strip()):
                     best, least = step.end, depth_of(line)
         return best, True
 
