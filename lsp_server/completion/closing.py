@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Iterable
 
+from lsp_server.completion.brackets import unmatched
 from lsp_server.completion.marks import marks_of
 from lsp_server.completion.scanner import Open, Stack, Step, steps, text_scope
 from lsp_server.context.buffer import depth_of
@@ -39,6 +40,11 @@ class After:
     def line(self) -> str:
         """The rest of the cursor's line."""
         return self.suffix.partition("\n")[0].rstrip()
+
+    @functools.cached_property
+    def closers(self) -> list[int]:
+        """Where the brackets stand that it closes and does not open."""
+        return unmatched(self.read)[0]
 
     def fits(self, step: Step) -> bool:
         """Whether, behind a mark of a suggestion, what is `wanted` is open; in code, nothing else."""

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
+from lsp_server.completion.brackets import unmatched
 from lsp_server.completion.closing import After, after_cursor
 from lsp_server.completion.marks import marks_of
 from lsp_server.completion.repeats import LOOKED_AT, circle
@@ -72,6 +73,11 @@ class Place:
     def read_before(self) -> list[Step]:
         """The marks of the text before the cursor."""
         return list(steps(self.prefix, self.language_id, self.within, behind=self.line_after))
+
+    @functools.cached_property
+    def opened(self) -> list[int]:
+        """Where the brackets stand that the text before the cursor opens and does not close."""
+        return unmatched(self.read_before)[1]
 
     @property
     def open(self) -> Stack:

@@ -129,8 +129,9 @@ def errors_in(tree: Tree) -> int:
     # What is missing may be a token that a query does not find.
     count = max(1, len(nodes(tree, ("ERROR", "MISSING")))) if tree.root.has_error else 0
     if tree.language.id == "python":
-        count += sum(map(_misplaced, [tree.root, *nodes(tree, ("block",))]))
-        count += sum(node.named_children[-1].type == "block" for node in nodes(tree, ("try_statement",)))
+        count += _misplaced(tree.root)
+        for node in nodes(tree, ("block", "try_statement")):
+            count += _misplaced(node) if node.type == "block" else node.named_children[-1].type == "block"
     return count
 
 

@@ -49,7 +49,7 @@ def balanced(text: str, here: Place) -> str:
         return text
     closers, _ = unmatched(here.read(text))
     # Brackets open at the cursor: those that the text before opens, less those that the text after closes.
-    openers = unmatched(here.read_before)[1]
+    openers = here.opened
     opened = [here.prefix[index] for index in openers]
     # In a shell this closes nothing where nothing is open: it ends a pattern of `case`.
     ends_pattern = here.language_id == "shellscript" and all(here.prefix[index] != "(" for index in openers)
@@ -80,7 +80,7 @@ def balanced(text: str, here: Place) -> str:
 def _closers_after(openers: list[int], here: Place) -> list[int]:
     """Where the text after the cursor closes what is opened before: but for what is opened further up than is seen,
     whose end stands shallower than any line that opens something."""
-    closers = unmatched(here.after.read)[0]
+    closers = here.after.closers
     if not openers:
         return closers
     start = here.prefix.rfind("\n", 0, openers[0]) + 1

@@ -142,10 +142,10 @@ class _Count:
         self._start, self._cut_before = self._first()
         self._end, self._cut_after = self._last()
         self._after = here.suffix[: self._end]
-        opened = [at for at in unmatched(here.read_before)[1] if at >= self._start]
+        opened = [at for at in here.opened if at >= self._start]
         self._open = [here.prefix[at] for at in opened]
         self._above = sum(at < len(here.prefix) - len(here.line_before) for at in opened)
-        self._closed_below = [each for each in unmatched(here.after.read)[0] if each < self._end]
+        self._closed_below = [each for each in here.after.closers if each < self._end]
         opened_below = unmatched(step for step in here.after.read if step.start < self._end)[1]
         self._opened_below = [here.suffix[at] for at in opened_below]
 
@@ -174,8 +174,15 @@ class _Count:
     def _known(self) -> int:
         gap = " " if re.search(r"\w\Z", self._before) else ""
         plain = [gap + each for each in (*_PLAIN, *_mirrored(self._here.line_after))]
-        known = min(map(self._errors, ("", *plain)))
+        known = self._least("", *plain)
         return min(known, self._without_line) if known and self._here.line_after.strip() else known
+
+    def _least(self, *texts: str) -> int:
+        """The least that there are with one of the texts at the cursor: when that is none, no other is parsed."""
+        least = self._errors(texts[0])
+        for text in texts[1:]:
+            least = min(least, self._errors(text)) if least else 0
+        return least
 
     @functools.cached_property
     def _without_line(self) -> int:
