@@ -89,6 +89,10 @@ class Place:
         """What the text after the cursor closes."""
         return after_cursor(self.suffix, self.language_id, self.open, self.line_before[-LOOK_BACK:])
 
+    def read_around(self) -> None:
+        """Work out what is open at the cursor and closed behind it, which takes as long as the text is long."""
+        _ = self.after
+
     def read(self, text: str) -> Iterator[Step]:
         """The marks of a text that goes in at the cursor."""
         return steps(text, self.language_id, self.open, before=self.line_before[-LOOK_BACK:])

@@ -264,8 +264,10 @@ async def _written(
 ) -> tuple[str, bool]:
     """(what the model writes, whether that is whole)"""
     text, budget = "", settings.time_budget_ms / 1000
+    reading = asyncio.ensure_future(asyncio.to_thread(asked.here.read_around))  # while the prompt is computed
     async with contextlib.aclosing(answer.parts()) as parts:
         async for part in parts:
+            await reading
             text += "".join(part)
             if (end := end_of(text, asked.here)) is not None:
                 return text[:end], True

@@ -1,4 +1,4 @@
-"""What a model wrote is looked at beside the event loop, on which the next key comes."""
+"""What a model wrote, and the text around it, is looked at beside the event loop, on which the next key comes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.completion import suggest
+from lsp_server.completion import closing, stopping, suggest
 from lsp_server.context.buffer import Buffer
 from lsp_server.model.access import Reached
 from lsp_server.model.reading import Piece
@@ -25,17 +25,38 @@ class Client:
         yield Piece(text="x = 1", finish_reason="stop")
 
 
-async def test_the_loop_is_free_while_filters_work(
-    monkeypatch: pytest.MonkeyPatch, tokenizer_folder: Callable[..., Path]
-) -> None:
+@pytest.fixture
+def model(tokenizer_folder: Callable[..., Path]) -> Reached:
+    return Reached(Client(), CodeLlamaTokenizer.from_pretrained(tokenizer_folder("7b")), 4096, "", "")  # type: ignore[arg-type]
+
+
+async def suggested(model: Reached) -> suggest.Suggestion:
+    return await suggest.suggest(model, Buffer("untitled:a", "a = 2\n\n", language_id="python"), 1, 0, Settings())
+
+
+async def test_the_loop_is_free_while_filters_work(model: Reached, monkeypatch: pytest.MonkeyPatch) -> None:
     key = threading.Event()
 
     def tidy(text: str, here: object, **more: object) -> tuple[str, str]:
         return (text, "") if key.wait(2) else ("", "no key came meanwhile")
 
     monkeypatch.setattr(suggest, "tidy", tidy)
-    tokenizer = CodeLlamaTokenizer.from_pretrained(tokenizer_folder("7b"))
-    model = Reached(Client(), tokenizer, 4096, "", "")  # type: ignore[arg-type]
     asyncio.get_running_loop().call_later(0.1, key.set)
-    found = await suggest.suggest(model, Buffer("untitled:a", "a = 2\n\n", language_id="python"), 1, 0, Settings())
+    found = await suggested(model)
     assert (found.text, found.reason) == ("x = 1", "")
+
+
+async def test_the_text_around_is_read_once_and_beside_the_loop(
+    model: Reached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[str, int]] = []
+
+    def after_cursor(suffix: str, language_id: str, stack: Any, before: str) -> closing.After:
+        read.append((suffix, threading.get_ident()))
+        return closing.after_cursor(suffix, language_id, stack, before)
+
+    monkeypatch.setattr(stopping, "after_cursor", after_cursor)
+    assert (await suggested(model)).text == "x = 1"
+    ((suffix, thread),) = read
+    assert suffix == "\n"
+    assert thread != threading.get_ident()
