@@ -29,7 +29,7 @@ FLOORS = (
     {"engine"},
     {"codellama"},
     {"settings"},
-    {"printing", "processes", "places", "files", "waiting"},
+    {"installing", "printing", "processes", "places", "files", "waiting"},
     {"errors"},
 )
 ENGINE = (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 from rich.text import Text
 
-from lsp_server import __version__, places, printing
+from lsp_server import __version__, installing, places, printing
 from lsp_server.commands.console import output
 from lsp_server.commands.models import GIB, gpu_memory
 from lsp_server.commands.terminal import settings_of
@@ -76,7 +76,7 @@ def _packages() -> Check:
             missing.append(name)
     if missing:
         return Check(
-            "engine packages", False, f"{', '.join(missing)} missing", f"{local.INSTALL}, or set an engine URL"
+            "engine packages", False, f"{', '.join(missing)} missing", f"{installing.engine()}, or set an engine URL"
         )
     return Check("engine packages", True, ", ".join(versions))
 

