@@ -32,6 +32,10 @@ One that only the folder has that is open is not used."
     (when (or (codellama--whole program) (not (file-name-directory program)))
       (executable-find program))))
 
+(defconst codellama--clone
+  (directory-file-name (expand-file-name "../.." (file-name-directory (or load-file-name buffer-file-name ""))))
+  "The repository, in which this file lies.")
+
 (defconst codellama--script
   "cd \"$1\" && PATH=$2 && unset $3 PYTHONPATH && export PATH PYTHONSAFEPATH=1 && shift 3 && exec \"$@\""
   "How a shell starts the server: in its own folder, and without what makes Python load code.
@@ -42,8 +46,8 @@ Otherwise a file in the project could be run only because it lies there.")
   (if (or (eq system-type 'windows-nt) (file-remote-p default-directory))
       codellama-command
     (let ((program (or (codellama--program)
-                       (user-error "%s is not on PATH; install it with: pipx install 'codellama-ls[engine]'"
-                                   (car codellama-command))))
+                       (user-error "%s is not on PATH; install it with: pipx install '%s[engine]'"
+                                   (car codellama-command) codellama--clone)))
           (variables (seq-filter (lambda (name) (string-match-p "\\`PYTHON[A-Z0-9_]*\\'" name))
                                  (mapcar (lambda (each) (car (split-string each "="))) process-environment)))
           (harmless '("PYTHONUTF8" "PYTHONIOENCODING" "PYTHONUSERBASE" "PYTHONDONTWRITEBYTECODE"))

@@ -38,7 +38,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const running: Server = (server = new Server(settings, log, version, context.globalStorageUri.fsPath, () => middleware(settings, switches, actions, explain)));
   const actions: Actions = new Actions(running, proposals, explain);
   const view: ChatView = new ChatView(context, running, proposals);
-  context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running));
+  context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running, context.extensionPath));
   context.subscriptions.push(vscode.workspace.onDidChangeConfiguration((event) => onSettings(event, running)));
   context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void running.start()));
 
@@ -70,7 +70,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.openSettings', () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`));
   command('codellama.setToken', () => askToken(settings, running));
   command('codellama.restartServer', () => running.restart());
-  command('codellama.install', () => showInstallCommand(running));
+  command('codellama.install', () => showInstallCommand(running, context.extensionPath));
   command('codellama.walkthrough', () => openWalkthrough(`${context.extension.id}#start`, running));
 
   void running.start();

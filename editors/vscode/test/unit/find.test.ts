@@ -58,9 +58,15 @@ test('on Windows', () => {
 });
 
 test('the command that installs it', () => {
-  assert.equal(installCommand(machine([])), 'python3 -m pip install --user "codellama-ls[engine]"');
-  assert.equal(installCommand(machine(['/usr/bin/pipx'])), 'pipx install "codellama-ls[engine]"');
-  assert.equal(installCommand(machine(['/usr/bin/pipx', '/opt/bin/uv'])), 'uv tool install "codellama-ls[engine]"');
+  const command = (files: string[], again = false): string => installCommand(machine(files), '/x/c.whl', again);
+  const own = '/home/ada/.local/share/codellama-ls/venv';
+  assert.equal(command([]), `python3 -m venv "${own}" && "${own}/bin/python" -m pip install "/x/c.whl[engine]"`);
+  assert.equal(command(['/usr/bin/pipx']), 'pipx install "/x/c.whl[engine]"');
+  assert.equal(command(['/usr/bin/pipx', '/opt/bin/uv']), 'uv tool install "/x/c.whl[engine]"');
+  assert.equal(command(['/usr/bin/pipx'], true), 'pipx install --force "/x/c.whl[engine]"');
+  // What it makes is found.
+  assert.equal((find('', undefined, machine([`${own}/bin/codellama-ls`])) as { path: string }).path, `${own}/bin/codellama-ls`);
+  assert.match(installCommand(machine([], {}, true), 'C:\\x\\c.whl'), /^py -m venv "C:.*"; & "C:.*\\Scripts\\python.exe" -m pip install "C:\\x\\c.whl\[engine\]"$/);
 });
 
 test('versions fit up to the last number', () => {
