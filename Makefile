@@ -6,8 +6,12 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check
+# Of what pip says: what is fetched and is large, when it installs, and all that is wrong.
+SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
+  /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak bench quality clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -59,6 +63,16 @@ bench: $(VENV)/bench.stamp
 quality: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.quality $(QUICK) $(if $(HUMANEVAL),--humaneval $(HUMANEVAL))
 
+# The pages of docs/ as a site in build/docs; what is made of the program and of what was measured is written first.
+docs: $(VENV)/dev.stamp
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs build/docs
+	@echo build/docs/index.html
+
+# The files that are handed out, built from the commit and tried in an empty home, in dist/; see docs/releasing.md.
+release: $(VENV)/release.stamp
+	$(BIN)/python -m release $(if $(COMMIT),--commit $(COMMIT)) $(if $(OUT),--out $(OUT)) $(if $(UNTRIED),--untried)
+
 clean:
 	rm -rf $(VENV)
 
@@ -66,12 +80,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/engine.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -c constraints.txt -e '.[engine]'
-	touch $@
+	@echo "Installing into $(VENV), once: some 70 packages, 1.6 GB (with CUDA several more), about 2 minutes."
+	@{ $(LOUD_PIP) -c constraints.txt -e '.[engine]' 2>&1 || echo FAILED; } | awk '$(SHOWN)'
+	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt -e '.[engine,dev]'
 	touch $@ $(VENV)/engine.stamp
+
+$(VENV)/release.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[release]'
+	touch $@
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt -e '.[engine,dev,bench]'
