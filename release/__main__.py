@@ -64,9 +64,12 @@ def tried(version: str, folder: Path, out: Path) -> None:
     source, tools = folder / "source", trial.with_tools(folder / "tools")
     home = trial.Home(folder / "home", tools)
     home.folder.mkdir()
-    python = trial.first_use(out, source, home)
-    trial.clients(out, source, home)
-    report(home)
+    try:
+        python = trial.first_use(out, source, home)
+        trial.clients(out, source, home)
+    finally:
+        home.end()
+        report(home)
     sbom = licences.write_sbom(python, version, out)
     extension = licences.of_extension(source / "editors" / "vscode")
     text = licences.page(json.loads(sbom.read_text(encoding="utf-8")), extension, version)

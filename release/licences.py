@@ -43,6 +43,8 @@ def write_sbom(python: Path, version: str, out: Path) -> Path:
     made = out / f"codellama-ls-{version}.cdx.json"
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--of", "JSON"]
     subprocess.run([*command, "-o", made, python], check=True)
+    names = {component["name"] for component in json.loads(made.read_text(encoding="utf-8"))["components"]}
+    assert {"codellama-ls", "pygls", "torch"} <= names, names
     return made
 
 

@@ -16,6 +16,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from release.building import SUMS
 
 PAGE = Path("docs/getting-started.md")
@@ -51,6 +53,12 @@ class Home:
         if done.returncode:
             raise RuntimeError(f"`{command}` failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
+
+    def end(self) -> None:
+        """End the engine that was started from here."""
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(self.folder / "run"):
+                process.terminate()
 
 
 def commands(page: str, name: str) -> list[str]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -138,13 +137,6 @@ def test_the_licences_of_what_is_bundled_are_word_for_word(tmp_path: Path) -> No
     (at / "package.json").write_text('{"version": "1"}')
     text = licences.notices(tmp_path, {"components": [{"name": "a", "version": "1"}]})
     assert text == "a 1\n\nCopyright (c) A\n"
-
-
-def test_the_sbom_names_what_an_environment_holds(tmp_path: Path) -> None:
-    pytest.importorskip("cyclonedx_py", reason="of the extra `release`")
-    sbom = json.loads(licences.write_sbom(Path(sys.executable), "1.2.3", tmp_path).read_text(encoding="utf-8"))
-    assert sbom["bomFormat"] == "CycloneDX"
-    assert {"pygls", "tokenizers"} <= {component["name"] for component in sbom["components"]}
 
 
 def test_what_is_tried_are_the_pages_own_commands() -> None:
