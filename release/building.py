@@ -57,7 +57,7 @@ def export(commit: str, version: str, folder: Path, repository: Path = versions.
 
 def wheel_and_sdist(source: Path, out: Path) -> Path:
     """The Python package, the wheel from the sdist; returns the wheel."""
-    subprocess.run([sys.executable, "-m", "build", "--outdir", out, source], check=True, stdout=subprocess.DEVNULL)
+    _quietly([sys.executable, "-m", "build", "--outdir", str(out), "."], source, dict(os.environ))
     (wheel,) = out.glob("*.whl")
     return wheel
 

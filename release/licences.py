@@ -43,9 +43,18 @@ def write_sbom(python: Path, version: str, out: Path) -> Path:
     made = out / f"codellama-ls-{version}.cdx.json"
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--of", "JSON"]
     subprocess.run([*command, "-o", made, python], check=True)
-    names = {component["name"] for component in json.loads(made.read_text(encoding="utf-8"))["components"]}
-    assert {"codellama-ls", "pygls", "torch"} <= names, names
+    sbom = json.loads(made.read_text(encoding="utf-8"))
+    assert {"codellama-ls", "pygls", "torch"} <= {component["name"] for component in sbom["components"]}
+    made.write_text(json.dumps(without_places(sbom), indent=2) + "\n", encoding="utf-8")
     return made
+
+
+def without_places(sbom: dict[str, Any]) -> dict[str, Any]:
+    """Without where on this machine a package was installed from."""
+    for component in sbom["components"]:
+        found = component.get("externalReferences", [])
+        component["externalReferences"] = [each for each in found if not each["url"].startswith("file:")]
+    return sbom
 
 
 def page(sbom: dict[str, Any], extension: dict[str, Any], version: str) -> str:
@@ -88,12 +97,14 @@ def _rows(sbom: dict[str, Any]) -> Iterator[str]:
 
 
 def licence_of(component: dict[str, Any]) -> str:
-    """The licence of one component, in a few words; `unknown` where it names none."""
-    found = []
+    """The licence of one component, in a few words; `not told` where its metadata names none."""
+    found: list[str] = []
     for each in component.get("licenses", []):
         licence = each.get("license", {})
-        name = each.get("expression") or licence.get("id") or licence.get("name") or ""
-        name = name.removeprefix("License :: ").removeprefix("OSI Approved :: ").partition("\n")[0]
-        if name and len(name) <= 60 and name not in found:
+        text = licence.get("name", "").removeprefix("License :: ").removeprefix("OSI Approved :: ").partition("\n")[0]
+        name = (
+            each.get("expression") or licence.get("id") or (text if len(text) <= 60 else "")
+        )  # else the whole licence
+        if name and name not in found:
             found.append(name)
-    return "; ".join(found) or "unknown"
+    return "; ".join(found) or "not told"

@@ -120,13 +120,14 @@ def test_licences_are_told_in_a_few_words() -> None:
     for given, told in (
         ([{"license": {"id": "MIT"}}], "MIT"),
         ([{"expression": "MIT OR Apache-2.0"}], "MIT OR Apache-2.0"),
+        ([{"expression": "MIT AND " * 20 + "ISC"}], "MIT AND " * 20 + "ISC"),
         ([{"license": {"name": "License :: OSI Approved :: BSD License"}}], "BSD License"),
         ([{"license": {"id": "MIT"}}, {"license": {"name": "Permission is hereby granted " * 9}}], "MIT"),
-        ([], "unknown"),
+        ([], "not told"),
     ):
         assert licences.licence_of({**component, "licenses": given}) == told
     page = licences.page({"components": [component]}, {"components": [{"name": "b", "version": "2"}]}, "1.2.3")
-    assert "| a | 1 | unknown |" in page
+    assert "| a | 1 | not told |" in page
     assert "Llama 2 Community License" in page
 
 
@@ -137,6 +138,12 @@ def test_the_licences_of_what_is_bundled_are_word_for_word(tmp_path: Path) -> No
     (at / "package.json").write_text('{"version": "1"}')
     text = licences.notices(tmp_path, {"components": [{"name": "a", "version": "1"}]})
     assert text == "a 1\n\nCopyright (c) A\n"
+
+
+def test_an_sbom_names_no_folder_of_this_machine() -> None:
+    references = [{"url": "file:///home/a.whl"}, {"url": "https://a.example"}]
+    kept = licences.without_places({"components": [{"name": "a", "externalReferences": references}, {"name": "b"}]})
+    assert kept["components"][0]["externalReferences"] == references[1:]
 
 
 def test_what_is_tried_are_the_pages_own_commands() -> None:
