@@ -45,8 +45,8 @@ class Settings:
     disabled_languages: list[str] = _setting([], "Language ids in which no suggestion is shown, e.g. `markdown`.")
     model: str = _setting(
         "starter",
-        "The model: a hub id such as `codellama/CodeLlama-7b-hf`, the folder of a checkpoint, a GGUF file, or `starter`, "
-        "a small model that runs on a laptop.",
+        "The model: a hub id such as `codellama/CodeLlama-7b-hf`, the folder of a checkpoint, a GGUF file, or "
+        "`starter`, a small model that runs on a laptop.",
         restarts="client",
     )
     engine_url: str = _setting(
