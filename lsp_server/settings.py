@@ -7,12 +7,7 @@ camelCase form of the names here: `max_tokens` is `codellama.maxTokens`.
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
-from collections.abc import Mapping
 from typing import Any, Literal
-
-from lsp_server.errors import UserError
 
 SECTION = "codellama"
 
@@ -253,69 +248,6 @@ class Settings:
         return self.seed if self.seed >= 0 else None
 
 
-class SettingsError(UserError):
-    """A setting has the wrong name, type or value; the message names it and says what it may be."""
-
-
-def section_in(sent: Any, *, alone: bool = False) -> Any:
-    """The settings of SECTION in what an editor sent; None where there are none.
-
-    Editors send them under the name of the section, as an object or with dots, or both; some with those of all other
-    programs beside them, which are not looked at; and some as they are. `alone`: they were asked for, so that what is
-    sent are they in any case.
-    """
-    if not isinstance(sent, Mapping):
-        return sent
-    texts = {key: value for key, value in sent.items() if isinstance(key, str)}
-    dotted = {key[len(_PREFIX) :]: value for key, value in texts.items() if key.startswith(_PREFIX)}
-    if SECTION in texts:
-        nested = texts[SECTION]
-        if nested is not None and not isinstance(nested, Mapping):
-            return dotted or nested
-        return {**section_in(nested or {}, alone=True), **dotted}
-    plain = {key: value for key, value in texts.items() if not key.startswith(_PREFIX)}
-    if not alone and not any(_meant(key, 0.85) and not isinstance(value, Mapping) for key, value in plain.items()):
-        return dotted or None
-    return {**plain, **dotted}
-
-
-def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tuple[Settings, list[str]]:
-    """Settings from an editor's JSON, over `base` (default: the defaults).
-
-    Returns the settings and one sentence for each value that could not be used; such a value keeps the one of `base`,
-    so that a slip in one setting never takes the others away.
-    """
-    current = base or Settings()
-    if values is None:
-        return current, []
-    if not isinstance(values, Mapping):
-        return current, [f"The settings under `{SECTION}` must be an object, not {_kind(values)}; they are ignored."]
-    hints = typing.get_type_hints(Settings)
-    changes: dict[str, Any] = {}
-    problems: list[str] = []
-    for key, value in values.items():
-        field = _FIELDS.get(key)
-        if field is None:
-            meant = _meant(key)
-            then = f"did you mean `{SECTION}.{meant}`?" if meant else "it is ignored."
-            problems.append(f"There is no setting `{SECTION}.{key:.60}`; {then}")
-            continue
-        if value is None:  # editors send null for "not set"
-            continue
-        try:
-            changes[field.name] = _checked(key, value, hints[field.name], field.metadata)
-        except SettingsError as error:
-            stays = "as it was" if field.metadata["secret"] else f"at {_short(getattr(current, field.name))}"
-            problems.append(f"{error} It stays {stays}.")
-    if _moves(current, changes):
-        changes["engine_token"] = ""
-        problems.append(
-            f"`{SECTION}.engineToken` was set along with another address and is not sent to the one that "
-            f"`{SECTION}.engineUrl` names now; set both in one place."
-        )
-    return dataclasses.replace(current, **changes), problems
-
-
 def restarts(old: Settings, new: Settings) -> Restarts:
     """What has to begin anew where `new` takes the place of `old`: the client, which reaches a model and reads its
     tokenizer; and with it the engine of this machine, which is to have other options."""
@@ -333,68 +265,3 @@ def camel(name: str) -> str:
     """`max_tokens` -> `maxTokens`."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
-
-
-_PREFIX = SECTION + "."
-_FIELDS = {camel(field.name): field for field in dataclasses.fields(Settings)}
-
-
-def _moves(current: Settings, changes: Mapping[str, Any]) -> bool:
-    """Whether the token of `current` would go to an address that came without it. One that names its address does not
-    go anywhere else."""
-    token, url = current.engine_token, changes.get("engine_url", current.engine_url)
-    return bool(token) and "://" not in token and "engine_token" not in changes and url != current.engine_url
-
-
-def _meant(key: str, likeness: float = 0.7) -> str:
-    """The setting that has this name or one much like it; "" for none."""
-    if len(key) > 60:
-        return ""
-    small = {name.lower(): name for name in _FIELDS}
-    letters = "".join(char for char in key.lower() if char.isalnum())
-    import difflib  # an editor waits for `initialize`, not for the settings that are wrong
-
-    return "".join(small[name] for name in difflib.get_close_matches(letters, small, n=1, cutoff=likeness))
-
-
-def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
-    origin = typing.get_origin(hint)
-    given, shown = "something else" if metadata["secret"] else _kind(value), _short(value)
-    if origin is Literal:
-        allowed = typing.get_args(hint)
-        if value not in allowed:
-            raise SettingsError(f"`{SECTION}.{key}` must be one of {', '.join(allowed)}, not {shown}.")
-        return value
-    if origin is list:
-        of_texts = typing.get_args(hint) == (str,)
-        # What is wrong with one object is told by whoever uses it, so that the others stay.
-        if not isinstance(value, list) or (of_texts and not all(isinstance(item, str) for item in value)):
-            kind = "texts" if of_texts else "objects"
-            raise SettingsError(f"`{SECTION}.{key}` must be a list of {kind}, not {given}.")
-        return value
-    if hint is int and isinstance(value, float) and value.is_integer():
-        value = int(value)  # some editors know only one kind of number
-    wanted: type | types.UnionType = (int, float) if hint is float else hint  # type: ignore[assignment]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[hint]
-        raise SettingsError(f"`{SECTION}.{key}` must be {name}, not {given}.")
-    low, high = metadata["minimum"], metadata["maximum"]
-    if (low is not None and value < low) or (high is not None and value > high):
-        span = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise SettingsError(f"`{SECTION}.{key}` must be {span}, not {shown}.")
-    return value
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return f"the number {_short(value)}"
-    if isinstance(value, str):
-        return f"the text {_short(value)}"
-    return {list: "a list", dict: "an object", type(None): "nothing"}.get(type(value), type(value).__name__)
-
-
-def _short(value: Any) -> str:
-    shown = repr(value) if not isinstance(value, bool) else str(value).lower()
-    return shown if len(shown) <= 60 else shown[:60] + "…"

@@ -28,6 +28,7 @@ FLOORS = (
     {"model"},
     {"engine"},
     {"codellama"},
+    {"settings_sent"},
     {"settings"},
     {"installing", "printing", "processes", "places", "files", "waiting"},
     {"errors"},

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lsp_server.settings import Settings, read, section_in
+from lsp_server.settings import Settings
+from lsp_server.settings_sent import read, section_in
 
 OTHERS = {
     "python": {"analysis": {"typeCheckingMode": "strict"}, "maxTokens": 5},

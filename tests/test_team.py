@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lsp_server import settings
+from lsp_server import settings_sent
 from lsp_server.engine.loading.sizes import measure
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def test_as_many_cards_are_asked_for_as_are_used() -> None:
 
 def test_the_settings_that_it_names_are_there() -> None:
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    parsed, problems = settings.read(
+    parsed, problems = settings_sent.read(
         {name.removeprefix("codellama."): value for name, value in json.loads(example).items()}
     )
     assert problems == []

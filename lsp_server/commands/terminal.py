@@ -6,13 +6,12 @@ import argparse
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from lsp_server import places, printing
-from lsp_server import settings as settings_module
+from lsp_server import places, printing, settings_sent
 from lsp_server.commands import Failed
 from lsp_server.commands.console import notes
 from lsp_server.completion.suggest import Sampled
 from lsp_server.model.access import ModelAccess, ModelState, Reached
-from lsp_server.settings import Settings
+from lsp_server.settings import Settings, camel
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -25,7 +24,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
             given[name] = places.absolute_name(given[name])
     if "place" in options and "max_tokens" in options:
         given["max_tokens"] = options.max_tokens
-    settings, problems = settings_module.read({settings_module.camel(name): value for name, value in given.items()})
+    settings, problems = settings_sent.read({camel(name): value for name, value in given.items()})
     if problems:
         raise Failed(problems[0])
     return settings

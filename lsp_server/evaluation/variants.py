@@ -13,7 +13,7 @@ import json
 import typing
 from collections.abc import Iterator, Sequence
 
-from lsp_server import settings as settings_module
+from lsp_server import settings_sent
 from lsp_server.completion import filters
 from lsp_server.errors import UserError
 from lsp_server.settings import Settings, camel
@@ -99,7 +99,7 @@ def _set(base: Settings, key: str, value: str) -> Settings:
         read = json.loads(value)
     except ValueError:
         read = value
-    settings, problems = settings_module.read({key: read}, base)
+    settings, problems = settings_sent.read({key: read}, base)
     if problems:
         raise NoSwitch(problems[0])
     return settings

@@ -7,15 +7,16 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server import settings
+from lsp_server import settings_sent
 from lsp_server.server import preload
 from lsp_server.server.editor import NoAnswer
 from lsp_server.server.session import Session
+from lsp_server.settings import SECTION
 
 
 def at_start(session: Session, options: Any) -> None:
     """Take the settings that came with `initialize`; what is wrong with them is told once the editor listens."""
-    session.given, session.status.problems = settings.read(settings.section_in(options, alone=True))
+    session.given, session.status.problems = settings_sent.read(settings_sent.section_in(options, alone=True))
     session.use(session.given)
 
 
@@ -28,7 +29,7 @@ async def ask(session: Session) -> None:
 
 
 async def changed(session: Session, params: types.DidChangeConfigurationParams) -> None:
-    sent = settings.section_in(params.settings)
+    sent = settings_sent.section_in(params.settings)
     if not sent and _may_ask(session):
         await _ask(session)
     elif params.settings is not None:
@@ -53,17 +54,17 @@ async def _ask(session: Session) -> None:
     if not _may_ask(session):
         return
     try:
-        answer = await session.editor.configuration(settings.SECTION)
+        answer = await session.editor.configuration(SECTION)
     except NoAnswer as error:
         session.status.problems.append(str(error))
         return
-    _take(session, settings.section_in({} if answer is None else answer, alone=True))
+    _take(session, settings_sent.section_in({} if answer is None else answer, alone=True))
 
 
 def _take(session: Session, values: Any) -> None:
     """Use what an editor sent, which is all of its settings each time: what is not among them any more is again as it
     came with `initialize`, or has its default."""
-    read, problems = settings.read(values, session.given)
+    read, problems = settings_sent.read(values, session.given)
     session.status.problems += problems
     if isinstance(values, Mapping):
         session.use(read)

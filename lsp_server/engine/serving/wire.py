@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsp_server import settings
+from lsp_server import settings, settings_sent
 from lsp_server.engine.generating.request import Counts, Sampling, Token
 from lsp_server.engine.options import FIXED, Options
 from lsp_server.engine.serving.state import Extra
@@ -160,7 +160,7 @@ def options(body: bytes, now: Options) -> Options:
         if name not in names:
             raise Refusal(f"There is no option {name[:80]!r} of an engine.", name[:80])
     base = settings.Settings(**dataclasses.asdict(now))
-    changed, problems = settings.read(fields, base)
+    changed, problems = settings_sent.read(fields, base)
     if problems:
         raise Refusal(" ".join(problems))
     wanted = Options.of(changed)
