@@ -40,7 +40,7 @@ ENGINE = (
     {"serving", "loading"},
     {"generating"},
     {"passes"},
-    {"address", "options", "ending"},
+    {"address", "options", "ending", "priority"},
 )
 # pygls carries the messages; what handles them does not know it.
 WIRING = {"app", "buffers", "protocol", "pygls_editor", "shapes", "stdio"}

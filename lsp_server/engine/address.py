@@ -7,7 +7,8 @@ after the model:
   is what "running" means, and two engines that start at once cannot both get it;
 - `<key>.<process id>.sock` is its Unix socket (on Windows, a port on the loopback interface with a token instead): its
   own, so that who knew the engine before it, which may have had another context, finds that one gone;
-- `<key>.json` says how to reach it, and its process id and version. An orderly end removes it, a crash leaves it.
+- `<key>.json` says how to reach it, its process id and version, and what of its memory it will take but has not yet,
+  which another engine must leave to it. An orderly end removes it, a crash leaves it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from lsp_server import places
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """How to reach an engine: by `socket` where that is set, else by `port` on 127.0.0.1 with `token`."""
+    """How to reach an engine: by `socket` where that is set, else by `port` on 127.0.0.1 with `token`. `reserved`: the
+    bytes that it will still take, by the name of the device ("cpu", "cuda:0")."""
 
     pid: int
     version: str
@@ -31,6 +33,7 @@ class Address:
     socket: str = ""
     port: int = 0
     token: str = ""
+    reserved: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -73,6 +76,29 @@ def read(path: Path) -> Address | None:
         return Address(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def alive(found: Address) -> bool:
+    """Whether the engine's process runs: its id alone may have gone to another program since."""
+    import psutil
+
+    try:
+        process = psutil.Process(found.pid)
+        command = " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and ("lsp_server" in command or "codellama-ls" in command)
+    except psutil.Error:
+        return False
+
+
+def reserved_by_others() -> dict[str, int]:
+    """The bytes that the other engines of this user will still take, by device."""
+    total: dict[str, int] = {}
+    for path in places.runtime_folder().glob("*.json"):
+        found = read(path)
+        if found is not None and found.reserved and found.pid != os.getpid() and alive(found):
+            for device, size in found.reserved.items():
+                total[device] = total.get(device, 0) + size
+    return total
 
 
 def write(path: Path, address: Address) -> None:

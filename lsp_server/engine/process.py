@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from lsp_server import __version__, places, printing
-from lsp_server.engine import address, sockets
+from lsp_server.engine import address, priority, sockets
 from lsp_server.engine.ending import Ending
 from lsp_server.engine.options import Options
 from lsp_server.errors import UserError
@@ -131,6 +131,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--listen", type=_place, metavar="HOST:PORT", help=text)
     text = f"with --listen: a file of yours alone with the token that they carry; without it ${sockets.TOKEN_VARIABLE}"
     parser.add_argument("--token-file", metavar="FILE", help=text)
+    text = "let all else on this machine compute first, as the model for chat does beside that for suggestions"
+    parser.add_argument("--gives-way", action="store_true", help=text)
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     options = parser.parse_args(argv)
     if options.token_file is not None and options.listen is None:
@@ -165,7 +167,13 @@ async def _serve(
     from lsp_server.engine.serving.server import Server
     from lsp_server.engine.serving.state import EngineState
 
-    state = EngineState(model=options.model, version=__version__, pid=os.getpid(), options=_options(options))
+    state = EngineState(
+        model=options.model,
+        version=__version__,
+        pid=os.getpid(),
+        options=_options(options),
+        gives_way=options.gives_way,
+    )
     server = Server(state, create_app(state, token=found.token or None))
     servers = [server]
     if door is not None:
@@ -185,7 +193,7 @@ async def _serve(
     loading.start()
     watching = [
         asyncio.create_task(_end_when_idle(end, state)),
-        asyncio.create_task(_stay_within_reach(end, server, found)),
+        asyncio.create_task(_stay_within_reach(end, server, found, state)),
     ]
     try:
         listeners = [found.listener] if door is None else [found.listener, door.listener]
@@ -252,7 +260,7 @@ def _load(
             bits=bits,
         )
         log.info("%s", made.describe())
-        state.plan = made.describe()
+        state.plan, state.reserved = made.describe(), made.reserved
         loaded = weights.load(checkpoint, made, report, stop, bits)
 
         def prepared(done: float) -> None:
@@ -298,6 +306,8 @@ def _load(
         state.device = loaded.device
         state.message = made.summary()
         state.progress = 1.0
+        if state.gives_way:  # not before, as whoever waits for it would wait ten times as long
+            priority.give_way()
         state.status = "ready"
         log.info("ready: %s on %s", state.model, loaded.device)
     except Exception as error:
@@ -318,7 +328,7 @@ def _codec(folder: Path, options: Options) -> CodeLlamaTokenizer:
     return CodeLlamaTokenizer.from_pretrained(folder, infilling=options.infilling, chat_format=options.chat_format)
 
 
-async def _stay_within_reach(end: Callable[[], None], server: Server, found: sockets.Found) -> None:
+async def _stay_within_reach(end: Callable[[], None], server: Server, found: sockets.Found, state: EngineState) -> None:
     """Make again what is removed of the files by which the engine is found; end where another has taken its place."""
     while True:
         await asyncio.sleep(REACH_SECONDS)
@@ -326,6 +336,7 @@ async def _stay_within_reach(end: Callable[[], None], server: Server, found: soc
             listener = await asyncio.to_thread(found.mend)
             if listener is not None:
                 await server.listen(listener)
+            await asyncio.to_thread(lambda: found.reserve(state.reserved()))
         except sockets.Taken as taken:
             log.error("ending: %s", taken)
             break

@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import filelock
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 TOKEN_VARIABLE = "CODELLAMA_LS_ENGINE_TOKEN"
 _MOST_WAITING = 128
 _MOST_TOKEN_BYTES = 4096
+# Smaller changes of what is still to be taken are not worth a file.
+_RESERVED_STEP = 64 * 2**20
 
 
 class Taken(UserError):
@@ -75,6 +77,13 @@ class Found:
         log.warning("the engine's socket was removed; it listens on a new one")
         self.listener = _unix(path)
         return self.listener
+
+    def reserve(self, sizes: Mapping[str, int]) -> None:
+        """Let other engines know how much memory of each device this one will still take. Raises OSError."""
+        before = self._address.reserved
+        if any(abs(size - before.get(device, 0)) > _RESERVED_STEP for device, size in sizes.items()):
+            self._address = dataclasses.replace(self._address, reserved=dict(sizes))
+            address.write(self.files.address, self._address)
 
     def _lock_anew(self) -> None:
         os.chdir(places.runtime_folder())  # it may be another folder of the same name

@@ -7,7 +7,6 @@ is lost. What the user should know of it is one `ModelState`, handed to `on_stat
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -96,7 +95,8 @@ class ModelAccess:
     """Reaches the model that `settings` name. Use from one event loop.
 
     `insists`: an engine that runs with other options is given these, if need be by ending it, since the user has just
-    chosen them. Otherwise it is joined as it is.
+    chosen them. Otherwise it is joined as it is. `behind`: the access to another model of this machine, which is loaded
+    before this one and computes before it. `worded`: how a sentence on a failure is put to the user.
     """
 
     def __init__(
@@ -105,12 +105,14 @@ class ModelAccess:
         on_state: Callable[[ModelState], None] = lambda state: None,
         *,
         insists: bool = False,
+        behind: Callable[[], ModelAccess | None] = lambda: None,
+        worded: Callable[[str], str] = str,
     ) -> None:
         self.settings = settings
         self.insists = insists
         self.state = ModelState("starting", "The model has not been asked for yet.")
         self.reached: Reached | None = None
-        self._on_state = on_state
+        self._on_state, self._behind, self._worded = on_state, behind, worded
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -122,6 +124,17 @@ class ModelAccess:
         self._again_at = 0.0
         self._closed = False
         self._note = ""  # what the user should know of an engine that others started
+
+    def begins(self) -> bool:
+        """Whether the model is on its way; also where its engine has ended since, which has it reached again."""
+        if self.reached is not None and not self.settings.engine_url and local.running(self.settings.model) is None:
+            self.lost(self.reached.client)
+        return self._task is not None and not self._task.done()
+
+    async def settled(self) -> None:
+        """Wait until the model is there, or cannot be had."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def start(self) -> None:
         """Begin to reach the model, unless that is under way, done, or failed a moment ago."""
@@ -199,6 +212,7 @@ class ModelAccess:
             await asyncio.to_thread(exchange.load)
             if self._ending is not None:
                 await asyncio.shield(self._ending)
+            await self._take_turn()
             if lost and not self.settings.engine_url:
                 await self._tell_loss()
             self.reached = reached = await (self._remote() if self.settings.engine_url else self._local())
@@ -218,6 +232,12 @@ class ModelAccess:
         said = " ".join([f"{reached.model} is ready{where}.", *([self._note] if self._note else [])])
         kind: Literal["busy", "ready"] = "busy" if busy else "ready"
         self._set(ModelState(kind, busy or said, 1.0, model=reached.model, device=reached.device))
+
+    async def _take_turn(self) -> None:
+        """Wait until the model that goes first is there or cannot be had."""
+        while (first := self._behind()) is not None and first.begins():
+            self._set(ModelState("starting", "The model for chat is loaded once that for suggestions is there."))
+            await first.settled()
 
     async def _tell_loss(self) -> None:
         """Tell the user where the engine ended, and that not in an orderly way. Raises EngineLost where that happens
@@ -256,7 +276,7 @@ class ModelAccess:
         if self.insists:
             await self._insist()
         for attempt in range(LOSSES):
-            at = await local.ensure(self.settings)
+            at = await local.ensure(self.settings, gives_way=self._behind() is not None)
             client = self._joined(at)
             try:
                 return await self._loaded(client)
@@ -292,7 +312,7 @@ class ModelAccess:
         while True:
             health = await client.health()
             if health.status == "ready":
-                tokenizer = await self._tokenizer(Path(health.folder))
+                tokenizer = await asyncio.to_thread(local.tokenizer, Path(health.folder), self.settings)
                 self._note = options.note(health.options, Options.of(self.settings))
                 return self._with(client, tokenizer, health.context_length, health.model, health.device)
             if health.status == "failed":
@@ -311,8 +331,8 @@ class ModelAccess:
             model, context = await self._served(client)
             name = self.settings.tokenizer or self.settings.model
             folder = await asyncio.to_thread(local.tokenizer_files, name)
-            tokenizer = await self._tokenizer(folder)
-            texts = await asyncio.to_thread(_texts, folder, tokenizer)
+            tokenizer = await asyncio.to_thread(local.tokenizer, folder, self.settings)
+            texts = await asyncio.to_thread(meeting.text_forms, folder, tokenizer)
             await meeting.try_text(client, tokenizer, texts)
         except BaseException:
             self._close(client)
@@ -320,7 +340,9 @@ class ModelAccess:
         client.servers.on_busy = functools.partial(self._busy, client)
         client.on_denied = functools.partial(self._denied, client)
         if client.servers.missing:
-            self._watching[client] = asyncio.get_running_loop().create_task(self._look_again(client))
+            self._watching[client] = asyncio.get_running_loop().create_task(
+                meeting.look_again(client, self.settings.model)
+            )
         self._note = ""
         if not dialect.infills and tokenizer.abilities.infilling:
             self._note = (
@@ -345,13 +367,6 @@ class ModelAccess:
                 self._set(ModelState("loading", str(error)))
             await asyncio.sleep(SERVED_SECONDS)
 
-    async def _look_again(self, client: ModelClient) -> None:
-        """Look now and then whether the servers that were not there, or had another model, have come."""
-        while client.servers.missing:
-            await asyncio.sleep(RETRY_SECONDS)
-            with contextlib.suppress(EngineLost, EngineRefused):
-                await meeting.served_model(client, self.settings.model)
-
     def _busy(self, client: ModelClient, sentence: str) -> None:
         """A server takes nothing for a while, or ("") takes requests again."""
         if self.reached is not None and self.reached.client is client:
@@ -371,28 +386,12 @@ class ModelAccess:
         speed = client.prefill_tokens_per_second
         return Reached(client, tokenizer, context_length, model, device, at.heals, at.shared, lost, self.wait, speed)
 
-    async def _tokenizer(self, folder: Path) -> CodeLlamaTokenizer:
-        def read() -> CodeLlamaTokenizer:
-            from lsp_server.codellama import CodeLlamaTokenizer
-
-            return CodeLlamaTokenizer.from_pretrained(
-                folder, infilling=self.settings.infilling, chat_format=self.settings.chat_format
-            )
-
-        return await asyncio.to_thread(read)
-
     def _fail(self, message: str, seconds: float = RETRY_SECONDS) -> None:
         self._again_at = time.monotonic() + seconds
         name = self.settings.model
-        self._set(ModelState("failed", message.replace(name, local.short(name)) if name else message))
+        self._set(ModelState("failed", self._worded(message.replace(name, local.short(name)) if name else message)))
 
     def _set(self, state: ModelState) -> None:
         if state != self.state:
             self.state = state
             self._on_state(state)
-
-
-def _texts(folder: Path, tokenizer: CodeLlamaTokenizer) -> TextForms:
-    from lsp_server.codellama.text_form import TextForms  # not before a model is reached
-
-    return TextForms(folder, tokenizer)

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from lsp_server.engine import address
 from lsp_server.engine.address import Address
 from lsp_server.model import endpoint, local
 from lsp_server.model.client import ModelClient
@@ -39,7 +40,7 @@ async def watch(at: Address, waits: Callable[[float], bool]) -> bool:
             silent.append(local.work(at))
             if await _says(client):
                 silent.clear()
-            elif not local.alive(at):
+            elif not address.alive(at):
                 return False
     finally:
         await client.aclose()

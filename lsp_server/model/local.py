@@ -11,12 +11,16 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsp_server import __version__, installing, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
 from lsp_server.errors import UserError
 from lsp_server.settings import Settings
+
+if TYPE_CHECKING:
+    from lsp_server.codellama import CodeLlamaTokenizer
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +48,9 @@ class EngineFailed(UserError):
     """The engine could not be started; the message is one sentence that says why and how to mend it."""
 
 
-async def ensure(settings: Settings) -> Address:
-    """The address of a running engine of this version for `settings.model`; starts one where there is none.
+async def ensure(settings: Settings, *, gives_way: bool = False) -> Address:
+    """The address of a running engine of this version for `settings.model`; starts one where there is none, which
+    `gives_way` to all else that computes on this machine.
 
     Raises EngineFailed.
     """
@@ -62,7 +67,7 @@ async def ensure(settings: Settings) -> Address:
             f"The engine is not installed here ({', '.join(missing)} missing): run `{installing.engine()}`, or set "
             "codellama.engineUrl to a server that has the model."
         )
-    process, said_before = _start(settings, files.log)
+    process, said_before = _start(settings, files.log, gives_way)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     unseen_since = None
@@ -79,7 +84,7 @@ async def ensure(settings: Settings) -> Address:
             unseen_since = unseen_since or loop.time()
             if loop.time() - unseen_since > MENDED_SECONDS:
                 await asyncio.to_thread(_kill_holder, files.lock)
-                process, said_before = _start(settings, files.log)
+                process, said_before = _start(settings, files.log, gives_way)
                 unseen_since = None
         await asyncio.sleep(0.05)
     raise EngineFailed(f"The engine did not start within {START_SECONDS:.0f} s; see {files.log}.")
@@ -114,7 +119,7 @@ def _wrong(name: str) -> str:
 def running(model: str) -> Address | None:
     """The address of the engine of `model`, or None where there is none, or only the trace of one that crashed."""
     found = address.read(address.files(model).address)
-    return found if found is not None and alive(found) else None
+    return found if found is not None and address.alive(found) else None
 
 
 async def crashed(model: str) -> bool:
@@ -129,23 +134,11 @@ async def gone(found: Address, seconds: float) -> bool:
     """Wait until an engine has ended, at most so long; whether it has."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while alive(found):
+    while address.alive(found):
         if loop.time() > deadline:
             return False
         await asyncio.sleep(0.05)
     return True
-
-
-def alive(found: Address) -> bool:
-    """Whether the engine's process runs: its id alone may have gone to another program since."""
-    import psutil
-
-    try:
-        process = psutil.Process(found.pid)
-        command = " ".join(process.cmdline())
-        return process.status() != psutil.STATUS_ZOMBIE and ("lsp_server" in command or "codellama-ls" in command)
-    except psutil.Error:
-        return False
 
 
 def work(found: Address) -> tuple[float, int]:
@@ -228,6 +221,13 @@ def _unpacked(file: Path) -> Path:
         raise EngineFailed(str(problem)) from None
 
 
+def tokenizer(folder: Path, settings: Settings) -> CodeLlamaTokenizer:
+    """The tokenizer in a checkpoint's folder, as the settings would have it used; it takes a while."""
+    from lsp_server.codellama import CodeLlamaTokenizer
+
+    return CodeLlamaTokenizer.from_pretrained(folder, infilling=settings.infilling, chat_format=settings.chat_format)
+
+
 async def end(model: str) -> None:
     """End the engine of `model`, where there is one, and wait until it has ended."""
     if not _wrong(model) and (found := running(model)) is not None:
@@ -236,7 +236,7 @@ async def end(model: str) -> None:
 
 async def kill(found: Address) -> None:
     """End an engine by force, and wait until it has ended."""
-    if alive(found):
+    if address.alive(found):
         _signal(found, getattr(signal, "SIGKILL", signal.SIGTERM))
         await gone(found, END_SECONDS)
 
@@ -254,7 +254,7 @@ def _signal(found: Address, number: int) -> None:
         os.kill(found.pid, number)
 
 
-def _start(settings: Settings, log_file: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(settings: Settings, log_file: Path, gives_way: bool) -> tuple[subprocess.Popen[bytes], int]:
     """Start an engine that outlives this process: it serves other windows, and the next one. (the process, the bytes
     that its log has from engines before). Raises EngineFailed."""
     command = [
@@ -262,6 +262,7 @@ def _start(settings: Settings, log_file: Path) -> tuple[subprocess.Popen[bytes],
         *("--context-length", str(settings.context_length), "--idle-minutes", str(settings.idle_minutes)),
         *("--threads", str(settings.threads), "--log-level", settings.log_level),
         *("--infilling", settings.infilling, "--chat-format", settings.chat_format),
+        *(["--gives-way"] if gives_way else []),
     ]
     fresh = not log_file.exists() or log_file.stat().st_size > LOG_BYTES
     try:

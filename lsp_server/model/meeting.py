@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server.model.client import ModelClient
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # Some load their model with the first request.
 TRY_SECONDS = 30.0
+AGAIN_SECONDS = 30.0
 _OWNERS: dict[str, Kind] = {"vllm": "vllm", "llamacpp": "llama.cpp"}
 # Addresses that only one of those has that describe themselves.
 _PATHS: dict[str, Kind] = {"/load_model": "transformers", "/extras/tokenize": "llama-cpp-python"}
@@ -55,6 +57,21 @@ async def served_model(client: ModelClient, wanted: str) -> tuple[str, int]:
         raise problem
     client.model = model
     return model, context or await _context_length(client)
+
+
+async def look_again(client: ModelClient, wanted: str) -> None:
+    """Look now and then whether the servers that were not there, or had another model, have come; `wanted` as above."""
+    while client.servers.missing:
+        await asyncio.sleep(AGAIN_SECONDS)
+        with contextlib.suppress(EngineLost, EngineRefused):
+            await served_model(client, wanted)
+
+
+def text_forms(folder: Path, tokenizer: CodeLlamaTokenizer) -> TextForms:
+    """How prompts for the model in `folder` are put as text; it takes a while."""
+    from lsp_server.codellama.text_form import TextForms  # not before a model is reached
+
+    return TextForms(folder, tokenizer)
 
 
 async def try_text(client: ModelClient, tokenizer: CodeLlamaTokenizer, texts: TextForms) -> None:

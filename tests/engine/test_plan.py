@@ -3,11 +3,15 @@ of the models (shown in `HAND`), the parameter counts are the published ones."""
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lsp_server.engine import address
 from lsp_server.engine.loading import plan
 from lsp_server.engine.loading.devices import Device
 from lsp_server.errors import UserError
@@ -216,6 +220,22 @@ def test_the_devices_of_this_machine():
     found = plan.devices()
     assert [device.kind for device in found][-2:] == ["cpu", "disk"]
     assert all(0 < device.free_bytes <= device.total_bytes for device in found)
+
+
+def test_what_another_engine_will_still_take_is_not_free(engines):
+    """One that runs; what a dead one, or this one itself, has left in its file counts no more."""
+    (free,) = (each.free_bytes for each in plan.devices() if each.kind == "cpu")
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "lsp_server"])
+    try:
+        for name, pid, gib in (("other", sleeper.pid, 1), ("dead", 2**22 + 1, 64), ("own", os.getpid(), 64)):
+            found = address.Address(pid, "1", name, reserved={"cpu": gib * plan.GIB, "cuda:0": 5})
+            address.write(address.files(name).address, found)
+        (left,) = (each.free_bytes for each in plan.devices() if each.kind == "cpu")
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert 0.5 * plan.GIB < free - left < 1.5 * plan.GIB
+    assert address.reserved_by_others() == {}
 
 
 def test_each_gpu_keeps_room_for_the_keys_and_values_of_its_own_layers():

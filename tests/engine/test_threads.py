@@ -1,5 +1,6 @@
 """Threads for a forward pass, beside other programs."""
 
+import os
 import subprocess
 import sys
 import time
@@ -49,6 +50,24 @@ def test_what_others_do_meanwhile_or_for_a_moment_says_nothing(machine):
     machine(1, others=4.0)
     shared.adapt()
     assert machine.set_to == [4]
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="the system does not say whose work gives way")
+def test_the_work_of_a_program_that_gives_way_is_seen_by_such_alone(monkeypatch):
+    def busy(gives_way):
+        monkeypatch.setattr(threads.priority, "gives_way", lambda: gives_way)
+        return threads._busy_seconds()
+
+    code = "from lsp_server.engine import priority; priority.give_way(); print(priority.gives_way(), flush=True)\n"
+    with subprocess.Popen([sys.executable, "-c", f"{code}while True: pass"], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().split() == [b"True"]
+        before = busy(True) - busy(False)
+        time.sleep(1.5)
+        seen = busy(True) - busy(False) - before
+        used = sum(psutil.Process(other.pid).cpu_times()[:2])
+        other.kill()
+    assert used > 0.3
+    assert seen > 0.9 * used - 0.1
 
 
 def test_the_work_of_another_program_is_seen():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from lsp_server.engine.address import reserved_by_others
 
 GIB = 1024**3
 
@@ -19,14 +21,22 @@ class Device:
     free_bytes: int
     total_bytes: int
 
+    @property
+    def key(self) -> str:
+        """As torch calls it."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
+
 
 def devices(folder: Path | None = None) -> tuple[Device, ...]:
-    """GPUs in the order of their index, then memory, then the disk that holds `folder` (default: the cache)."""
+    """GPUs in the order of their index, then memory, then the disk that holds `folder` (default: the cache). What other
+    engines have planned to take is not free."""
     from lsp_server.places import cache_folder
 
     found = _gpus()
     free, total = _memory()
     found.append(Device("memory", "cpu", 0, free, total))
+    reserved = reserved_by_others()
+    found = [replace(each, free_bytes=max(each.free_bytes - reserved.get(each.key, 0), 0)) for each in found]
     place = (folder or cache_folder()).absolute()
     while not place.exists():
         place = place.parent
@@ -66,6 +76,18 @@ def _memory() -> tuple[int, int]:
             continue
         free, total = min(free, max(limit - used, 0)), min(total, limit)
     return free, total
+
+
+def held(device: Device) -> int:
+    """The bytes of a device that this process holds."""
+    if device.kind == "cuda":
+        import torch
+
+        return int(torch.cuda.memory_reserved(device.index))
+    import psutil
+
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))  # what is read from files the system can take back
 
 
 def gib(size: int) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lsp_server.engine.loading.devices import Device, describe_places, gib
+from lsp_server.engine.loading.devices import Device, describe_places, gib, held
 from lsp_server.engine.loading.devices import devices as devices
 from lsp_server.engine.loading.shards import Tensor
 from lsp_server.engine.loading.sizes import Part, measure
@@ -84,6 +84,16 @@ class Plan:
     @property
     def headroom(self) -> int:
         return sum(row.headroom for row in self.rows)
+
+    def reserved(self) -> dict[str, int]:
+        """The bytes of each device that are planned with and that this process, which has begun to load the model, does
+        not hold yet: keys and values come with use."""
+        sizes = {}
+        for row in self.rows:
+            if row.device.kind != "disk":
+                context = CUDA_BYTES if row.device.kind == "cuda" else 0  # which is there from the beginning
+                sizes[row.device.key] = max(row.used_bytes - context - held(row.device), 0)
+        return sizes
 
     @property
     def max_kv_tokens(self) -> int:

@@ -8,6 +8,8 @@ import time
 import psutil
 import torch
 
+from lsp_server.engine import priority
+
 # Between two looks at what else runs. The operating system counts in hundredths of a second.
 _SECONDS = 0.25
 # A look back says something only where this process has computed for that share of the time, and not waited.
@@ -61,8 +63,10 @@ class SharedThreads:
 
 
 def _busy_seconds() -> float:
-    """Seconds for which the processors of this process were not idle, since the machine started."""
+    """Seconds for which the processors of this process were not idle, since the machine started, nor busy with what
+    gives way to it."""
     each = psutil.cpu_times(percpu=True)
     times = [each[number] for number in processors() if number < len(each)]
-    busy: float = sum(sum(one) - one.idle - getattr(one, "iowait", 0.0) - getattr(one, "guest", 0.0) for one in times)
+    left_out = ["idle", "iowait", "guest", "guest_nice", *([] if priority.gives_way() else ["nice"])]
+    busy: float = sum(sum(one) - sum(getattr(one, name, 0.0) for name in left_out) for one in times)
     return busy

@@ -97,7 +97,9 @@ class EngineState:
     infill: InfillMaker | None = None
     longest_token: int = 16  # bytes of text, at most, that one token stands for
     options: Options = field(default_factory=Options)
+    gives_way: bool = False  # once it is ready, to all else that computes here
     change: Callable[[Options], None] = lambda options: None
+    reserved: Callable[[], Mapping[str, int]] = dict  # bytes of each device that it will still take
     pid: int = field(default_factory=os.getpid)
     started: float = field(default_factory=time.monotonic)
 
