@@ -97,6 +97,33 @@ class Settings:
         "`model`.",
         restarts="client",
     )
+    chat_model: str = _setting(
+        "",
+        "The model for chat and code actions, named like `model`, where it is another one. It runs on this machine "
+        "beside that of the suggestions, in the memory which that leaves, unless `chatEngineUrl` or `chatRemoteModel` "
+        "says that a server has it. Empty: one model does all.",
+        restarts="client",
+    )
+    chat_engine_url: str = _setting(
+        "",
+        "The URL of the server that has the model for chat and code actions, or several, as in `engineUrl`. Your code "
+        "is sent there. The token in `engineToken` goes there only where its address says so, or where it is the same "
+        "server.",
+        restarts="client",
+        secret=True,
+    )
+    chat_remote_model: str = _setting(
+        "",
+        "What the server calls the model for chat and code actions: that at `chatEngineUrl`, or without it the one at "
+        "`engineUrl`.",
+        restarts="client",
+    )
+    chat_tokenizer: str = _setting(
+        "",
+        "With a server for chat: the checkpoint folder or hub id that has the tokenizer of its model. Empty: that of "
+        "`chatModel`, else that of the suggestions.",
+        restarts="client",
+    )
     infilling: Literal["auto", "on", "off"] = _setting(
         "auto",
         "Whether to infill (use the code after the cursor). `auto`: where the model is known to have been trained for "
@@ -241,6 +268,11 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "How much is logged. The text of your buffers never is.", restarts="engine"
     )
+
+    @property
+    def token_url(self) -> str:
+        """The address that `engine_token` belongs to where it names none."""
+        return self.engine_url or self.chat_engine_url
 
     @property
     def fixed_seed(self) -> int | None:

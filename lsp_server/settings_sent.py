@@ -69,20 +69,22 @@ def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tupl
         except SettingsError as error:
             stays = "as it was" if field.metadata["secret"] else f"at {_short(getattr(current, field.name))}"
             problems.append(f"{error} It stays {stays}.")
-    if _moves(current, changes):
-        changes["engine_token"] = ""
+    new = dataclasses.replace(current, **changes)
+    if "engine_token" not in changes and _moves(current, new):
+        new = dataclasses.replace(new, engine_token="")
+        name = "engineUrl" if new.engine_url or not new.chat_engine_url else "chatEngineUrl"
         problems.append(
             f"`{SECTION}.engineToken` was set along with another address and is not sent to the one that "
-            f"`{SECTION}.engineUrl` names now; set both in one place."
+            f"`{SECTION}.{name}` names now; set both in one place."
         )
-    return dataclasses.replace(current, **changes), problems
+    return new, problems
 
 
-def _moves(current: Settings, changes: Mapping[str, Any]) -> bool:
+def _moves(current: Settings, new: Settings) -> bool:
     """Whether the token of `current` would go to an address that came without it. One that names its address does not
     go anywhere else."""
-    token, url = current.engine_token, changes.get("engine_url", current.engine_url)
-    return bool(token) and "://" not in token and "engine_token" not in changes and url != current.engine_url
+    token = current.engine_token
+    return bool(token) and "://" not in token and new.token_url != current.token_url
 
 
 def _meant(key: str, likeness: float = 0.7) -> str:

@@ -99,9 +99,26 @@ def remotes(settings: Settings) -> tuple[Endpoint, ...]:
 
     Raises BadAddress, also where a secret would be sent in the clear.
     """
-    found = {at.url: at for each in _BETWEEN.split(_unquoted(settings.engine_url)) if (at := remote(each))}
+    found = _addresses(settings.engine_url)
     tokens = _tokens(settings.engine_token)
-    return tuple(_completed(at, tokens, settings) for at in found.values())
+    return tuple(_completed(at, tokens, settings) for at in found)
+
+
+def bound(token: str, urls: str) -> str:
+    """A token in the form that names the servers it belongs to, so that it goes to no other: those at `urls`, where it
+    names none itself. "" where these are no addresses."""
+    words = _words(token)
+    if not words or any("://" in each for each in words):
+        return token
+    try:
+        return " ".join(f"{_origin_of(at.url)} {' '.join(words)}" for at in _addresses(urls))
+    except BadAddress:
+        return ""
+
+
+def _addresses(urls: str) -> tuple[Endpoint, ...]:
+    """The servers of a setting that may name several. Raises BadAddress."""
+    return tuple({at.url: at for each in _BETWEEN.split(_unquoted(urls)) if (at := remote(each))}.values())
 
 
 def remote(url: str, token: str = "") -> Endpoint:
@@ -172,7 +189,7 @@ def _completed(at: Endpoint, tokens: dict[str, str], settings: Settings) -> Endp
 
 def _tokens(typed: str) -> dict[str, str]:
     """Tokens by the origin that each belongs to; "": to whatever the address is. Raises BadAddress."""
-    words = [each for word in re.split(r"[\s,]+", _unquoted(typed)) if (each := _unquoted(word)).lower() != "bearer"]
+    words = _words(typed)
     if not any("://" in each for each in words):
         return {"": token} if (token := _token(typed)) else {}
     if len(words) % 2 or any(("://" in each) == at % 2 for at, each in enumerate(words)):
@@ -181,6 +198,11 @@ def _tokens(typed: str) -> dict[str, str]:
             "address, a space and its token."
         )
     return {_origin_of(remote(url).url): _token(token) for url, token in zip(words[::2], words[1::2], strict=True)}
+
+
+def _words(typed: str) -> list[str]:
+    words = (_unquoted(word) for word in re.split(r"[\s,]+", _unquoted(typed)))
+    return [each for each in words if each and each.lower() != "bearer"]
 
 
 def _token(typed: str) -> str:

@@ -1,4 +1,4 @@
-"""`codellama.restart`: the engine of this machine ends and is started anew, or the remote one is reached again."""
+"""`codellama.restart`: the engines of this machine end and are started anew, and remote ones are reached again."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from lsp_server.server.session import Session
 
 
 async def restart(session: Session, *_: Any) -> None:
-    session.model.restart()
+    session.models.restart()

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from lsp_server.completion.suggestions import Suggestions
 from lsp_server.context.related.gathering import Related
 from lsp_server.context.related.keeping import Keeping
+from lsp_server.context.surroundings import Surroundings
 from lsp_server.context.workspace import Workspace
 from lsp_server.model.access import ModelAccess, ModelUnavailable, Reached
+from lsp_server.model.roles import Models, Role
 from lsp_server.server import preload
 from lsp_server.server.editor import Editor
 from lsp_server.server.status import Status
-from lsp_server.settings import Settings, restarts
+from lsp_server.settings import Settings
 from lsp_server.waiting import within
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ class Session:
         self.settings = Settings()
         self.given = Settings()  # those that came with `initialize`: what the editor sends later holds over them
         self.workspace = Workspace()
-        self.status = Status(editor, lambda: self.model.state)
-        self.model = ModelAccess(self.settings, self.status.model)
+        self.status = Status(editor, {"suggestions": lambda: self.model.state, "chat": lambda: self.models.chat.state})
+        self.models = Models(self.settings, self.status.model)
+        self.for_chat: Surroundings = _ForChat(self)
         self.keeping = Keeping(lambda: self.settings, lambda: self.workspace)
         self.related = Related(lambda: self.settings, lambda: self.workspace, index=lambda: self.keeping.index)
         self.suggestions = Suggestions(self, self.status.thinking)
@@ -45,7 +48,6 @@ class Session:
         self._menu: Menu | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._configured = asyncio.Event()  # the editor's settings have arrived
-        self._wanted = False  # there is a document for which the model is needed
 
     # What `initialize` does not need is loaded right after the answer.
 
@@ -53,13 +55,13 @@ class Session:
         """The menu of code actions."""
         if self._menu is None:
             module = await self.preload.module(preload.MENU)
-            self._menu = self._menu or module.Menu(self, self.editor)
+            self._menu = self._menu or module.Menu(self.for_chat, self.editor)
         return self._menu
 
     async def actions(self) -> Actions:
         """What is done when something is chosen from the menu."""
         menu, module = await self.menu(), await self.preload.module(preload.ACTIONS)
-        actions: Actions = module.Actions(self, self.editor, self.status, menu)
+        actions: Actions = module.Actions(self.for_chat, self.editor, self.status, menu)
         return actions
 
     @functools.cached_property
@@ -69,7 +71,8 @@ class Session:
         from lsp_server.chat.chats import Chats, Environment
         from lsp_server.chat.store import Store
 
-        around = Environment(settings=lambda: self.settings, workspace=lambda: self.workspace, reach=self.reach)
+        reach = self.for_chat.reach
+        around = Environment(settings=lambda: self.settings, workspace=lambda: self.workspace, reach=reach)
         return Chats(Store(), around, SLASH_COMMANDS)
 
     def opened(self, uri: str) -> None:
@@ -87,56 +90,52 @@ class Session:
 
     def use(self, settings: Settings) -> None:
         """Work with new settings from now on; another model or engine is reached when it is next needed."""
-        anew = restarts(self.settings, settings)
         self.settings = settings
         self.related.forget()
         self.suggestions.forget()
         if not settings.workspace_index:
             self.keeping.close()
         logging.getLogger("lsp_server").setLevel(settings.log_level.upper())
-        if anew != "nothing":
-            # Whoever changes a setting means the engine that runs; who comes with others, joins it.
-            insists = self._configured.is_set() and (anew == "engine" or self.model.insists)
-            self.model.close()
-            self.model = ModelAccess(settings, self.status.model, insists=insists)
-            self._start_if_wanted()
-        else:
-            self.model.settings = settings
+        self.models.use(settings)
 
     def configured(self) -> None:
         """The editor's settings are known: an engine for others would be a waste."""
         self._configured.set()
-        self._start_if_wanted()
+        self.models.begin()
+
+    @property
+    def model(self) -> ModelAccess:
+        """That of the suggestions."""
+        return self.models.suggestions
 
     def want_model(self) -> None:
         """Reach the model, as soon as the settings say which."""
-        self._wanted = True
-        self._start_if_wanted()
+        self.models.want("suggestions")
 
     async def reach(self) -> Reached:
         """The model that the settings name, once it is ready. Raises ModelUnavailable when it cannot be."""
-        self.want_model()
+        return await self.reached("suggestions")
+
+    async def reached(self, role: Role) -> Reached:
+        """The model for this, as `reach`."""
+        self.models.want(role)
         try:
             await within(self._configured.wait(), CONFIGURED_SECONDS)
         except (TimeoutError, asyncio.TimeoutError):
             self.configured()
         while True:
-            model = self.model
+            model = self.models.of(role)
             try:
                 return await model.wait()
             except ModelUnavailable:
-                if model is self.model:
+                if model is self.models.of(role):
                     raise
 
     def close(self) -> None:
         """Nothing more is asked of the model."""
         self.suggestions.forget()
         self.keeping.close()
-        self.model.close()
-
-    def _start_if_wanted(self) -> None:
-        if self._wanted and self._configured.is_set():
-            self.model.start()
+        self.models.close()
 
     async def _prepare_menu(self, uri: str) -> None:
         (await self.menu()).menus.opened(uri)
@@ -146,3 +145,32 @@ class Session:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _ForChat:
+    """A session as chat and code actions have it: with the model that is theirs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def settings(self) -> Settings:
+        return self._session.settings
+
+    @property
+    def workspace(self) -> Workspace:
+        return self._session.workspace
+
+    @property
+    def related(self) -> Related:
+        return self._session.related
+
+    @property
+    def model(self) -> ModelAccess:
+        return self._session.models.chat
+
+    def want_model(self) -> None:
+        self._session.models.want("chat")
+
+    async def reach(self) -> Reached:
+        return await self._session.reached("chat")

@@ -2,48 +2,53 @@
 
 `codellama/status` has `kind` (starting, loading, ready, thinking, busy, off, failed), `message`, one sentence,
 `progress` in per cent while loading, `model`, `device`, and `suggestion`: what became of the last request, as
-`{uri, shown, reason}`.
+`{uri, shown, reason}`. Where chat and code actions have a model of their own, `chat` has the same of that, up to
+`device`; else it is not there, or null.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lsprotocol import types
 
 from lsp_server.model.access import ModelState
+from lsp_server.model.roles import Role
 from lsp_server.server.editor import Editor, NoAnswer
+
+# What a model is for, as the user is told of it.
+_TITLES: dict[Role, str] = {"suggestions": "Code Llama", "chat": "Code Llama (chat)"}
 
 
 class Status:
-    """What was last told to the editor, and how. `state`: where the model stands now."""
+    """What was last told to the editor, and how. `states`: where each model stands now."""
 
-    def __init__(self, editor: Editor, state: Callable[[], ModelState]) -> None:
+    def __init__(self, editor: Editor, states: Mapping[Role, Callable[[], ModelState]]) -> None:
         self.problems: list[str] = []
         self._told_problems: set[str] = set()
         self._editor = editor
-        self._state = state
-        self._progress: asyncio.Task[None] | None = None
+        self._states = states
+        self._progress: dict[Role, asyncio.Task[None]] = {}
         self._told: dict[str, Any] = {}
 
-    def model(self, state: ModelState) -> None:
-        """The state of the model changed."""
-        self._tell(
-            kind=state.kind,
-            message=state.message,
-            progress=round(100 * state.progress) if state.kind == "loading" else None,
-            model=state.model,
-            device=state.device,
-        )
+    def model(self, role: Role, state: ModelState | None) -> None:
+        """The state of a model changed. None: there is none of its own for this any more."""
+        if role == "chat":
+            self._tell(chat=None if state is None else _described(state))
+        elif state is not None:
+            self._tell(**_described(state))
+        if state is None:
+            return
         if state.kind == "failed":
-            self.show(state.message, types.MessageType.Error)
+            self.show(state.message, types.MessageType.Error, role)
         elif state.lost and state.kind == "starting":
-            self.show(state.message, types.MessageType.Warning)
-        if state.kind in ("starting", "loading") and (self._progress is None or self._progress.done()):
-            self._progress = asyncio.ensure_future(self._show_progress())
+            self.show(state.message, types.MessageType.Warning, role)
+        progress = self._progress.get(role)
+        if state.kind in ("starting", "loading") and (progress is None or progress.done()):
+            self._progress[role] = asyncio.ensure_future(self._show_progress(role))
 
     def thinking(self, uri: str) -> None:
         """The model is asked."""
@@ -51,12 +56,12 @@ class Status:
 
     def suggestion(self, uri: str, *, shown: bool, reason: str = "", off: bool = False) -> None:
         """A request for a suggestion ended. `off`: there are none in this document."""
-        state = self._state()
+        state = self._states["suggestions"]()
         kind, message = ("off", reason) if off else (state.kind, state.message)
         self._tell(kind=kind, message=message, suggestion={"uri": uri, "shown": shown, "reason": reason})
 
-    def show(self, message: str, kind: types.MessageType) -> None:
-        self._editor.show_message(f"Code Llama: {message}", kind)
+    def show(self, message: str, kind: types.MessageType, role: Role = "suggestions") -> None:
+        self._editor.show_message(f"{_TITLES[role]}: {message}", kind)
 
     def tell_problems(self) -> None:
         """Tell what is wrong with the settings: each problem once, as long as it is there."""
@@ -71,7 +76,7 @@ class Status:
             self._told = told
             self._editor.tell_status(told)
 
-    async def _show_progress(self) -> None:
+    async def _show_progress(self, role: Role) -> None:
         """Show loading as the editor's own progress, from the beginning to the end of it."""
         editor, token = self._editor, secrets.token_hex(8)
         window = editor.capabilities.window
@@ -81,12 +86,22 @@ class Status:
             await editor.make_progress(token, lambda: None)
         except NoAnswer:  # the status tells the same
             return
-        editor.show_progress(token, types.WorkDoneProgressBegin(title="Code Llama", percentage=0))
+        editor.show_progress(token, types.WorkDoneProgressBegin(title=_TITLES[role], percentage=0))
         shown: ModelState | None = None
-        while (state := self._state()).kind in ("starting", "loading"):
+        while (state := self._states[role]()).kind in ("starting", "loading"):
             if state != shown:
                 percentage = round(100 * state.progress)
                 editor.show_progress(token, types.WorkDoneProgressReport(message=state.message, percentage=percentage))
                 shown = state
             await asyncio.sleep(0.1)
         editor.show_progress(token, types.WorkDoneProgressEnd(message=state.message))
+
+
+def _described(state: ModelState) -> dict[str, Any]:
+    return {
+        "kind": state.kind,
+        "message": state.message,
+        "progress": round(100 * state.progress) if state.kind == "loading" else None,
+        "model": state.model,
+        "device": state.device,
+    }

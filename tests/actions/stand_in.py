@@ -17,7 +17,7 @@ _read = functools.cache(CodeLlamaTokenizer.from_pretrained)
 
 class StandIn:
     """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set, `loaded` the
-    model itself.
+    model itself. `models`: those that it lists.
 
     `asked` holds the bodies of the completions asked for; `ended` counts those that the client broke off.
     """
@@ -26,6 +26,7 @@ class StandIn:
         self.answers: list[str] = ["I have nothing to say."]
         self.finish_reason = "stop"
         self.error = ""
+        self.models = ["stand-in"]
         self.hold = asyncio.Event()
         self.hold.set()
         self.loaded = asyncio.Event()
@@ -57,8 +58,8 @@ class StandIn:
             body = await reader.readexactly(length)
             if head.startswith("GET"):
                 await self.loaded.wait()
-                models = json.dumps({"data": [{"id": "stand-in", "max_model_len": 16384}]}).encode()
-                await self._send(writer, "200 OK", "application/json", models)
+                listed = [{"id": each, "max_model_len": 16384} for each in self.models]
+                await self._send(writer, "200 OK", "application/json", json.dumps({"data": listed}).encode())
             else:
                 await self._complete(json.loads(body), reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):

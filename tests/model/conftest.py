@@ -1,4 +1,4 @@
-"""A server that is not the project's own engine, and answers as it is told."""
+"""Servers that answer as they are told: one that is not the project's own engine, and engines that have no model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,38 @@ async def reach(theirs: Scripted, tokenizer_folder: Callable[..., Path]) -> Asyn
 async def text_of(model: Reached, ids: Sequence[int], stop_ids: Sequence[int] = (), **more: Any) -> str:
     """What the model answers."""
     return "".join(["".join(part) async for part in Answer(model, Question(ids, stop_ids, 8, **more)).parts()])
+
+
+class Engines:
+    """What is known of the engines that were started."""
+
+    def __init__(self, folder: Path, tokenizer: Path) -> None:
+        self.folder, self.tokenizer = folder, tokenizer
+
+    def script(self, *starts: dict[str, object]) -> None:
+        text = json.dumps({"tokenizer": str(self.tokenizer), "starts": starts})
+        (self.folder / "script.json").write_text(text)
+
+    @property
+    def started(self) -> list[int]:
+        return self._pids("starts")
+
+    @property
+    def asked(self) -> list[int]:
+        return self._pids("asked")
+
+    def _pids(self, name: str) -> list[int]:
+        file = self.folder / name
+        return [int(each) for each in file.read_text().split()] if file.exists() else []
+
+
+@pytest.fixture
+def fakes(engines, tmp_path, tokenizer_folder, monkeypatch):
+    program = tmp_path / "python"
+    fake = Path(__file__).with_name("fake_engine.py")
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={Path(__file__).parents[2]} exec {sys.executable} {fake} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    made = Engines(engines, tokenizer_folder("7b"))
+    made.script({})
+    return made

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -22,41 +20,6 @@ from lsp_server.model.exchange import EngineLost
 from lsp_server.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the engine without a model listens on a Unix socket")
-
-
-class Engines:
-    """What is known of the engines that were started."""
-
-    def __init__(self, folder: Path, tokenizer: Path) -> None:
-        self.folder, self.tokenizer = folder, tokenizer
-
-    def script(self, *starts: dict[str, object]) -> None:
-        text = json.dumps({"tokenizer": str(self.tokenizer), "starts": starts})
-        (self.folder / "script.json").write_text(text)
-
-    @property
-    def started(self) -> list[int]:
-        return self._pids("starts")
-
-    @property
-    def asked(self) -> list[int]:
-        return self._pids("asked")
-
-    def _pids(self, name: str) -> list[int]:
-        file = self.folder / name
-        return [int(each) for each in file.read_text().split()] if file.exists() else []
-
-
-@pytest.fixture
-def fakes(engines, tmp_path, tokenizer_folder, monkeypatch):
-    program = tmp_path / "python"
-    fake = Path(__file__).with_name("fake_engine.py")
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={Path(__file__).parents[2]} exec {sys.executable} {fake} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(program))
-    made = Engines(engines, tokenizer_folder("7b"))
-    made.script({})
-    return made
 
 
 @pytest.fixture

@@ -193,3 +193,24 @@ async def test_the_doctor_looks_at_all_of_them_and_asks_for_the_model_that_is_na
         assert told in out.decode()
         assert process.returncode == (not more)
     assert all(each.url in out.decode() for each in two)
+
+
+async def test_the_doctor_looks_at_the_one_for_chat_too(two, engines):
+    one, other = two
+    other.models = (200, json.dumps({"data": [{"id": "a"}, {"id": "b", "max_model_len": 4096}]}))
+    command = [sys.executable, "-m", "lsp_server", "doctor", "--json", "--chat-engine-url", other.url]
+    for more, found in (
+        (["--engine-url", one.url], {"engine for suggestions": True, "engine for chat": False}),
+        (["--chat-remote-model", "b"], {"model for suggestions": True, "engine for chat": True}),
+        (
+            ["--chat-model", "/no", "--chat-engine-url", ""],
+            {"engine for suggestions": True, "model for chat": False},
+        ),
+    ):
+        process = await asyncio.create_subprocess_exec(*command, *more, stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+        checks = {check["name"]: check for check in json.loads(out)}
+        assert {name: checks[name]["ok"] for name in found} == found
+        if "--engine-url" in more:
+            assert "say which in codellama.chatRemoteModel" in checks["engine for chat"]["found"]
+            assert "engine packages" not in checks

@@ -70,6 +70,12 @@ def test_no_workspace_names_a_program_or_an_address(manifest: dict[str, Any]) ->
     assert set(scopes.values()) == {"machine"}
 
 
+def test_no_workspace_sends_chats_elsewhere(manifest: dict[str, Any]) -> None:
+    properties = manifest["contributes"]["configuration"][0]["properties"]
+    scopes = {name: properties[f"codellama.{name}"]["scope"] for name in ("chatEngineUrl", "chatRemoteModel")}
+    assert set(scopes.values()) == {"machine"}
+
+
 def test_untrusted_workspaces_set_nothing_that_belongs_to_the_machine(manifest: dict[str, Any]) -> None:
     restricted = set(manifest["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"])
     for group in manifest["contributes"]["configuration"]:
