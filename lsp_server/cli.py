@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run="server.app:main")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name: str, run: str, text: str, *, model: bool = True) -> argparse.ArgumentParser:
+    def command(name: str, run: str, text: str, *, model: bool = True, chats: bool = False) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(run=run)
         if model:
@@ -94,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--tokenizer", default="", help="with --engine-url: where the tokenizer is, if not --model"
             )
+            if chats:
+                text = "the model for chat and code actions, where that is another one than --model"
+                made.add_argument("--chat-model", default="", help=text)
+                text = "a server that has it; without this option --engine-url, with --chat-remote-model"
+                made.add_argument("--chat-engine-url", default="", help=text)
+                made.add_argument("--chat-remote-model", default="", help="what that server calls it")
+                made.add_argument("--chat-tokenizer", default="", help="where its tokenizer is, if not --chat-model")
             made.add_argument("--infilling", default="auto", choices=("auto", "on", "off"))
             formats = ("auto", "inst", "source-step", "template")
             made.add_argument("--chat-format", default="auto", choices=formats)
@@ -119,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     sampling(made, Settings.top_p)
     made.add_argument("--multiline", default="auto", choices=("auto", "always", "never"))
 
-    made = command("prompt", "commands.ask:prompt", "Print exactly what the model would see at a place in a file.")
+    text = "Print exactly what the model would see at a place in a file."
+    made = command("prompt", "commands.ask:prompt", text, chats=True)
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("place", metavar="FILE:LINE:COL", nargs="?")
     what.add_argument(
@@ -133,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--target", default="", type=printing.typed, metavar="LANGUAGE", help="with --action translate")
     made.add_argument("--message", default="", type=printing.typed, help="with --action fix: what is reported there")
 
-    made = command("chat", "commands.chat:run", "Ask the model a question, or without one talk with it.")
+    text = "Ask the model a question, or without one talk with it."
+    made = command("chat", "commands.chat:run", text, chats=True)
     made.add_argument("question", nargs="?", type=printing.typed)
     file_help = "show the model this file, or these lines of it; may be repeated"
     made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", help=file_help)
@@ -162,7 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--holes", type=_number(int, 1, 100_000), default=60, help="how many places, of all kinds")
     made.add_argument("--seed", type=_number(int, 0, 2**31), default=20, help="other places with another number")
     made.add_argument("--json", metavar="FILE", help="also write all of it there")
-    made = command("doctor", "commands.doctor:run", "What works here, what does not, and the command that mends it.")
+    text = "What works here, what does not, and the command that mends it."
+    made = command("doctor", "commands.doctor:run", text, chats=True)
     made.add_argument("--json", action="store_true")
     return parser
 

@@ -30,7 +30,7 @@ from lsp_server.context.related.gathering import gathered
 from lsp_server.context.related.sources import SOURCES, Seen
 from lsp_server.context.workspace import MAX_BYTES, Workspace
 from lsp_server.files import read_bytes
-from lsp_server.model import endpoint, local
+from lsp_server.model import endpoint, local, roles
 from lsp_server.settings import Settings
 
 MESSAGES_BYTES = 32 * 2**20
@@ -70,6 +70,8 @@ def prompt(options: argparse.Namespace) -> int:
     The text is for people, with every character made visible; `--json` has it exactly.
     """
     settings = settings_of(options)
+    if options.chat is not None or options.messages is not None or options.action:
+        settings = roles.of_chat(settings)
     _check_options(options)
     if options.place is not None:
         path, line, column = located(options.place)

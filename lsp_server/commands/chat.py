@@ -28,6 +28,7 @@ from lsp_server.commands.rendering import Shown
 from lsp_server.commands.terminal import progress, settings_of
 from lsp_server.context.uris import uri_of
 from lsp_server.context.workspace import Workspace
+from lsp_server.model import roles
 from lsp_server.model.access import ModelAccess, Reached
 from lsp_server.model.client import ModelClient
 from lsp_server.model.endpoint import Endpoint
@@ -93,7 +94,7 @@ async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> 
     workspace = Workspace((Path.cwd(),))
     files = tuple(located(workspace, place) for place in _files(options))
     with progress() as show:
-        access = ModelAccess(settings, show)
+        access = ModelAccess(roles.of_chat(settings), show)
 
         async def reach() -> Reached:
             return await access.wait()

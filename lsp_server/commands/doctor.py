@@ -18,7 +18,7 @@ from lsp_server.commands.console import output
 from lsp_server.commands.models import GIB, gpu_memory
 from lsp_server.commands.terminal import settings_of
 from lsp_server.errors import UserError
-from lsp_server.model import endpoint, local
+from lsp_server.model import endpoint, local, roles
 from lsp_server.model.client import ModelClient
 from lsp_server.model.exchange import EngineLost, EngineRefused
 from lsp_server.settings import Settings
@@ -57,14 +57,17 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Look at this machine with these settings; nothing is started, fetched or changed."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("codellama-ls", True, f"{__version__}, Python {version}, {sys.executable}")
-    if settings.engine_url:
-        yield asyncio.run(_remote(settings))
-        return
-    yield _packages()
-    yield _devices()
-    yield _disk()
-    yield _model(settings.model)
-    yield asyncio.run(_engine(settings))
+    suggests, chats = roles.of_suggestions(settings), roles.of_chat(settings)
+    used = {"": suggests} if suggests == chats else {" for suggestions": suggests, " for chat": chats}
+    if not all(each.engine_url for each in used.values()):
+        yield _packages()
+        yield _devices()
+        yield _disk()
+    for purpose, each in used.items():
+        checks = [] if each.engine_url else [_model(each.model)]
+        for check in (*checks, asyncio.run(_remote(each) if each.engine_url else _engine(each))):
+            found = roles.worded_for_chat(check.found, settings) if each is chats else check.found
+            yield dataclasses.replace(check, name=f"{check.name}{purpose}", found=found)
 
 
 def _packages() -> Check:

@@ -10,6 +10,7 @@ from lsp_server import places, printing, settings_sent
 from lsp_server.commands import Failed
 from lsp_server.commands.console import notes
 from lsp_server.completion.suggest import Sampled
+from lsp_server.model import roles
 from lsp_server.model.access import ModelAccess, ModelState, Reached
 from lsp_server.settings import Settings, camel
 
@@ -17,9 +18,10 @@ from lsp_server.settings import Settings, camel
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that a command's options stand for."""
     server = ("engine_url", "engine_token", "allow_plain_http", "ca_file", "remote_model")
-    names = ("model", *server, "tokenizer", "infilling", "chat_format", "layout", "multiline")
+    names = ("model", *server, "tokenizer", *roles.NAMES.values(), "infilling", "chat_format", "layout", "multiline")
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    for name in ("model", "tokenizer"):  # a relative path is meant from where the command was typed
+    # A relative path is meant from where the command was typed.
+    for name in ("model", "tokenizer", "chat_model", "chat_tokenizer"):
         if given.get(name):
             given[name] = places.absolute_name(given[name])
     if "place" in options and "max_tokens" in options:

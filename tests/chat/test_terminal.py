@@ -132,6 +132,15 @@ def test_commands_that_lack_something_say_what(command: dict[str, Any], tmp_path
     assert (tmp_path / "work" / "a.py").read_text() == "a\n"
 
 
+def test_the_command_asks_the_model_for_chat(engine: Engine, command: dict[str, Any]) -> None:
+    found = dict(zip(command["args"][3::2], command["args"][4::2], strict=True))
+    words = ["--engine-url", "http://127.0.0.1:9", "--chat-engine-url", found["--engine-url"]]
+    words += ["--chat-tokenizer", found["--tokenizer"]]
+    args = [sys.executable, "-m", "lsp_server", "chat", "What is it?", *words]
+    done = subprocess.run(args, env=command["env"], cwd=command["cwd"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "Yes.\n"), done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="terminals")
 def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
     import pty
