@@ -102,7 +102,7 @@ async function openWalkthrough(id: string, running: Server): Promise<void> {
 async function askToken(settings: Settings, running: Server): Promise<void> {
   const servers = settings.servers;
   if (!servers.length) {
-    throw new Error('A token belongs to an address: set codellama.engineUrl first.');
+    throw new Error('A token belongs to an address: set codellama.engineUrl or codellama.chatEngineUrl first.');
   }
   const all = `All ${servers.length} of them`;
   const chosen = servers.length > 1 ? await vscode.window.showQuickPick([...servers, all], { title: 'Token of which remote engine?' }) : servers[0];

@@ -28,7 +28,7 @@ function entries(server: Server, switches: Switches, document: vscode.TextDocume
   if (phase.kind === 'missing') {
     found.push({ label: '$(cloud-download) Show how to install the language server', command: 'codellama.install' });
   }
-  if (phase.kind === 'failed' || phase.kind === 'missing' || status?.kind === 'failed') {
+  if (phase.kind === 'failed' || phase.kind === 'missing' || status?.kind === 'failed' || status?.chat?.kind === 'failed') {
     found.push({ label: '$(debug-restart) Try again', command: 'codellama.restartServer' });
     found.push({ label: '$(output) Show log', command: 'codellama.showLog' }, separator());
   }

@@ -34,7 +34,7 @@ export async function switchModel(server: Server): Promise<void> {
     { label: '$(edit) Another model of the hub…', ask: 'id' },
   ]);
   const url = setting('engineUrl', '');
-  const placeHolder = url ? `The model is served by ${url} (codellama.engineUrl); this setting is then used for its tokenizer.` : 'The model for suggestions, actions and chat';
+  const placeHolder = url ? `The model is served by ${url} (codellama.engineUrl); this setting is then used for its tokenizer.` : `The model for ${server.status?.chat ? 'suggestions; codellama.chatModel is that for actions and chat' : 'suggestions, actions and chat'}`;
   const chosen = await vscode.window.showQuickPick(choices, { title: 'Switch model', placeHolder, matchOnDetail: true });
   const model = chosen?.model ?? (await asked(chosen?.ask));
   if (model && model !== current) {
@@ -60,7 +60,17 @@ async function models(server: Server): Promise<Model[]> {
 
 /** What works here, as text. */
 export async function doctor(server: Server, engineToken: string): Promise<string> {
-  const texts = { model: '--model', engineUrl: '--engine-url', tokenizer: '--tokenizer', remoteModel: '--remote-model', caFile: '--ca-file' };
+  const texts = {
+    model: '--model',
+    engineUrl: '--engine-url',
+    tokenizer: '--tokenizer',
+    remoteModel: '--remote-model',
+    caFile: '--ca-file',
+    chatModel: '--chat-model',
+    chatEngineUrl: '--chat-engine-url',
+    chatRemoteModel: '--chat-remote-model',
+    chatTokenizer: '--chat-tokenizer',
+  };
   const given = Object.entries(texts).map(([name, option]): [string, string] => [option, setting(name, '')]);
   const options = [...given.filter(([, value]) => value).flat(), ...(setting('allowPlainHttp', false) ? ['--allow-plain-http'] : [])];
   // By way of the environment: other users of the machine can read a command line.

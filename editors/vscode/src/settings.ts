@@ -33,9 +33,9 @@ export class Settings {
     return sent(this.tokens);
   }
 
-  /** The servers that `codellama.engineUrl` names: a token is for one or several of them. */
+  /** The servers that `codellama.engineUrl` and `codellama.chatEngineUrl` name: a token is for one or several of them. */
   get servers(): string[] {
-    return origins(setting('engineUrl', ''));
+    return origins(`${setting('engineUrl', '')} ${setting('chatEngineUrl', '')}`);
   }
 
   async setToken(servers: readonly string[], token: string): Promise<void> {

@@ -1,12 +1,17 @@
 /** What the status bar says. Pure. */
 
-/** `codellama/status`, as the server sends it. */
-export interface ModelStatus {
+/** Where one model stands. */
+export interface OneStatus {
   readonly kind: 'starting' | 'loading' | 'ready' | 'thinking' | 'busy' | 'off' | 'failed';
   readonly message: string;
   readonly progress?: number | null;
   readonly model?: string;
   readonly device?: string;
+}
+
+/** `codellama/status`, as the server sends it. `chat`: the model of chat and actions, where that is another one. */
+export interface ModelStatus extends OneStatus {
+  readonly chat?: OneStatus | null;
   readonly suggestion?: { readonly uri: string; readonly shown: boolean; readonly reason: string } | null;
 }
 
@@ -41,8 +46,27 @@ export function shown(phase: Phase, status: ModelStatus | undefined, off: string
     case 'stopped':
       return say('circle-slash', 'stopped', 'The language server is stopped.');
     case 'running':
-      return ofModel(status, off);
+      return withChat(ofModel(status, off), status?.chat);
   }
+}
+
+/** Where the model stands that answers chats. */
+export function ofChat(status: ModelStatus | undefined): OneStatus | undefined {
+  return status?.chat ?? status;
+}
+
+/** What is said of a model that is on its way. */
+export function progress(status: OneStatus): string {
+  return status.kind === 'loading' && status.progress != null ? `${status.message} (${status.progress}%)` : status.message;
+}
+
+function withChat(found: Shown, chat: OneStatus | null | undefined): Shown {
+  if (!chat) {
+    return found;
+  }
+  const said = `Chat: ${progress(chat)}`;
+  const level = chat.kind === 'failed' && found.level === 'none' ? 'warning' : found.level;
+  return { ...found, level, tooltip: `${found.tooltip}\n\n${said}`, label: `${found.label} ${said}` };
 }
 
 function ofModel(status: ModelStatus | undefined, off: string): Shown {
@@ -80,7 +104,7 @@ export function ofDocument(status: ModelStatus, uri: string | undefined): ModelS
 }
 
 /** "CodeLlama-7b-hf, cuda:0"; of a remote engine its host. */
-export function named(status: ModelStatus): string {
+export function named(status: OneStatus): string {
   const model = (status.model ?? '').split(/[\\/]/).filter(Boolean).at(-1) ?? '';
   const device = (status.device ?? '').replace(/^\w+:\/\/([^/]+).*$/, '$1');
   return [model, device].filter(Boolean).join(', ') || 'ready';

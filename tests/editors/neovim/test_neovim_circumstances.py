@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nvim as neovim
 from nvim import wait
+from stand_in_engine import Engine
 
 from lsp_server import __version__
 from lsp_server.engine import address
@@ -145,6 +146,26 @@ def test_the_model_is_missing(start, tmp_path):
     assert "no-model-here" in nvim.said[-1]
     nvim.command("CodeLlama chat Hello?")
     wait(lambda: not nvim.answering() and "no-model-here" in nvim.chat_text(), what=nvim.chat_text)
+
+
+def test_a_model_for_chat_beside_that_of_the_suggestions(start, engine, version):
+    other = Engine()
+    try:
+        nvim = start(version, settings={"chatEngineUrl": other.url})
+        chat = "return vim.tbl_get(require('codellama').status() or {}, 'chat', 'kind')"
+        wait(lambda: nvim.lua(chat) == "ready", what=lambda: nvim.lua(neovim.STATE))
+        nvim.command("CodeLlama status")
+        assert nvim.said[-1].endswith(f"stand-in is ready on {engine.url}. Chat: stand-in is ready on {other.url}.")
+        other.answers, engine.answers = ["I am the other."], ["I am not asked."]
+        nvim.command("CodeLlama chat Who are you?")
+        wait(lambda: "I am the other." in nvim.chat_text(), what=nvim.chat_text)
+        nvim.command("wincmd p")
+        nvim.command("checkhealth codellama")
+        text = "\n".join(nvim.lines)
+        assert f"engine for suggestions: {engine.url} serves stand-in" in text
+        assert f"engine for chat: {other.url} serves stand-in" in text
+    finally:
+        other.close()
 
 
 def test_two_windows_on_one_folder(start, engine):

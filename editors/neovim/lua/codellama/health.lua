@@ -3,13 +3,17 @@ local M = {}
 
 local health = vim.health
 
----Settings that say where the model is -> options of `codellama-ls doctor`.
+---Settings that say where the models are -> options of `codellama-ls doctor`.
 local OPTIONS = {
   model = '--model',
   engineUrl = '--engine-url',
   tokenizer = '--tokenizer',
   remoteModel = '--remote-model',
   caFile = '--ca-file',
+  chatModel = '--chat-model',
+  chatEngineUrl = '--chat-engine-url',
+  chatRemoteModel = '--chat-remote-model',
+  chatTokenizer = '--chat-tokenizer',
 }
 
 ---@param cmd string[]

@@ -1,12 +1,15 @@
 ---How the model is doing, as the server tells it; for the statusline and :CodeLlama status.
 local M = {}
 
----@class codellama.Status
+---@class codellama.OneStatus
 ---@field kind 'starting'|'loading'|'ready'|'thinking'|'busy'|'off'|'failed'
 ---@field message? string One sentence.
 ---@field progress? integer Per cent, while loading.
 ---@field model? string
 ---@field device? string
+
+---@class codellama.Status: codellama.OneStatus
+---@field chat? codellama.OneStatus The model of chat and code actions, where that is another one.
 ---@field suggestion? {uri: string, shown: boolean, reason: string} What became of the last request.
 
 local latest = {} ---@type table<integer, codellama.Status>
@@ -88,7 +91,8 @@ function M.sentence()
   elseif status and status.kind == 'ready' and status.suggestion and not status.suggestion.shown and status.suggestion.reason ~= '' then
     said = ('%s Last suggestion: none. %s'):format(said, status.suggestion.reason)
   end
-  return said
+  local chat = status and status.chat
+  return chat and ('%s Chat: %s'):format(said, chat.message) or said
 end
 
 return M

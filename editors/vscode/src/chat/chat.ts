@@ -1,6 +1,7 @@
 /** The conversations of this window: which one is shown, which are being answered. */
 import * as vscode from 'vscode';
 import { reason, type Server } from '../server';
+import { ofChat, progress } from '../status';
 import type { Link, Part } from './link';
 import type { Conversation, Question, ToPanel } from './messages';
 
@@ -110,15 +111,15 @@ export class Chat {
 
   /** What the panel says of the model while nothing is written. */
   tellStatus(): void {
-    const { phase, status } = this.server;
+    const { phase } = this.server;
+    const status = ofChat(this.server.status);
     if (phase.kind !== 'running') {
       const message = 'message' in phase ? phase.message : phase.kind === 'waiting' ? 'The language server ended; it is started again.' : 'The language server is starting.';
       this.post({ type: 'status', message, state: 'message' in phase ? 'failed' : 'busy' });
     } else if (status?.kind === 'failed') {
       this.post({ type: 'status', message: status.message, state: 'failed' });
     } else if (status?.kind === 'starting' || status?.kind === 'loading' || status?.kind === 'busy') {
-      const progress = status.kind === 'loading' && status.progress != null ? ` (${status.progress}%)` : '';
-      this.post({ type: 'status', message: `${status.message}${progress}`, state: 'busy' });
+      this.post({ type: 'status', message: progress(status), state: 'busy' });
     } else {
       this.post({ type: 'status', message: '', state: 'ready' });
     }

@@ -103,6 +103,7 @@ local ENDINGS = {
 ---The server told how the model is doing: an answer waits while it is loaded, or takes nothing.
 ---@param status? codellama.Status
 function M.told(status)
+  status = status and status.chat or status ---@type codellama.OneStatus?
   if not asking then
     return
   elseif status and vim.list_contains({ 'starting', 'loading', 'busy' }, status.kind) then
