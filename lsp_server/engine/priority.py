@@ -28,8 +28,9 @@ def give_way() -> None:
         for thread in _THREADS.iterdir():
             with contextlib.suppress(OSError):  # it has ended, or a lower one
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE)
-        with contextlib.suppress(OSError):  # there are no such sessions here
-            _SESSION.write_text(str(NICE))
+        if os.getsid(0) == os.getpid():  # else it is that of a terminal, and of all that runs there
+            with contextlib.suppress(OSError):  # there are no such sessions here
+                _SESSION.write_text(str(NICE))
 
 
 def gives_way() -> bool:

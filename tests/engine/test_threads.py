@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -59,8 +60,11 @@ def test_the_work_of_a_program_that_gives_way_is_seen_by_such_alone(monkeypatch)
         return threads._busy_seconds()
 
     code = "from lsp_server.engine import priority; priority.give_way(); print(priority.gives_way(), flush=True)\n"
+    group = Path("/proc/self/autogroup")
+    session = group.read_text() if group.exists() else ""
     with subprocess.Popen([sys.executable, "-c", f"{code}while True: pass"], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().split() == [b"True"]
+        assert not session or group.read_text() == session, "that of the tests is left alone"
         before = busy(True) - busy(False)
         time.sleep(1.5)
         seen = busy(True) - busy(False) - before
