@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -49,14 +50,15 @@ class EngineFailed(UserError):
 
 
 async def ensure(settings: Settings, *, gives_way: bool = False) -> Address:
-    """The address of a running engine of this version for `settings.model`; starts one where there is none, which
-    `gives_way` to all else that computes on this machine.
+    """The address of a running engine for `settings.model`, of this version or a later one; starts one where there is
+    none, which `gives_way` to all else that computes on this machine. Raises EngineFailed.
 
-    Raises EngineFailed.
+    After an update, windows of both versions may be open for a while: if each ended the other's engine, there would be
+    none any more that lasts.
     """
     files = address.files(settings.model)
     found = running(settings.model)
-    if found is not None and (found.version != __version__ or not await _can_be_reached(found)):
+    if found is not None and (_is_earlier(found.version, __version__) or not await _can_be_reached(found)):
         await _end(found)
         found = None
     if found is not None:
@@ -157,6 +159,12 @@ def work(found: Address) -> tuple[float, int]:
 def has_worked(before: tuple[float, int], after: tuple[float, int]) -> bool:
     """Whether there is more between the two than a process does that only waits."""
     return after[0] - before[0] > IDLE_SECONDS or after[1] != before[1]
+
+
+def _is_earlier(version: str, than: str) -> bool:
+    """Whether one version of this program comes before another."""
+    one, other = (tuple(map(int, re.findall(r"\d+", each))) for each in (version, than))
+    return one < other
 
 
 async def _can_be_reached(found: Address) -> bool:

@@ -183,6 +183,10 @@ class Engines:
         text = json.dumps({"tokenizer": str(self.tokenizer), "starts": starts})
         (self.folder / "script.json").write_text(text)
 
+    def version(self, number: str) -> None:
+        """Engines that are started from now on are of that one."""
+        (self.folder / "version").write_text(number)
+
     @property
     def started(self) -> list[int]:
         return self._pids("starts")

@@ -3,7 +3,7 @@
 Started in the place of Python (`sys.executable`) with the arguments of the engine. `script.json` in the runtime folder
 says how the first start goes, the second, ...; the last for ever: `loading` seconds, `fail` with a sentence, `die`
 while loading, `says` a text in pieces, `hold` seconds before the first, `pause` after each, `linger` at its end,
-`busy` seconds in which it computes before it answers and says nothing else either.
+`busy` seconds in which it computes before it answers and says nothing else either. `version`, beside it, is its own.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ async def main() -> None:
         }
 
     listening = await asyncio.start_unix_server(serve, files.socket(os.getpid()))
-    address.write(
-        files.address, address.Address(os.getpid(), __version__, MODEL, socket=str(files.socket(os.getpid())))
-    )
+    own = files.lock.parent / "version"
+    version = own.read_text() if own.exists() else __version__
+    address.write(files.address, address.Address(os.getpid(), version, MODEL, socket=str(files.socket(os.getpid()))))
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()

@@ -12,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from lsp_server.model import access, hung
+from lsp_server.model import access, hung, local
 from lsp_server.model.access import ModelAccess, ModelUnavailable
 from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import PRIORITY_AHEAD
@@ -80,6 +80,23 @@ async def test_two_windows_share_one_engine(fakes, reach):
     await one.wait()
     await other.wait()
     assert len(fakes.started) == 1
+
+
+async def test_windows_of_two_versions_do_not_end_each_others_engine(fakes, reach, monkeypatch):
+    """The later version's engine is for both, as long as both have a window."""
+    monkeypatch.setattr(local, "__version__", "0.0.9")
+    (earlier, _), (later, _) = reach(), reach()
+    fakes.version("0.0.9")
+    await earlier.wait()
+    monkeypatch.setattr(local, "__version__", "0.0.10")
+    fakes.version("0.0.10")
+    model = await later.wait()
+    assert len(fakes.started) == 2
+    monkeypatch.setattr(local, "__version__", "0.0.9")
+    assert await text_of(await earlier.wait()) == "yes"
+    assert await text_of(model) == "yes"
+    assert fakes.asked == [fakes.started[1]] * 2
+    assert len(fakes.started) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
