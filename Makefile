@@ -11,7 +11,7 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off -
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak bench quality docs release clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -54,6 +54,11 @@ soak: $(VENV)/dev.stamp
 # llama.cpp's server, llama-cpp-python's and llama.vim, as they are. Compiles for ten minutes the first time.
 test-llama-cpp: $(VENV)/bench.stamp
 	LLAMA_CPP=1 $(BIN)/python -m pytest tests/servers
+
+# Faults and load for real: 75 minutes; PARTS=faults,editors,soak,files for some of it, QUICK=--quick for two minutes.
+# Without root the faults that need a small disk are left out, and without a C compiler the clock's.
+reliability: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.reliability $(QUICK) $(if $(PARTS),--only $(PARTS))
 
 # Beside llama.cpp, which is compiled the first time, and `transformers serve`; QUICK=--quick for a short run.
 bench: $(VENV)/bench.stamp

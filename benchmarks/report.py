@@ -19,8 +19,9 @@ PLOT = FOLDER / "speed.svg"
 
 
 def write() -> None:
-    """Write the page and the plot from all results that are there."""
-    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+    """Write the page and the plot from all results that are there; those of reliability have a page of their own."""
+    files = (path for path in sorted(FOLDER.glob("*.json")) if not path.stem.startswith("reliability"))
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
     PAGE.write_text(page(results), encoding="utf-8")
     if {"engine", "typing"} <= results.keys():
         plot(results)

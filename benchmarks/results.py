@@ -34,6 +34,12 @@ def keep(name: str, targets: list[dict[str, Any]], folder: Path = FOLDER, **meas
     (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def read(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """What was kept under that name; nothing where nothing was."""
+    file = folder / f"{name}.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
 def machine() -> dict[str, Any]:
     """Where it was measured: the machine, the versions, and the load at the end of the run."""
     return {

@@ -206,10 +206,13 @@ async def acting_editor(
     client_capabilities: types.ClientCapabilities | None = None,
     *,
     prepared: str = "",
+    command: list[str] | None = None,
 ) -> AsyncIterator[ActingEditor]:
-    """`prepared`: what is run in the server's process before it begins."""
+    """`prepared`: what is run in the server's process before it begins. `command`: of another server than ours here."""
     config = pytest_lsp.ClientServerConfig(
-        server_command=program("-c", prepared + SERVER), server_env=dict(os.environ), client_factory=_client
+        server_command=command or program("-c", prepared + SERVER),
+        server_env=dict(os.environ),
+        client_factory=_client,
     )
     client = await config.start()
     window = ActingEditor(client)
