@@ -172,8 +172,17 @@ def log_to_stderr(level: int | str) -> None:
     """Let everything that is logged in this process, and its warnings, go to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(_is_news)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """All but one thing: a request that is ended just as something of its answer comes, as any key may end the one
+    before it, has anyio, which httpx reads sockets with, tell a cancelled future of that, and asyncio say so."""
+    error = record.exc_info[1] if record.exc_info else None
+    told_too_late = type(error).__name__ == "InvalidStateError" and "Future.set_result(None)" in record.getMessage()
+    return not (record.name == "asyncio" and told_too_late)
 
 
 def flush() -> None:

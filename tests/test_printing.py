@@ -154,6 +154,41 @@ def test_a_log_line_cannot_be_forged() -> None:
     assert rest[-1].endswith(" WARNING c<U+009B>")
 
 
+ENDED = """
+import asyncio, logging, sys
+import anyio
+from lsp_server import printing
+
+async def main():
+    writers = []
+
+    async def serve(reader, writer):
+        writers.append(writer)
+        await asyncio.sleep(10)
+
+    async with await asyncio.start_unix_server(serve, sys.argv[1]):
+        stream = await anyio.connect_unix(sys.argv[1])
+        reading = asyncio.ensure_future(stream.receive())
+        while not writers:
+            await asyncio.sleep(0.01)
+        writers[0].write(b"x")
+        asyncio.get_running_loop().call_soon(reading.cancel)
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().call_soon(int, "x")
+        await asyncio.sleep(0.1)
+
+printing.log_to_stderr("INFO")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets")
+def test_a_request_that_is_ended_as_its_answer_comes_is_not_worth_a_traceback(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDED, str(tmp_path / "s")], capture_output=True, text=True)
+    assert "InvalidStateError" not in done.stderr
+    assert "invalid literal for int()" in done.stderr, "any other fault is told"
+
+
 def test_a_fault_keeps_its_traceback_and_is_harmless() -> None:
     code = r"from lsp_server import printing; printing.prepare(); raise ZeroDivisionError('\x1b]0;t\x07 \udc80')"
     said = python(code).stderr
