@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.reliability import engine_faults, machine_faults, server_faults
 from benchmarks.reliability.fault import Fault, Injection, added, row
 from benchmarks.reliability.gateway import Gateway, gateway
-from benchmarks.reliability.scene import scene
+from benchmarks.reliability.scene import folders, scene
 from benchmarks.results import FOLDER, keep, read, target
 
 FAULTS: list[Fault] = [*engine_faults.FAULTS, *machine_faults.FAULTS, *server_faults.FAULTS]
@@ -52,21 +52,19 @@ async def injected(fault: Fault, folder: Path, chance: random.Random, at: Gatewa
         return Injection(seconds, user.asked - before, user.seen(), user.broken, user.restarts)
 
 
-async def of_kind(fault: Fault, times: int, seed: int) -> dict[str, Any]:
-    """So many injections of a kind, and what they came to."""
+async def of_kind(fault: Fault, times: int, seed: int, at: Gateway | None) -> dict[str, Any]:
+    """So many injections of a kind, and what they came to. `at`: the gateway, where the fault is one of a server."""
     chance, done = random.Random(f"{seed} {fault.name}"), []
     with fault.place() as folder:
-        async with contextlib.AsyncExitStack() as stack:
-            at = await stack.enter_async_context(gateway()) if fault.remote else None
-            for _ in range(max(1, round(times * fault.share))):
-                began = time.monotonic()
-                try:
-                    done.append(await injected(fault, folder, chance, at))
-                except Exception as error:  # the window itself, which is as bad as anything
-                    traceback.print_exc()
-                    said = [f"the window: {type(error).__name__}: {error}"]
-                    done.append(Injection(time.monotonic() - began, 0, [], said))
-                print(f"  {done[-1].seconds:5.1f} s  {done[-1].seen[:3]} {done[-1].broken or ''}", flush=True)
+        for _ in range(max(1, round(times * fault.share))):
+            began = time.monotonic()
+            try:
+                done.append(await injected(fault, folder, chance, at))
+            except Exception as error:  # the window itself, which is as bad as anything
+                traceback.print_exc()
+                said = [f"the window: {type(error).__name__}: {error}"]
+                done.append(Injection(time.monotonic() - began, 0, [], said))
+            print(f"  {done[-1].seconds:5.1f} s  {done[-1].seen[:3]} {done[-1].broken or ''}", flush=True)
     return row(fault, done, seed)
 
 
@@ -84,14 +82,20 @@ async def main(argv: list[str] | None = None) -> int:
     chosen = [each for each in FAULTS if (each.name in QUICK if options.quick else any(w in each.name for w in words))]
     print(f"seed {options.seed}", flush=True)
     broken = 0
-    for fault in chosen:
-        if why := fault.missing():
-            print(f"left out: {fault.name}, which {why}", flush=True)
-            continue
-        print(fault.name, flush=True)
-        new = await of_kind(fault, 1 if options.quick else options.times, options.seed)
-        _keep(new, options.to, add=options.add)
-        broken += len(new["broken"])
+    async with contextlib.AsyncExitStack() as stack:
+        at: Gateway | None = None
+        for fault in chosen:
+            if why := fault.missing():
+                print(f"left out: {fault.name}, which {why}", flush=True)
+                continue
+            print(fault.name, flush=True)
+            if fault.remote and at is None:
+                stack.enter_context(folders())
+                at = await stack.enter_async_context(gateway())
+            times = 1 if options.quick else options.times
+            new = await of_kind(fault, times, options.seed, at if fault.remote else None)
+            _keep(new, options.to, add=options.add)
+            broken += len(new["broken"])
     return 1 if broken else 0
 
 

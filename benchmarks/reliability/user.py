@@ -113,7 +113,7 @@ class User:
             items = await self._ask("the menu", self.window.menu(self.acted, (0, 4)))
             if items:
                 await self._ask("an action", self.window.choose(items, "Explain"))
-            await asyncio.sleep(self._chance.uniform(0.2, 1.0))
+            await asyncio.sleep(self._chance.uniform(1.0, 4.0))
 
     async def _chat(self) -> None:
         while not self._stopping:
