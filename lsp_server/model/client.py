@@ -256,7 +256,7 @@ class ModelClient:
             import httpx
 
             cut = isinstance(lost.__cause__, (httpx.ReadError, httpx.RemoteProtocolError))
-            if cut and reading.begun and not reading.at.ours:
+            if cut and reading.begun:
                 raise await self._problem(reading.at, None) from lost  # it was there a moment ago
             raise
 
@@ -269,8 +269,8 @@ class ModelClient:
     async def _problem(self, at: Endpoint, refusal: Refusal | None) -> EngineLost | EngineRefused:
         """Why there is no whole answer of a server."""
         if refusal is None:
-            remedy = "" if at.ours else "; ask again, and if that does not help, look at its log"
-            return EngineLost(f"{at.name} broke off in the middle of its answer{remedy}.")
+            further = "" if at.ours else ", and if that does not help, look at its log"
+            return EngineLost(f"{at.name} broke off in the middle of its answer; ask again{further}.")
         said = refusal.sentence or _answered(at, refusal)
         if at.ours:
             # With this it is ending, or was started anew.

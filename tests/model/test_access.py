@@ -124,6 +124,16 @@ async def test_a_question_that_the_engine_dies_of_before_its_first_word_is_asked
     assert "The engine ended unexpectedly; starting it again." in told(states)
 
 
+async def test_an_engine_that_dies_of_an_answer_is_told_in_a_plain_sentence(fakes, reach):
+    fakes.script({"says": "so far", "pause": 30})
+    window, _ = reach()
+    parts = Answer(await window.wait(), Question([1, 2], [2], 8)).parts()
+    assert "".join(await anext(parts)) == "so"
+    os.kill(fakes.started[0], signal.SIGKILL)
+    with pytest.raises(EngineLost, match=r"^The engine broke off in the middle of its answer; ask again\.$"):
+        await asyncio.wait_for(anext(parts), 60)
+
+
 HUNG = "The engine hung and was ended; starting it again."
 
 
