@@ -114,7 +114,9 @@ async def main(argv: list[str] | None = None) -> int:
     means = [sum(each.waited) / len(each.waited) for each in typists]
     worst = max(waited)
     figures = {
-        f"{number} editors, {minutes:.3g} minutes": {
+        "waits": {
+            "editors": number,
+            "minutes": round(minutes, 1),
             "keys": sum(each.keys for each in typists),
             "suggestions waited for": len(waited),
             "of these shown": sum(each.shown for each in typists),
@@ -124,7 +126,7 @@ async def main(argv: list[str] | None = None) -> int:
             "mean wait of the luckiest editor s": round(min(means), 2),
             "of the unluckiest s": round(max(means), 2),
         },
-        **{f"the engine: {name}": values for name, values in memory.items()},
+        "held": {name if "server" in name else f"engine {name}": values for name, values in memory.items()},
     }
     grown, most = memory["MB"]["last"] / memory["MB"]["first"], max(means) / median(means)
     rows = [

@@ -66,19 +66,20 @@ def _most(seen: dict[str, int]) -> list[str]:
     return [f"{sentence} ({times})" for sentence, times in ordered[:MOST_SENTENCES]]
 
 
-def values(result: dict[str, Any]) -> list[str]:
-    """For results whose figures are values by name, in groups."""
-    lines: list[str] = []
-    for what, group in result["figures"].items():
-        lines += ["", f"**{what}**", "", *table(list(group), [list(group.values())])]
-    return lines[1:]
+def editors(result: dict[str, Any]) -> list[str]:
+    waits = result["figures"]["waits"]
+    return [*table(list(waits), [list(waits.values())]), "", *_held(result["figures"]["held"])]
 
 
 def soak(result: dict[str, Any]) -> list[str]:
     asked = result["targets"][0]
-    rows = [(name, each["first"], each["last"], each["most"]) for name, each in result["figures"].items()]
-    lines = table(("what is held", "first quarter", "last quarter", "most"), rows)
-    return [*lines, "", f"{asked['measured']:,.0f} requests in {asked['note']}."]
+    return [*_held(result["figures"]), "", f"{asked['measured']:,.0f} requests in {asked['note']}."]
+
+
+def _held(quarters: dict[str, dict[str, float]]) -> list[str]:
+    """What processes held, as `load.quarters` has it."""
+    rows = [(name, each["first"], each["last"], each["most"]) for name, each in quarters.items()]
+    return table(("what is held", "first quarter", "last quarter", "most"), rows)
 
 
 def files(result: dict[str, Any]) -> list[str]:
@@ -88,7 +89,7 @@ def files(result: dict[str, Any]) -> list[str]:
 
 _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "faults": faults,
-    "editors": values,
+    "editors": editors,
     "soak": soak,
     "files": files,
 }
