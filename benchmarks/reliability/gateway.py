@@ -113,7 +113,6 @@ class Gateway:
                 if self.fault is None:
                     await asked.pass_on()
                 else:
-                    self.met += 1
                     await self.fault(asked)
         finally:
             writer.close()

@@ -106,6 +106,6 @@ async def scene(folder: Path, chance: random.Random, gateway: Gateway | None = N
     made = Scene(folder, chance, gateway)
     if gateway is not None:
         made.options = {"engineUrl": gateway.url, "tokenizer": gateway.tokenizer}
-        made.options |= {"firstTokenSeconds": 12, "nextTokenSeconds": 8}
+        made.options |= {"firstTokenSeconds": 40, "nextTokenSeconds": 10}
     async with made.stack:
         yield made

@@ -20,17 +20,25 @@ FIELDS = ("priority", "return_token_ids", "stop_token_ids", "logprobs", "seed", 
 
 
 def at_gateway(fault: AtTheGateway, *, all_requests: bool = False) -> Happens:
-    """What asks for a completion meets the fault, or everything does."""
-
-    async def met(asked: Asked) -> None:
-        await (fault(asked) if all_requests or asked.is_completion else asked.pass_on())
+    """What asks for a completion meets the fault, or everything does; at least one request, however long that takes."""
 
     @contextlib.asynccontextmanager
     async def happens(scene: Scene, chance: random.Random) -> AsyncIterator[None]:
-        assert scene.gateway is not None
-        scene.gateway.fault = met
+        gateway = scene.gateway
+        assert gateway is not None
+        before = gateway.met
+
+        async def met(asked: Asked) -> None:
+            if not all_requests and not asked.is_completion:
+                return await asked.pass_on()
+            gateway.met += 1
+            await fault(asked)
+
+        gateway.fault = met
         yield
-        scene.gateway.fault = None
+        if not await scene.until(lambda: gateway.met > before):
+            scene.user.broken.append("no request met the fault")
+        gateway.fault = None
 
     return happens
 
