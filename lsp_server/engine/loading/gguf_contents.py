@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsp_server import printing
 from lsp_server.codellama.sentencepiece_model import specification
 from lsp_server.engine.loading.reading import CheckpointProblem
 
@@ -336,8 +337,14 @@ def _put(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
+def _tell(done: float) -> None:
+    printing.say(f"{done:.4f}")
+    printing.flush()
+
+
 if __name__ == "__main__":
     try:
-        write(Path(sys.argv[1]), Path(sys.argv[2]), tell=lambda done: print(f"{done:.4f}", flush=True))
+        write(Path(sys.argv[1]), Path(sys.argv[2]), tell=_tell)
     except CheckpointProblem as problem:
-        raise SystemExit(f"Problem: {problem}") from None
+        printing.note(f"Problem: {problem}")
+        raise SystemExit(1) from None
