@@ -136,11 +136,17 @@ def make_scheduler(model: KnownModel) -> Iterator[Callable[..., Scheduler]]:
     made: list[Scheduler] = []
 
     def make(
-        module: Any = model, *, context_length: int = 1000, kv_budget_tokens: int = 2000, **rest: Any
+        module: Any = model,
+        *,
+        context_length: int = 1000,
+        kv_budget_tokens: int = 2000,
+        patience: float = 1e9,
+        **rest: Any,
     ) -> Scheduler:
         rest = {"most_guesses": 0, **rest}  # so that passes can be counted
         wrapped = TransformersModel(module)
         made.append(Scheduler(wrapped, context_length=context_length, kv_budget_tokens=kv_budget_tokens, **rest))
+        made[-1].patience = patience
         return made[-1]
 
     yield make

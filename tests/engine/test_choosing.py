@@ -38,3 +38,11 @@ def test_what_the_one_that_runs_holds_itself_is_not_taken() -> None:
     assert choose([Standing(0, 1, held=70, need=80), Standing(1, 2, held=30)], 100) == Choice(
         running=1, emptied=(2,), held=0
     )
+
+
+def test_one_that_is_overdue_has_its_turn_where_nobody_makes_way_for_it() -> None:
+    key, chat = Standing(0, 3, held=40, need=45), Standing(10, 1, held=50, need=51, overdue=True)
+    assert choose([key, chat], 100) == Choice(running=1, held=40)
+    assert choose([key, chat], 90) == Choice(running=3, emptied=(1,), held=0)
+    older = Standing(10, 0, need=5, overdue=True)
+    assert choose([key, chat, older], 100) == Choice(running=0, held=90)

@@ -80,6 +80,23 @@ async def test_a_long_prompt_is_interrupted_between_chunks(
     assert low.counts.prefilled_tokens == len(prompt)
 
 
+@pytest.mark.parametrize("patience", [0.0, 1e9])
+async def test_a_chat_goes_on_while_others_type_without_end(
+    make_scheduler: Callable[..., Scheduler], model: Any, gate: Callable[[int], Any], patience: float
+) -> None:
+    held = gate(1)
+    scheduler = make_scheduler(patience=patience)
+    chat = scheduler.submit(Request(LOW, max_tokens=5, priority=10))
+    await wait_for(held.reached)
+    key = scheduler.submit(Request(HIGH, max_tokens=400))
+    held.opened.set()
+    assert await ids_of(chat) == model.continuation(LOW, 5)
+    assert await ids_of(key) == model.continuation(HIGH, 400)
+    firsts = [first for first, _ in model.passes]
+    done_before = firsts[:350].count(LOW[0])
+    assert done_before == (5 if patience == 0 else 2), "else the pass that was under way, and the one before it"
+
+
 async def test_llama_interrupted_gives_what_transformers_gives(
     make_scheduler: Callable[..., Scheduler], llama: Any, generate: Callable[[Sequence[int], int], list[int]]
 ) -> None:

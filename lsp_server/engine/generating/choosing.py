@@ -11,7 +11,7 @@ class Standing:
     """What counts of a request between two passes. Standings sort by urgency: a lower priority, then the older one.
 
     held: tokens whose keys and values it holds; need: tokens it may hold after its next pass; cancelled: whether nobody
-    waits for it any more.
+    waits for it any more; overdue: whether it has waited for so long that more urgent ones let it go first once.
     """
 
     priority: int
@@ -19,6 +19,7 @@ class Standing:
     held: int = 0
     need: int = 0
     cancelled: bool = False
+    overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,18 @@ class Choice:
 
 
 def choose(standings: Sequence[Standing], budget: int) -> Choice:
-    """The most urgent request runs. What it needs within `budget` tokens is taken from the others, the least urgent
-    first, and no more of them than it takes."""
+    """The most urgent request runs, or one that is overdue, if there is room for it beside all others. What the most
+    urgent one needs within `budget` tokens is taken from the others, the least urgent first, and no more of them than
+    it takes."""
     ended = tuple(each.number for each in standings if each.cancelled)
     waiting = sorted(each for each in standings if not each.cancelled)
     if not waiting:
         return Choice(ended)
-    running, *paused = waiting
-    held = sum(each.held for each in paused)
+    all_held = sum(each.held for each in waiting)
+    turns = (each for each in waiting if each.overdue and all_held - each.held + each.need <= budget)
+    running = next(turns, waiting[0])
+    paused = [each for each in waiting if each is not running]
+    held = all_held - running.held
     emptied = []
     for each in reversed(paused):
         if held + running.need <= budget:

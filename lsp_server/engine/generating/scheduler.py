@@ -46,6 +46,11 @@ _FAILURES_TO_BROKEN = 3
 # Requests as little urgent as that are computed ahead of time: nobody waits, and somebody who does may come.
 _AHEAD = 20
 
+# Where more urgent requests never end, as when several people type, a chat still has a pass after so many times as long
+# as its last one took: a tenth of the model. Suggestions are the most urgent, and served one after the other.
+_SHARE, _SUGGESTION = 9, 0
+PATIENCE_SECONDS = 0.2
+
 # Sequences of earlier requests in which the next tokens are looked for.
 _SEQUENCES_TO_GUESS_FROM = 4
 
@@ -59,8 +64,11 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     # Not bounded by itself, so that a slow reader never holds up the worker; max_tokens bounds it.
     events: asyncio.Queue[Token | Result]
+    patience: float  # seconds that it waits at least until it is overdue
     cancelled: bool = False
     seconds: float = 0.0  # that its passes have taken until the first token
+    last_pass: float = 0.0  # seconds
+    since: float = dataclasses.field(default_factory=time.monotonic)  # when that ended, or it came
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -77,7 +85,13 @@ class _Job:
         held = generation.held_tokens
         # A request that has none yet may be given the keys and values of all but its last token.
         need = held + generation.next_tokens if generation.keys_values is not None else len(generation.ids)
-        return Standing(generation.request.priority, self.number, held, need, self.cancelled)
+        return Standing(generation.request.priority, self.number, held, need, self.cancelled, self._is_overdue)
+
+    @property
+    def _is_overdue(self) -> bool:
+        waited = time.monotonic() - self.since
+        may_be = _SUGGESTION < self.generation.request.priority < _AHEAD
+        return may_be and waited > max(self.patience, _SHARE * self.last_pass)
 
 
 class Scheduler:
@@ -88,7 +102,8 @@ class Scheduler:
     and those kept from earlier ones. max_queued: most requests at once, running and paused ones included.
     chunk_tokens: most tokens of a prompt in one forward pass, which is the longest that an urgent request waits.
     most_guesses: tokens guessed at in one pass at most; 0 runs one token at a time.
-    spellings: the vocabulary's, without which no prompt can be healed. pace: as measured with this model.
+    spellings: the vocabulary's, without which no prompt can be healed. pace: as measured with this model. patience:
+    attribute, seconds after which a request that is no suggestion has a pass, at the earliest, whatever is more urgent.
     """
 
     def __init__(
@@ -104,6 +119,7 @@ class Scheduler:
         pace: Pace | None = None,
     ) -> None:
         self.pace = pace or Pace()
+        self.patience = PATIENCE_SECONDS
         self.context_length = min(context_length, kv_budget_tokens)
         if self.context_length < 2:
             raise UserError(f"A context of {self.context_length} tokens has no room for a prompt and an answer.")
@@ -160,7 +176,7 @@ class Scheduler:
                 most_guesses=self._most_guesses,
                 spellings=self._spellings,
             )
-            job = _Job(self._submitted, generation, asyncio.get_running_loop(), asyncio.Queue())
+            job = _Job(self._submitted, generation, asyncio.get_running_loop(), asyncio.Queue(), self.patience)
             self._jobs[job.number] = job
             self._changed.notify()
         return Handle(job.events, generation.counts, job.cancel)
@@ -226,8 +242,10 @@ class Scheduler:
             self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
             started, begun = time.monotonic(), generation.counts.generated_tokens > 0
             tokens = generation.step(self._model)
+            job.since = time.monotonic()
+            job.last_pass = job.since - started
             if not begun:
-                job.seconds += time.monotonic() - started
+                job.seconds += job.last_pass
                 if tokens:
                     self.pace.note(generation.counts.prefilled_tokens, job.seconds)
         except Exception as error:
