@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -131,6 +132,16 @@ def expanded(message: str, instructions: Mapping[str, str], language_name: str =
     return f"{text}\n\n{rest.strip()}" if rest.strip() else text
 
 
+def _unknown_command(message: str, instructions: Mapping[str, str]) -> list[str]:
+    """A sentence where a question begins like a slash command and is none; a path has another slash, or a dot."""
+    command = re.match(r"\s*/([A-Za-z][\w-]{0,40})(?!\S)", message)
+    if command is None or not instructions or command[1] in instructions:
+        return []
+    near = difflib.get_close_matches(command[1].lower(), instructions, n=1)
+    known = f"did you mean /{near[0]}?" if near else f"there are {', '.join(f'/{name}' for name in instructions)}."
+    return [f"There is no command /{command[1]}, so it was sent as text; {known}"]
+
+
 def system_text(settings: Settings, language_id: str) -> str:
     """What the model is told of its role. `{language}` in it is the language at hand; the default names it too."""
     text = settings.system_prompt
@@ -182,6 +193,7 @@ def _question(
     attachments, said = gathered(workspace, ask)
     if ask.attachments is None:
         attachments = list(dict.fromkeys([*kept, *attachments]))
+    said += _unknown_command(ask.message, instructions)
     name = language(_language_of(ask, attachments)).name
     return Turn(position, "user", ask.message, expanded(ask.message, instructions, name), tuple(attachments)), said
 

@@ -241,6 +241,20 @@ async def test_slash_commands_are_written_out_for_the_model_alone(talk: Talk, st
     assert expanded("/explain", {"explain": "x"}) == "x"
 
 
+async def test_a_slash_command_that_there_is_not_is_said(talk: Talk) -> None:
+    chats, script = talk(instructions={"explain": "Explain this.", "tests": "Write tests."})
+    for message, words in (
+        ("/explian this", ("There is no command /explian, so it was sent as text; did you mean /explain?",)),
+        ("/frobnicate", ("There is no command /frobnicate, so it was sent as text; there are /explain, /tests.",)),
+        ("/etc/hosts is what?", ()),
+        ("/explain this", ()),
+        ("What is /explian?", ()),
+    ):
+        reply = await chats.send(Ask(message), ignored)
+        assert reply.left_out == words
+    assert "/explian this" in script.tokenizer.decode(script.prompts[0])
+
+
 def test_titles_and_system_texts() -> None:
     assert title_of("\n  Why  is\tthis\nso?") == "Why is this"
     assert len(title_of("x" * 200)) == 60
