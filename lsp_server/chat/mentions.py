@@ -1,10 +1,11 @@
 """`@file` and `@symbol` names in a question: what they stand for is attached.
 
-    @src/main.py   @main.py:10-20   @"my file.py"   @parse_config   @Parser.parse
+    @src/main.py   @main.py:10-20   @"my file.py"   @app/[slug]/page.tsx   @parse_config   @Parser.parse
 
 A name with a slash, a dot and an ending, or lines is looked for as a file of the workspace; any other as a function or
-class, in the open documents first and then in the workspace's files, up to a bound that is said. Code in backticks is
-left alone, for there `@` is a decorator.
+class, in the open documents first and then in the workspace's files, up to a bound that is said. A file's name may hold
+any character but white space and quotes; what belongs to it and what to the sentence is decided by the files there are.
+Code in backticks is left alone, for there `@` is a decorator.
 """
 
 from __future__ import annotations
@@ -28,27 +29,62 @@ MAX_SECONDS = 2.0
 MAX_FILE_BYTES = 512_000
 
 _CODE = re.compile(r"(`{3,}|~{3,}).*?(?:\1|\Z)|`[^`\n]*`", re.DOTALL)
-_MENTION = re.compile(r"(?<![\w@./`])@(?:\"([^\"\n]+)\"|([\w./\\~-]*\w))(?:[:#]L?(\d+)(?:-L?(\d+))?)?")
+_LINES = r"(?:[:#]L?(\d+)(?:-L?(\d+))?)?"
+_MENTION = re.compile(rf'(?<![\w@./`])@(?:"([^"\n]+)"{_LINES}|([^\s"`@][^\s"`]*))')
+_PLAIN = re.compile(rf"([\w./\\~-]*\w){_LINES}")
+_WITH_LINES = re.compile(rf"(.+?){_LINES}", re.DOTALL)
+# What a sentence may put behind a name, of which so much is taken off to find a file.
+_ENDS, _MOST_ENDS = ".,;:!?)]}>'", 6
 # Words that only code has: camelCase, snake_case, called(), or in backticks.
 _CODE_WORD = re.compile(r"\w*[a-z0-9][A-Z]\w*|\w*_\w+|\w+(?=\()|(?<=`)\w+(?=`)|(?<=\.)\w+(?=`)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Mention:
-    """`first` and `last` count lines from 1; None where the text names none."""
+    """`first` and `last` count lines from 1; None where the text names none. `longer`: what is meant if it is a file,
+    the longest first."""
 
     name: str
     first: int | None = None
     last: int | None = None
+    longer: tuple[Mention, ...] = ()
 
 
 def mentions(text: str) -> list[Mention]:
     """The names in a question, each once, in their order."""
     found = []
     for match in _MENTION.finditer(_CODE.sub(lambda code: " " * len(code[0]), text)):
-        first = _line(match[3]) if match[3] else None
-        found.append(Mention(match[1] or match[2], first, _line(match[4]) if match[4] else first))
+        if match[1]:
+            found.append(_mention(match[1], match[2], match[3]))
+        elif (mention := _of_word(match[4].rstrip(".,;:!?'"))) is not None:
+            found.append(mention)
     return list(dict.fromkeys(found))
+
+
+def _of_word(word: str) -> Mention | None:
+    """What the characters up to the next white space name; None where that is nothing."""
+    plain = _PLAIN.match(word)
+    ends = [len(word)]
+    while len(ends) < _MOST_ENDS and word[: ends[-1]].endswith(tuple(_ENDS)):
+        ends.append(ends[-1] - 1)
+    if "'" in word:  # as in "@[id].tsx's"
+        ends.append(word.rindex("'"))
+    longer = tuple(
+        _mention(*found.groups())
+        for end in ends
+        if end > (plain.end() if plain else 0) and (found := _WITH_LINES.fullmatch(word[:end]))
+    )
+    if plain is None:
+        named = next((each for each in reversed(longer) if "/" in each.name or "." in each.name), None)
+        return named and dataclasses.replace(named, longer=longer)
+    if longer and word[plain.end()] in "/\\":  # a path, which goes on
+        return dataclasses.replace(longer[-1], longer=longer)
+    return dataclasses.replace(_mention(*plain.groups()), longer=longer)
+
+
+def _mention(name: str, first: str | None, last: str | None) -> Mention:
+    begin = _line(first) if first else None
+    return Mention(name, begin, _line(last) if last else begin)
 
 
 def _line(digits: str) -> int:
@@ -83,6 +119,10 @@ def named_in(text: str, attachment: Attachment) -> tuple[int, int] | None:
 
 
 def _resolved(workspace: Workspace, mention: Mention) -> tuple[Attachment, str]:
+    for each in mention.longer:
+        if _file(workspace, each.name) is not None:
+            mention = each
+            break
     file = _file(workspace, mention.name)
     if file is not None:
         found = document(workspace, file)

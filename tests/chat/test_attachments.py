@@ -119,6 +119,39 @@ def test_names_stand_for_files_and_definitions(root: Path) -> None:
     assert [(one.name, one.shown()) for one in found] == [("one in src/a.py", (3, 3)), ("src/a.py", (1, 3))]
 
 
+def test_a_file_may_have_any_characters_in_its_name(root: Path) -> None:
+    names = [
+        "app/[slug]/page.tsx",
+        "+page.svelte",
+        "c++/x.cpp",
+        "(group)/layout.tsx",
+        "[...rest].ts",
+        "a#1.py",
+        "ü&b.md",
+    ]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("".join(f"line {row}\n" for row in range(1, 31)))
+    workspace = Workspace((root,))
+    for name in names:
+        asked = [f"see @{name}", f"(see @{name}), please", f"@{name}'s end?", f"Is it in @{name}?", f"[@{name}]!"]
+        for question in asked:
+            found, said = resolved(workspace, question)
+            assert ([one.name for one in found], said) == ([name], []), question
+        found, said = resolved(workspace, f"(@{name}:10-20)")
+        assert ([(one.name, one.shown()) for one in found], said) == ([(name, (10, 20))], [])
+
+
+def test_what_looks_like_such_a_name_and_is_none(root: Path) -> None:
+    workspace = Workspace((root,))
+    found, said = resolved(workspace, "@app/[slug]/page.tsx, @+page.svelte and @{x} are not there; @three(a/b) is")
+    assert said == [
+        "@app/[slug]/page.tsx names no file of the workspace; it was sent as text.",
+        "@+page.svelte names no file, function or class in the workspace; it was sent as text.",
+    ]
+    assert [one.name for one in found] == ["Two.three in src/a.py"]
+
+
 def test_names_that_stand_for_nothing_or_for_what_is_hidden_are_said(root: Path) -> None:
     found, said = resolved(Workspace((root,)), "@nowhere @no/file.py @../x @hidden @.env @secret/b.py @src/a.py:99")
     assert found == []
