@@ -247,6 +247,26 @@ def test_what_an_answer_may_hold(start, engine):
     assert nvim.lua("return vim.fn.foldlevel(vim.api.nvim_buf_line_count(...))", log) == 0
 
 
+def test_where_a_block_ends(start):
+    """As CommonMark has it: a closing fence is as long as the opening one, of the same character, and indented by three
+    spaces at most."""
+    nvim = start("0.11")
+    code = 'def f():\n    """Do it.\n\n    ```\n    f()\n    ```\n    """\n    return 1'
+    text = f"An edit:\n\n```python\n{code}\n```\n\nDone.\n"
+    find = "return require('codellama.chat.blocks').find(vim.split(..., '\\n'))"
+    (block,) = nvim.lua(find, text)
+    assert (block["first"], block["last"], block["closed"]) == (3, 12, True)
+    assert block["code"] == code.split("\n")
+    for inside in ("\t```", "    ```", "``", "~~~", "``~", "```lua"):
+        (block,) = nvim.lua(find, f"```\n{inside}\n```\n")
+        assert block["code"] == [inside]
+    for end in ("```", "   ```", "````", "```  "):
+        (block,) = nvim.lua(find, f"```\nx\n{end}\ny")
+        assert (block["code"], block["closed"]) == (["x"], True)
+    (block,) = nvim.lua(find, "1. So:\n    ```\n    x\n    ```\n    y")
+    assert (block["code"], block["closed"]) == (["x"], True)
+
+
 def test_a_long_answer(start, engine):
     """5,000 words, all of them; how long each addition takes is in benchmarks/neovim.py."""
     nvim = start("0.11")

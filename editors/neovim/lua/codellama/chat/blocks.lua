@@ -17,8 +17,9 @@ function M.find(lines, first)
   for number = first or 1, #lines do
     local line = lines[number]
     if block and fence and indent then
-      local closing = line:match('^%s*([`~]+)%s*$')
-      if closing and #closing >= #fence and closing:sub(1, 1) == fence:sub(1, 1) then
+      -- Not one that is indented further (CommonMark 0.31, 4.5): it belongs to the code, a docstring's example say.
+      local before, closing = line:match('^( *)(' .. fence:sub(1, 1) .. '+)%s*$')
+      if closing and #closing >= #fence and #before <= #indent + 3 then
         block.last, block.closed = number, true
         block, fence = nil, nil
       else
