@@ -211,7 +211,7 @@ def test_a_path_that_is_not_whole_is_taken_from_nowhere(model, monkeypatch, tmp_
 
 
 def test_a_file_is_not_a_checkpoint(folder):
-    with pytest.raises(CheckpointProblem, match="is a file"):
+    with pytest.raises(CheckpointProblem, match="is no GGUF file"):
         naming.checkpoint_folder(str(folder / "config.json"), print)
 
 

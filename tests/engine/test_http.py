@@ -409,16 +409,17 @@ async def test_a_vocabulary_with_one_very_long_token_does_not_let_everything_in(
 
 
 async def test_a_long_request_is_read_off_the_loop(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, threads = wire.parse, []
+    read, threads = wire.json.loads, {}
 
-    def parse(*arguments: Any, **how: Any) -> Any:
-        threads.append(threading.current_thread())
-        return read(*arguments, **how)
+    def loads(body: Any, **how: Any) -> Any:
+        threads[len(body)] = threading.current_thread()
+        return read(body, **how)
 
-    monkeypatch.setattr(wire, "parse", parse)
-    for size in (10, 2**17):
-        await client.post("/v1/completions", content=json.dumps({"prompt": [1]}).encode() + b" " * size)
-    assert [thread is threading.main_thread() for thread in threads] == [True, False]
+    monkeypatch.setattr(wire.json, "loads", loads)
+    bodies = [json.dumps({"prompt": [1]}).encode() + b" " * size for size in (10, 2**17)]
+    for body in bodies:
+        await client.post("/v1/completions", content=body)
+    assert [threads[len(body)] is threading.main_thread() for body in bodies] == [True, False]
 
 
 async def test_a_text_that_no_context_holds_is_not_made_into_tokens(

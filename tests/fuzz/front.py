@@ -48,7 +48,7 @@ class Scripted:
     random = Random(0)
     prefill_tokens_per_second = 400.0  # so that windows are short at first
 
-    def __init__(self, settings: Any, on_state: Callable[[ModelState], None] = lambda state: None) -> None:
+    def __init__(self, settings: Any, on_state: Callable[[ModelState], None] = lambda state: None, **_: Any) -> None:
         self.settings = settings
         self.state = ModelState("ready", "It is ready.", 1.0)
         client: Any = self
@@ -272,7 +272,7 @@ def scripted(tokenizer: CodeLlamaTokenizer) -> Iterator[None]:
     level = pygls.level
     pygls.setLevel(logging.CRITICAL + 1)
     with (
-        mock.patch("lsp_server.server.session.ModelAccess", Scripted),
+        mock.patch("lsp_server.model.roles.ModelAccess", Scripted),
         mock.patch("lsp_server.server.shapes.converter", converter),
     ):
         try:

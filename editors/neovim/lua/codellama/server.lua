@@ -11,7 +11,7 @@ M.is_starting = false
 ---The oldest server that this plugin works with.
 M.NEEDS = '0.1.0'
 
-local PLUGIN = vim.fn.fnamemodify(debug.getinfo(1, 'S').source:sub(2), ':p:h:h:h')
+local PLUGIN = vim.fn.fnamemodify(assert(debug.getinfo(1, 'S')).source:sub(2), ':p:h:h:h')
 -- The environment that `M.install` makes where there is neither pipx nor uv.
 local OWN = '~/.local/share/codellama-ls/venv'
 local ROOT_MARKERS = { '.git', '.hg', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' }
@@ -43,14 +43,14 @@ function M.find()
 end
 
 ---The command that installs the server, by what there is on this machine.
----@param again? boolean in the place of an older one
+---@param again? boolean Where an older one is replaced.
 ---@return string
 function M.install(again)
   -- An archive of this plugin has the server's wheel in it; else the plugin lies in a clone.
-  local wheel = vim.fn.glob(vim.fs.joinpath(PLUGIN, 'server', '*.whl'), true, true)[1]
+  local wheel = vim.fn.glob(vim.fs.joinpath(PLUGIN, 'server', '*.whl'), true, true)[1] ---@type string?
   local source = ("'%s[engine]'"):format(wheel or vim.fn.fnamemodify(PLUGIN, ':h:h'))
   for _, command in ipairs({ 'uv tool', 'pipx' }) do
-    if process.find(vim.split(command, ' ')[1]) then
+    if process.find(command:match('^%S+') or command) then
       return ('%s install%s %s'):format(command, again and ' --force' or '', source)
     end
   end
