@@ -119,18 +119,16 @@ def named_in(text: str, attachment: Attachment) -> tuple[int, int] | None:
 
 
 def _resolved(workspace: Workspace, mention: Mention) -> tuple[Attachment, str]:
-    for each in mention.longer:
-        if _file(workspace, each.name) is not None:
-            mention = each
-            break
-    file = _file(workspace, mention.name)
-    if file is not None:
+    for each in (*mention.longer, mention):
+        file = _file(workspace, each.name)
+        if file is None:
+            continue
         found = document(workspace, file)
-        if mention.first is None:
+        if each.first is None:
             return found.whole(), ""
-        if not 1 <= mention.first <= found.total:
-            raise Refused(f"{found.name} has {found.total} lines; there is no line {mention.first} to attach.")
-        return found.part("selection", mention.first, max(mention.first, mention.last or 0)), ""
+        if not 1 <= each.first <= found.total:
+            raise Refused(f"{found.name} has {found.total} lines; there is no line {each.first} to attach.")
+        return found.part("selection", each.first, max(each.first, each.last or 0)), ""
     if "/" in mention.name or "\\" in mention.name or mention.first is not None:
         raise Refused(f"@{mention.name} names no file of the workspace; it was sent as text.")
     places, bound = _definitions(workspace, mention.name)
