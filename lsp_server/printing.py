@@ -161,7 +161,7 @@ class Parser(argparse.ArgumentParser):
         super().error(one_line(message))
 
 
-class _Lines(logging.Formatter):
+class Lines(logging.Formatter):
     """Lines of a log. What follows in the same record is indented, so that no text can pass for a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -171,13 +171,13 @@ class _Lines(logging.Formatter):
 def log_to_stderr(level: int | str) -> None:
     """Let everything that is logged in this process, and its warnings, go to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
-    handler.addFilter(_is_news)
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(is_news)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def is_news(record: logging.LogRecord) -> bool:
     """All but one thing: a request that is ended just as something of its answer comes, as any key may end the one
     before it, has anyio, which httpx reads sockets with, tell a cancelled future of that, and asyncio say so."""
     error = record.exc_info[1] if record.exc_info else None

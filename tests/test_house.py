@@ -30,6 +30,7 @@ FLOORS = (
     {"codellama"},
     {"settings_sent"},
     {"settings"},
+    {"logs"},
     {"installing", "printing", "processes", "places", "files", "waiting"},
     {"errors"},
 )

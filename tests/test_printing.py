@@ -21,6 +21,7 @@ CHANNEL = {
     "server/stdio.py": {"sys.stdout", "os.write"},
     "codellama/rendering.py": {"sys.stdout"},  # a process whose reader is this program
     "engine/ending.py": {"os.write"},  # a pipe of its own
+    "logs.py": {"os.write"},  # a file, in lines that are visible
 }
 # What prints, or makes something that does.
 NAMES = {"print", "pprint", "breakpoint", "help"}

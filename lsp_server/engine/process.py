@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from lsp_server import __version__, places, printing
+from lsp_server import __version__, logs, places, printing
 from lsp_server.engine import address, priority, sockets
 from lsp_server.engine.ending import Ending
 from lsp_server.engine.options import Options
@@ -337,6 +337,7 @@ async def _stay_within_reach(end: Callable[[], None], server: Server, found: soc
             if listener is not None:
                 await server.listen(listener)
             await asyncio.to_thread(lambda: found.reserve(state.reserved()))
+            await asyncio.to_thread(logs.turn_over, found.files.log)
         except sockets.Taken as taken:
             log.error("ending: %s", taken)
             break

@@ -12,10 +12,13 @@ import asyncio
 import contextlib
 import importlib
 import json
+import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lsp_server.errors import UserError
+from lsp_server.logs import NAMED, requests
 from lsp_server.model import network
 from lsp_server.model.endpoint import Endpoint
 
@@ -229,7 +232,8 @@ class Connections:
         if self._closed:
             raise EngineLost(self._endpoint.gone("it was let go"))
         content = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        name, begun = secrets.token_hex(4), time.monotonic()
+        headers = {} if body is None else {"Content-Type": "application/json", NAMED: name}
         # Who reads knows how long is too long.
         timeout = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS, write=ANSWER_SECONDS)
         request = self._http.build_request(
@@ -247,6 +251,12 @@ class Connections:
         finally:
             self._read.discard(exchange)
             exchange.leave()
+            if body is not None:
+                how = "" if exchange.whole else ", ended before its answer did"
+                requests.info(
+                    "request %s: %s, status %d, %.0f ms%s",
+                    *(name, self._endpoint.name, exchange.status, (time.monotonic() - begun) * 1000, how),
+                )
             if not exchange.whole:
                 task.cancel()
             elif not task.done():  # the connection can be used again once the end has come

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsp_server import __version__, installing, places, processes
+from lsp_server import __version__, installing, logs, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
 from lsp_server.errors import UserError
@@ -35,8 +35,6 @@ LOST_SECONDS = 1.0
 MENDED_SECONDS = 6.0
 # What a process computes within some seconds that does nothing.
 IDLE_SECONDS = 0.05
-# A log that has grown beyond this is begun anew with the next engine.
-LOG_BYTES = 2_000_000
 
 # The bytes of a path, and of one name in it, that file systems can hold.
 MOST_PATH, MOST_NAME = 4095, 255
@@ -272,9 +270,9 @@ def _start(settings: Settings, log_file: Path, gives_way: bool) -> tuple[subproc
         *("--infilling", settings.infilling, "--chat-format", settings.chat_format),
         *(["--gives-way"] if gives_way else []),
     ]
-    fresh = not log_file.exists() or log_file.stat().st_size > LOG_BYTES
     try:
-        output = open(log_file, "wb" if fresh else "ab", opener=places.private)  # noqa: SIM115  (closed below)
+        logs.turn_over(log_file)
+        output = open(log_file, "ab", opener=places.private)  # noqa: SIM115  (closed below)
     except OSError as error:
         raise EngineFailed(f"The engine's log cannot be written: {_cannot(error)}") from error
     with output:

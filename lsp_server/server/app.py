@@ -17,7 +17,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
-from lsp_server import __version__, printing
+from lsp_server import __version__, logs, printing
 from lsp_server.server import (
     announced,
     code_action,
@@ -25,6 +25,7 @@ from lsp_server.server import (
     configuration,
     documents,
     inline_completion,
+    log_files,
     notebooks,
     preload,
     prompt,
@@ -60,6 +61,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Coroutine[Any, Any, Any]]], ...] = (
     ("codellama.explain", code_action.explain),
     ("codellama.commitMessage", code_action.commit_message),
     ("codellama.prompt", prompt.prompt),
+    ("codellama.logs", log_files.log_files),
     ("codellama.restart", restart.restart),
 )
 
@@ -134,6 +136,7 @@ def main(options: argparse.Namespace | None = None) -> int:
     if sys.stdin.isatty():
         printing.note("codellama-ls speaks the language server protocol here; editors start it. See --help.")
     printing.log_to_stderr(logging.INFO)
+    logs.to_server_file()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # The library logs whole messages, and with them the user's text, when one cannot be handled.
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+import stat
 import sys
 import textwrap
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import pytest
 from editor import ALONE, editor
 from lsprotocol import types
 
+from lsp_server import logs
 from lsp_server.engine import address
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -47,6 +50,14 @@ def engine_pid(model: str = "starter") -> int:
     found = address.read(address.files(model).address)
     assert found is not None
     return found.pid
+
+
+def named_in_both_logs() -> set[str]:
+    """The names of requests that are in the server's log and in the engine's."""
+    server, engine = logs.server_file(), address.files("starter").log
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (server, engine)} == {0o600}
+    said, heard = (set(re.findall(r"request (\w{8}):", each.read_text())) for each in (server, engine))
+    return said & heard
 
 
 def ended(requests: int) -> Callable[[dict[str, float]], bool]:
@@ -84,6 +95,7 @@ async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> Non
         assert item.insert_text.startswith("width"), "what stands above and below in the file"
         assert item.insert_text.count("(") + 1 == item.insert_text.count(")")
         assert item.range == line_range(row, len(TYPED), len(TYPED))
+        assert len(named_in_both_logs()) > 0
         # A typed word is part of the text and of the range, so that a client can match it.
         window.insert(uri, row, len(TYPED), "width=wi")
         (item,) = await window.suggest(uri, row, len(TYPED) + 8, typed=True)

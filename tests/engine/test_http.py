@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import math
+import re
 import socket as listening
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -603,6 +604,23 @@ async def test_metrics(client: httpx.AsyncClient) -> None:
         "engine_ready 1",
     ]:
         assert line in lines
+
+
+@pytest.mark.parametrize(("sent", "named"), [("a-1.b:2", "a-1.b:2"), ("a b", None), ("", None), ("x" * 65, None)])
+async def test_a_request_is_logged_under_the_name_that_it_came_with(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, sent: str, named: str | None
+) -> None:
+    caplog.set_level(logging.INFO)
+    ask = {"prompt": PROMPT, "max_tokens": 3, "temperature": 0}
+    await client.post("/v1/completions", json=ask, headers={"X-Request-Id": sent})
+    (line,) = [each.getMessage() for each in caplog.records if each.getMessage().startswith("request ")]
+    found = re.fullmatch(
+        r"request (\S+): length, 40 tokens of a prompt, 0 of them kept, 3 generated, "
+        r"the first after \d+ ms, the last after \d+ ms",
+        line,
+    )
+    assert found is not None, line
+    assert found[1] == named or (named is None and re.fullmatch("[0-9a-f]{8}", found[1]))
 
 
 async def test_nothing_of_a_prompt_is_logged(

@@ -4,6 +4,7 @@ import { Actions, PERFORM } from './actions';
 import * as attach from './chat/attach';
 import { ChatView } from './chat/view';
 import { writeCommitMessage } from './commit';
+import { showLog } from './logs';
 import { showMenu } from './menu';
 import { middleware } from './middleware';
 import { doctor, switchModel } from './models';
@@ -66,7 +67,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.switchModel', () => switchModel(running));
   command('codellama.doctor', () => showDoctor(running, settings, report));
   command('codellama.showPrompt', () => withEditor((editor) => showPrompt(running, report, editor)));
-  command('codellama.showLog', () => log.show());
+  command('codellama.showLog', () => showLog(running, log));
   command('codellama.openSettings', () => vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`));
   command('codellama.setToken', () => askToken(settings, running));
   command('codellama.restartServer', () => running.restart());

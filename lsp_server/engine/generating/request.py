@@ -58,7 +58,7 @@ class Token:
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
     `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
-    with tokens that spell it, which may be others."""
+    with tokens that spell it, which may be others. `name`: under which it is logged."""
 
     ids: Sequence[int]
     max_tokens: int
@@ -66,6 +66,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     priority: int = 0
     heal: int = 0
+    name: str = ""
 
 
 @dataclass
@@ -109,6 +110,16 @@ class Result:
     finish_reason: FinishReason
     counts: Counts
     message: str = ""
+
+    def __str__(self) -> str:
+        counts, first = self.counts, self.counts.first_token_seconds
+        return (
+            f"{self.finish_reason}, {counts.prompt_tokens} tokens of a prompt, {counts.cached_tokens} of them kept, "
+            f"{counts.generated_tokens} generated"
+            + (f", the first after {first * 1000:.0f} ms" if first is not None else "")
+            + (f", the last after {counts.last_token_seconds * 1000:.0f} ms" if counts.last_token_seconds else "")
+            + (f": {self.message}" if self.message else "")
+        )
 
 
 @dataclass

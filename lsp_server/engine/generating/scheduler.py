@@ -35,6 +35,7 @@ from lsp_server.engine.generating.request import (
 from lsp_server.engine.generating.speculation import MOST as MOST_GUESSES
 from lsp_server.engine.passes.model import Model
 from lsp_server.errors import UserError
+from lsp_server.logs import requests
 
 _log = logging.getLogger(__name__)
 
@@ -283,6 +284,7 @@ class Scheduler:
             self.broken = message
         result = Result(reason, dataclasses.replace(generation.counts), message)
         self.totals.add(result)
+        requests.info("request %s: %s", generation.request.name, result)
         with self._changed:
             self._last_end = time.monotonic()
             del self._jobs[job.number]

@@ -10,6 +10,8 @@ import asyncio
 import dataclasses
 import functools
 import json
+import re
+import secrets
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +40,7 @@ from lsp_server.engine.serving.guard import LOOPBACK, Guard
 from lsp_server.engine.serving.state import EngineState
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
 from lsp_server.errors import UserError
+from lsp_server.logs import NAMED
 
 if TYPE_CHECKING:
     from lsp_server.engine.generating.scheduler import Scheduler
@@ -51,6 +54,8 @@ _LONG_BYTES, _MOST_TEXT_BYTES = 2**16, 7 * 2**20
 _BODY_SECONDS = 30.0
 # Room that is kept for an answer to who does not say how long it may be.
 _USUAL_TOKENS = 256
+# Names of requests that are logged as they are.
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # Texts that are made into tokens at a time.
 _MOST_MAKING = 2
 _MAKING: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
@@ -179,7 +184,8 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
     if ask.messages is not None and state.codec is not None:
         biases = (*state.codec.dialog_bias.items(), *sampling.logit_bias)
         sampling = dataclasses.replace(sampling, logit_bias=biases)
-    wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal)
+    name = _name(request)
+    wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, name)
     sequences = Sequences(functools.partial(_submit, scheduler, wanted, _param(ask)), ask.count)
 
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:
@@ -233,6 +239,12 @@ def _submit(scheduler: Scheduler, wanted: GenerationRequest, param: str, number:
         raise Refusal(str(error), status=429, retry_after=1) from None
     except SchedulerClosed as error:
         raise Refusal(str(error), status=503) from None
+
+
+def _name(request: Request) -> str:
+    """Under which a request is logged: that which it was sent with, where it can stand in a line."""
+    sent = request.headers.get(NAMED, "")
+    return sent if _NAME.fullmatch(sent) else secrets.token_hex(4)
 
 
 def _param(ask: ApiRequest) -> str:

@@ -51,14 +51,38 @@ local function restart(argument)
   end)
 end
 
-local function open_log()
-  local path = vim.lsp.log.get_filename()
+---@param path string
+local function open_log(path)
   if vim.fn.filereadable(path) == 0 then
     return notify.say('there is no log yet.')
   end
   vim.cmd.split({ args = { vim.fn.fnameescape(path) } })
   vim.bo.modifiable = false
   vim.cmd.normal({ args = { 'G' }, bang = true })
+end
+
+---One of the logs of the server and its engines, or Neovim's own, which has what a server said that did not start.
+local function choose_log()
+  local logs = { { title = "Neovim's of language servers", uri = vim.uri_from_fname(vim.lsp.log.get_filename()) } }
+  local client = require('codellama.client').get(vim.api.nvim_get_current_buf())
+  if not client then
+    return open_log(vim.uri_to_fname(logs[1].uri))
+  end
+  client:request('workspace/executeCommand', { command = 'codellama.logs' }, function(err, found)
+    if err then
+      notify.warn(err.message)
+    end
+    vim.ui.select(vim.list_extend(found or {}, logs), {
+      prompt = 'Log of Code Llama',
+      format_item = function(log)
+        return log.title
+      end,
+    }, function(chosen)
+      if chosen then
+        open_log(vim.uri_to_fname(chosen.uri))
+      end
+    end)
+  end)
 end
 
 ---@type table<string, codellama.Command>
@@ -114,7 +138,7 @@ M.COMMANDS = {
     end,
     doc = 'show what the model would be asked here, and what of your other work is in it',
   },
-  log = { does = open_log, doc = "open Neovim's log of language servers" },
+  log = { does = choose_log, doc = 'open the log of the language server, or of an engine' },
   toggle = {
     does = function()
       require('codellama.inline').enable(nil)
