@@ -598,6 +598,8 @@ async def test_metrics(client: httpx.AsyncClient) -> None:
         "engine_generated_tokens_total 6",
         "engine_forward_passes_total 6",
         "engine_time_to_first_token_seconds_count 2",
+        'engine_time_to_first_token_seconds_bucket{le="60.0"} 2',
+        'engine_time_to_first_token_seconds_bucket{le="+Inf"} 2',
         "engine_queued_requests 0",
         "engine_kv_tokens 43",
         "engine_kv_budget_tokens 2000",

@@ -11,6 +11,8 @@ from typing import Literal
 from lsp_server.errors import UserError
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+# From what comes within a key to what somebody gives up on.
+FIRST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class QueueFull(UserError):
@@ -124,11 +126,13 @@ class Result:
 
 @dataclass
 class Totals(Work):
-    """Sums over all requests that have ended. `requests`: how many, by how they ended."""
+    """Sums over all requests that have ended. `requests`: how many, by how they ended. `first_within`: how many had a
+    first token within each of FIRST_SECONDS."""
 
     requests: Counter[str] = field(default_factory=Counter)
     first_tokens: int = 0
     first_token_seconds: float = 0.0
+    first_within: Counter[float] = field(default_factory=Counter)
 
     def add(self, result: Result) -> None:
         counts = result.counts
@@ -138,3 +142,4 @@ class Totals(Work):
         if counts.first_token_seconds is not None:
             self.first_tokens += 1
             self.first_token_seconds += counts.first_token_seconds
+            self.first_within.update(each for each in FIRST_SECONDS if counts.first_token_seconds <= each)

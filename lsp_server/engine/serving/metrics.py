@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import psutil
+
+from lsp_server.engine.generating.request import FIRST_SECONDS
 from lsp_server.engine.serving.state import EngineState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,6 +24,7 @@ def render(state: EngineState) -> str:
         lines.extend(f"engine_{name}{suffix} {value}" for suffix, value in samples.items())
 
     add("uptime_seconds", "gauge", "Time since the engine was started.", round(time.monotonic() - state.started, 3))
+    add("resident_memory_bytes", "gauge", "Memory of the engine's process.", psutil.Process().memory_info().rss)
     add("ready", "gauge", "1 if the model is loaded and serves.", int(state.health()["status"] == "ready"))
     if state.scheduler is not None:
         scheduler, totals = state.scheduler, state.scheduler.totals
@@ -34,8 +38,10 @@ def render(state: EngineState) -> str:
         add("forward_passes_total", "counter", "Passes through the model.", totals.forward_passes)
         add("guessed_tokens_total", "counter", "Tokens guessed at beside those.", totals.guessed_tokens)
         add("right_guesses_total", "counter", "Guesses that were right, each a pass saved.", totals.right_guesses)
-        first_token = {"_sum": round(totals.first_token_seconds, 6), "_count": totals.first_tokens}
-        add("time_to_first_token_seconds", "summary", "From request to first token.", first_token)
+        first_token = {f'_bucket{{le="{each}"}}': totals.first_within[each] for each in FIRST_SECONDS}
+        first_token['_bucket{le="+Inf"}'] = first_token["_count"] = totals.first_tokens
+        sums = {"_sum": round(totals.first_token_seconds, 6)}
+        add("time_to_first_token_seconds", "histogram", "From request to first token.", {**first_token, **sums})
         add("queued_requests", "gauge", "Requests that have not ended.", scheduler.queued)
         add("kv_tokens", "gauge", "Tokens whose keys and values are in memory.", scheduler.kv_tokens)
         add("kv_budget_tokens", "gauge", "Most tokens whose keys and values may be.", scheduler.kv_budget_tokens)
