@@ -12,14 +12,14 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import psutil
 import pytest
-from editor import ALONE, editor
+from editor import ALONE, Editor, editor
 from lsprotocol import types
 
-from lsp_server import logs
 from lsp_server.engine import address
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -52,9 +52,11 @@ def engine_pid(model: str = "starter") -> int:
     return found.pid
 
 
-def named_in_both_logs() -> set[str]:
+async def named_in_both_logs(window: Editor) -> set[str]:
     """The names of requests that are in the server's log and in the engine's."""
-    server, engine = logs.server_file(), address.files("starter").log
+    found = await window.client.workspace_execute_command_async(types.ExecuteCommandParams("codellama.logs"))
+    assert [each["title"] for each in found] == ["Language server", "Engine of starter"]
+    server, engine = (Path(unquote(urlsplit(each["uri"]).path)) for each in found)
     assert {stat.S_IMODE(each.stat().st_mode) for each in (server, engine)} == {0o600}
     said, heard = (set(re.findall(r"request (\w{8}):", each.read_text())) for each in (server, engine))
     return said & heard
@@ -95,7 +97,7 @@ async def test_typing_yields_a_suggestion(starter: Path, real_file: Path) -> Non
         assert item.insert_text.startswith("width"), "what stands above and below in the file"
         assert item.insert_text.count("(") + 1 == item.insert_text.count(")")
         assert item.range == line_range(row, len(TYPED), len(TYPED))
-        assert len(named_in_both_logs()) > 0
+        assert await named_in_both_logs(window)
         # A typed word is part of the text and of the range, so that a client can match it.
         window.insert(uri, row, len(TYPED), "width=wi")
         (item,) = await window.suggest(uri, row, len(TYPED) + 8, typed=True)
