@@ -4,19 +4,24 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests at a time: most of them wait for processes of their own more than for a processor.
 JOBS ?= 3
-PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
+# Files with few tests are not left for the end: the longest tests are in them.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check
 # Of what pip says: what is fetched and is large, when it installs, and all that is wrong.
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
+.PHONY: demo test lint test-python test-editors test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-test: lint test-python test-neovim test-vscode
+test: lint test-python test-editors
+
+# The editors wait more than they compute: both kinds at a time.
+test-editors: $(VENV)/dev.stamp
+	$(MAKE) --jobs 2 --output-sync=target test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
