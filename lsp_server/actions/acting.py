@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lsp_server.actions import commit, run
-from lsp_server.actions.catalog import Action, Diagnostic, action_of, title_of, why_not
+from lsp_server.actions.catalog import EDIT, Action, Diagnostic, Site, action_of, title_of, why_not
 from lsp_server.actions.menu import own, shown_path
-from lsp_server.actions.site import Task, site_of, task_of
+from lsp_server.actions.site import Task, place_to_edit, site_of, task_of
 from lsp_server.actions.target import Change, Refused, Target, change_of, from_disk, with_tests
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.edits import Edit
@@ -27,7 +29,8 @@ from lsp_server.model.access import ModelUnavailable, Reached
 class Choice:
     """What the user chose: an action on a range of a version of a document, in the units of the editor.
 
-    `lines`: the text then, where known. `target`: the language to translate to.
+    `lines`: the text then, where known. `target`: the language to translate to. `instruction`: what to do, in the
+    user's own words.
     """
 
     action: str
@@ -38,6 +41,7 @@ class Choice:
     diagnostic: Diagnostic | None = None
     target: str = ""
     lines: Sequence[str] | None = None
+    instruction: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,21 +55,22 @@ class Done:
 
 @dataclasses.dataclass(frozen=True)
 class Telling:
-    """How the user is told how far things are: in a few words, and that the model is not loaded yet."""
+    """How the user is told how far things are: in a few words, and that the model is not loaded yet; and where they are
+    shown it, the next words of an answer, and what an edit comes to so far."""
 
     report: Callable[[str], None]
     loading: Callable[[], None]
+    words: Callable[[str], None] = lambda words: None
+    draft: Callable[[Change], None] | None = None
 
     def written(self, tokens: int) -> None:
         self.report(f"{tokens} token{'s' * (tokens != 1)} written")
 
 
-async def act(around: Surroundings, choice: Choice, tell: Telling, *, can_ask: bool) -> Done:
-    """Let the model do what was chosen. `can_ask`: see `change_of`. Raises Refused."""
+async def act(around: Surroundings, choice: Choice, tell: Telling, *, can_ask: bool, in_place: bool = False) -> Done:
+    """Let the model do what was chosen. `can_ask`, `in_place`: see `change_of`. Raises Refused."""
     workspace = around.workspace
-    action = action_of(choice.action, own(around))
-    if action is None:
-        raise Refused(f"There is no action {choice.action!r}.")
+    action = _action(around, choice)
     # Of the text as it is now, in a thread: a long file takes a while to parse, and the user types on.
     buffer = workspace.buffer(choice.uri)
     if buffer is None:
@@ -82,13 +87,36 @@ async def act(around: Surroundings, choice: Choice, tell: Telling, *, can_ask: b
     if action.result == "tests":
         task, target = await with_tests(workspace, task, target, path)
     model = await reached(around, tell, action)
+
+    def change(outcome: run.Outcome) -> Change:
+        here = in_place and target.uri == buffer.uri  # tests go elsewhere
+        return change_of(workspace, target, task, outcome, can_ask=can_ask, in_place=here)
+
+    def draft(show: Callable[[Change], None], edits: tuple[Edit, ...]) -> None:
+        with contextlib.suppress(Refused):  # which is told at the end, if it is so then
+            show(change(run.Outcome("", edits)))
+
+    drafted = None if tell.draft is None else functools.partial(draft, tell.draft)
+    following = run.Following(tell.written, tell.words, drafted)
     try:
-        outcome = await run.run(model, task, tell.written, layout=around.settings.layout)
+        outcome = await run.run(model, task, following, layout=around.settings.layout)
     except UserError as error:
         raise Refused(str(error)) from error
     if action.result == "answer":
         return Done(title, answer=outcome.answer)
-    return Done(title, change_of(workspace, target, task, outcome, can_ask=can_ask))
+    return Done(title, change(outcome))
+
+
+def _action(around: Surroundings, choice: Choice) -> Action:
+    """Raises Refused."""
+    action = action_of(choice.action, own(around))
+    if action is None:
+        raise Refused(f"There is no action {choice.action!r}.")
+    if action is not EDIT:
+        return action
+    if not choice.instruction.strip():
+        raise Refused("Say what is to be changed.")
+    return dataclasses.replace(EDIT, instruction=choice.instruction.strip())
 
 
 async def reached(around: Surroundings, tell: Telling, action: Action | None = None) -> Reached:
@@ -119,6 +147,10 @@ def _task(choice: Choice, action: Action, buffer: Buffer, path: str) -> tuple[Ta
         )
         for each in ([choice.diagnostic] if choice.diagnostic else [])
     ]
+    if action.id == EDIT.id:
+        block = place_to_edit(buffer, start, end)
+        site = Site(buffer.language_id, block)
+        return Task(action, buffer.language_id, list(buffer.lines), block, path), title_of(action, site)
     site = site_of(buffer, start, end, found, path=path)
     task = task_of(action, buffer, site, 0 if found else None, path=path)
     if task is None:
@@ -173,7 +205,7 @@ async def commit_message(around: Surroundings, folder: Path, tell: Telling) -> s
     if not model.tokenizer.abilities.chat:
         raise Refused(model.tokenizer.abilities.chat_reason)
     try:
-        message = await run.commit_message(model, change, tell.written)
+        message = await run.commit_message(model, change, run.Following(tell.written))
     except UserError as error:
         raise Refused(str(error)) from error
     if not message:

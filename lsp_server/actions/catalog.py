@@ -65,6 +65,8 @@ ACTIONS = (
     Action("translate", "Translate {it} to another language", CODE, "answer"),
     Action("commit", "Write the commit message", ("commit",), "message", kind=SOURCE),
 )  # fmt: skip
+# What the user says in their own words. No menu of the protocol can ask for them: clients have a key of their own.
+EDIT = Action("edit", "Edit {it}", (), keep="nothing")
 _OWN_KEYS = ("title", "instruction", "appliesTo", "languages", "result")
 COMMIT_LANGUAGES = ("git-commit", "gitcommit")
 
@@ -78,6 +80,10 @@ class Diagnostic:
     last_line: int
     source: str = ""
     code: str = ""
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        return self.first_line, self.last_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +159,7 @@ def title_of(action: Action, site: Site, diagnostic: Diagnostic | None = None) -
 
 def action_of(id: str, own: Sequence[Action] = ()) -> Action | None:
     """The action with this id, or None."""
-    return next((action for action in (*ACTIONS, *own) if action.id == id), None)
+    return next((action for action in (*ACTIONS, EDIT, *own) if action.id == id), None)
 
 
 def own_actions(values: Sequence[Any]) -> tuple[list[Action], list[str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
-from lsp_server.actions.answer import NoCode, code_of
+from lsp_server.actions.answer import Code, NoCode, code_of
 from lsp_server.actions.checks import Keep, Problem, check
 from lsp_server.actions.indent import fit, newline_of, unit_of
 from lsp_server.context.buffer import split_lines
@@ -50,8 +51,19 @@ def rewrite(
     except NoCode as error:
         return Rewrite((), Problem("no-code", str(error)), answer)
     lines = split_lines(text)
+    proposed = fitted(code, lines, block, language_id)
+    new = split_lines(proposed)
+    if new and not new[-1]:
+        new.pop()
+    made = edits(lines[block.first_line : block.last_line + 1], new, shift=block.first_line)
+    problem = check(text, apply(lines, made), block, language_id, keep=keep, complete=code.complete, tree=tree)
+    return Rewrite(tuple(made), problem, proposed)
+
+
+def fitted(code: Code, lines: Sequence[str], block: Block, language_id: str) -> str:
+    """The code as it goes in the place of `block` among `lines`: indented as there, and nothing but the block."""
     old = lines[block.first_line : block.last_line + 1]
-    fitted = fit(
+    text = fit(
         _only(code.text, block, language_id),
         old,
         indent=block.indent,
@@ -59,13 +71,7 @@ def rewrite(
         unit=unit_of(lines),
         language_id=language_id,
     )
-    fitted = _with_head(fitted, old, block)
-    new = split_lines(fitted)
-    if new and not new[-1]:
-        new.pop()
-    made = edits(old, new, shift=block.first_line)
-    problem = check(text, apply(lines, made), block, language_id, keep=keep, complete=code.complete, tree=tree)
-    return Rewrite(tuple(made), problem, fitted)
+    return _with_head(text, old, block)
 
 
 def _only(code: str, block: Block, language_id: str) -> str:
@@ -88,7 +94,7 @@ def _only(code: str, block: Block, language_id: str) -> str:
     return code
 
 
-def _with_head(fitted: str, old: list[str], block: Block) -> str:
+def _with_head(fitted: str, old: Sequence[str], block: Block) -> str:
     """With the attributes and documentation above the definition, where the model began at the definition itself."""
     head = old[: block.header_line - block.first_line]
     if not head or not block.name:

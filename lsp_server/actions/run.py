@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 
 from lsp_server.actions import adding_tests, body, commit, prompts
 from lsp_server.actions.answer import NoCode, code_of
+from lsp_server.actions.draft import draft
 from lsp_server.actions.rewrite import rewrite
 from lsp_server.actions.site import Task
 from lsp_server.completion.filtering.characters import readable
@@ -19,6 +21,8 @@ from lsp_server.model.access import Reached
 from lsp_server.model.answering import REPEATS, Answer, Question
 from lsp_server.model.client import PRIORITY_ACTION, Choice
 
+# What there is of an edit is shown at most so often.
+DRAFT_SECONDS = 0.1
 # Edits should be what the model is surest of; of an explanation the next best words are fine too.
 EDIT_TEMPERATURE, ANSWER_TEMPERATURE = 0.0, 0.2
 
@@ -37,13 +41,20 @@ class Outcome:
     tokens: int = 0
 
 
-async def run(
-    model: Reached,
-    task: Task,
-    on_tokens: Callable[[int], None] = lambda tokens: None,
-    *,
-    layout: str = "auto",
-) -> Outcome:
+@dataclasses.dataclass(frozen=True)
+class Following:
+    """Who is told of an answer that is being written: how many `tokens` there are, the next `words` of one to read, and
+    the edits of one to apply so far."""
+
+    tokens: Callable[[int], None] = lambda tokens: None
+    words: Callable[[str], None] = lambda words: None
+    draft: Callable[[tuple[Edit, ...]], None] | None = None
+
+
+NOBODY = Following()
+
+
+async def run(model: Reached, task: Task, following: Following = NOBODY, *, layout: str = "auto") -> Outcome:
     """Ask the model and read its answer. Cancelling ends the work in the engine as well.
 
     Raises prompts.TooLong, DialogError, EngineLost, EngineRefused, ModelUnavailable.
@@ -52,7 +63,7 @@ async def run(
     prompt = await asyncio.to_thread(
         prompts.build, task, model.tokenizer, model.context_length, layout=layout, healing=model.heals
     )
-    text, finished, answer = await generate(model, prompt, task, on_tokens)
+    text, finished, answer = await generate(model, prompt, task, _written_for(task, prompt, following))
     repeats = answer.finish_reason == REPEATS
     if task.action.result == "answer":
         why = "the model began to repeat itself" if repeats else "it became too long"
@@ -65,8 +76,31 @@ async def run(
     return dataclasses.replace(made, tokens=answer.tokens)
 
 
+Written = Callable[[str, int, int], Awaitable[None]]
+"""Called with a text, of which so many characters were there before, and the tokens that it took."""
+
+
+def _written_for(task: Task, prompt: prompts.ActionPrompt, following: Following) -> Written:
+    """Tells of the answer to a prompt."""
+    shown = 0.0
+    show = following.draft if task.action.result == "edit" else None
+
+    async def written(text: str, seen: int, tokens: int) -> None:
+        nonlocal shown
+        following.tokens(tokens)
+        if task.action.result == "answer":
+            following.words(text[seen:])
+        elif show is None or "\n" not in text[seen:] or time.monotonic() - shown < DRAFT_SECONDS:
+            return
+        elif made := await asyncio.to_thread(draft, task, prompt, text):
+            show(made)
+            shown = time.monotonic()
+
+    return written
+
+
 async def generate(
-    model: Reached, prompt: prompts.ActionPrompt, task: Task | None, on_tokens: Callable[[int], None]
+    model: Reached, prompt: prompts.ActionPrompt, task: Task | None, written: Written
 ) -> tuple[str, bool, Answer]:
     """(text, whether it is whole, the answer that it is of) for a prompt."""
     text, seen, finished = prompt.begun, 0, False
@@ -91,7 +125,7 @@ async def generate(
     async with contextlib.aclosing(answer.parts()) as parts:
         async for part in parts:
             text += "".join(part)
-            on_tokens(answer.tokens)
+            await written(text, seen, answer.tokens)
             if answer.finish_reason:
                 finished = answer.finish_reason not in ("length", REPEATS)  # servers have other names for an end
             elif task is not None and not is_answer and await _is_over(text, seen, prompt, task):
@@ -101,13 +135,17 @@ async def generate(
     return text, finished, answer
 
 
-async def commit_message(model: Reached, change: commit.Staged, on_tokens: Callable[[int], None]) -> str:
+async def commit_message(model: Reached, change: commit.Staged, following: Following) -> str:
     """The message for a staged change; "" where the model wrote none.
 
     Raises DialogError, EngineLost, EngineRefused, ModelUnavailable.
     """
     prompt = await asyncio.to_thread(prompts.commit_prompt, model.tokenizer, model.context_length, change)
-    text, _, _ = await generate(model, prompt, None, on_tokens)
+
+    async def written(text: str, seen: int, tokens: int) -> None:
+        following.tokens(tokens)
+
+    text, _, _ = await generate(model, prompt, None, written)
     return commit.cleaned(text, commit.style_of(change.history))
 
 

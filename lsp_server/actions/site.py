@@ -100,6 +100,23 @@ def block_of(
     return chosen
 
 
+def place_to_edit(buffer: Buffer, start: tuple[int, int], end: tuple[int, int], *, tree: Tree | None = None) -> Block:
+    """What an instruction of the user's is about: the selected lines, else the definition at the cursor, else the lines
+    without a gap around it. Of a long definition, the lines around the cursor."""
+    text, row = buffer.source, start[0]
+    if start != end:
+        chosen = block_of(text, buffer.language_id, start, end, tree=tree) if start[0] != end[0] else None
+        return chosen or selection(text, start[0], end[0])
+    block = enclosing(text, buffer.language_id, *start, tree=tree)
+    if block is not None:
+        return block if _is_short(block) else _lines_around(text, block, row, row)
+    first = row
+    while first and buffer.lines[row].strip() and buffer.lines[first - 1].strip():
+        first -= 1
+    last = _paragraph_end(buffer.lines, row) if buffer.lines[row].strip() else row
+    return selection(text, max(first, row - AROUND), min(last, row + AROUND))
+
+
 def task_of(
     action: Action,
     buffer: Buffer,
@@ -184,13 +201,19 @@ def body_rows(task: Task, *, comments: bool = False) -> tuple[int, int] | None:
 
 def _around(text: str, language_id: str, found: Diagnostic, tree: Tree | None) -> Block:
     """What is rewritten to mend a diagnostic: the function around it, or the lines around it where that is too much."""
-    lines = text.count("\n") + 1
     block = enclosing(text, language_id, found.first_line, 10_000, tree=tree)
-    short = block is not None and block.last_line - block.first_line < LONG_BLOCK
-    if block is not None and short and (block.kind == "function" or block.header_line == found.first_line):
-        return block
-    low, high = (block.first_line, block.last_line) if block is not None else (0, lines - 1)
-    return selection(text, max(low, found.first_line - AROUND), min(high, found.last_line + AROUND))
+    whole = block is not None and (block.kind == "function" or block.header_line == found.first_line)
+    return block if block is not None and whole and _is_short(block) else _lines_around(text, block, *found.rows)
+
+
+def _is_short(block: Block) -> bool:
+    return block.last_line - block.first_line < LONG_BLOCK
+
+
+def _lines_around(text: str, block: Block | None, first: int, last: int) -> Block:
+    """The lines around two rows, within the block."""
+    low, high = (block.first_line, block.last_line) if block is not None else (0, text.count("\n"))
+    return selection(text, max(low, first - AROUND), min(high, last + AROUND))
 
 
 def _paragraph_end(lines: Sequence[str], row: int) -> int:

@@ -52,9 +52,12 @@ class Change:
     problem: str = ""
 
 
-def change_of(workspace: Workspace, target: Target, task: Task, outcome: run.Outcome, *, can_ask: bool) -> Change:
-    """The edits for the text as it is now. `can_ask`: whether the editor asks the user before it applies one that has a
-    problem. Raises Refused."""
+def change_of(
+    workspace: Workspace, target: Target, task: Task, outcome: run.Outcome, *, can_ask: bool, in_place: bool = False
+) -> Change:
+    """The edits for the text as it is now; or with `in_place`, where the editor moves them along itself, as it was when
+    the work began. `can_ask`: whether the editor asks
+    the user before it applies one that has a problem. Raises Refused."""
 
     def refused(sentence: str) -> Refused:
         return Refused(sentence, outcome.proposed, task.language_id)
@@ -71,6 +74,8 @@ def change_of(workspace: Workspace, target: Target, task: Task, outcome: run.Out
     base = [""] if target.lines is None else target.lines
     now = base if buffer is None else buffer.lines
     edits: Sequence[Edit] | Conflict = outcome.edits
+    if in_place and buffer is not None:
+        return Change(target.uri, target.version, base, outcome.edits, buffer.encoding, problem=outcome.problem)
     if now != base:
         edits = rebase(outcome.edits, base, now)
     if isinstance(edits, Conflict):

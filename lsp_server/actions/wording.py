@@ -83,7 +83,8 @@ def messages(task: Task, context: Context | None = None) -> list[dict[str, str]]
     if context.example and task.tests:
         parts.append(f"The tests there are, `{task.tests.path}`, begin with:\n\n{_fenced(context.example, spoken)}")
     named = f" `{task.block.path}`" if task.block.path else ""
-    parts.append(f"The {spoken.name} {what}{named}:\n\n{_fenced(code, spoken)}")
+    if code:
+        parts.append(f"The {spoken.name} {what}{named}:\n\n{_fenced(code, spoken)}")
     parts.append(_instruction(task, spoken, what))
     return [{"role": "system", "content": _system(task, spoken)}, {"role": "user", "content": "\n\n".join(parts)}]
 
@@ -111,6 +112,8 @@ def _instruction(task: Task, spoken: Language, what: str) -> str:
         text = re.sub(r"\{(\w+)\}", lambda match: filled[match[1]], text)
     if action.result == "answer":
         return text
+    if not task.code.strip():
+        return f"{text}\n\nAnswer with the {spoken.name} code for it in one code block, and nothing else."
     return f"{text}\n\nAnswer with the whole {what} in one code block, and nothing else."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,15 +12,15 @@ from typing import Any, TypeVar
 from lsprotocol import types
 
 from lsp_server.actions.acting import Choice, Done, Telling, act, commit_message
-from lsp_server.actions.target import Refused
+from lsp_server.actions.target import Change, Refused
 from lsp_server.context.languages import language
 from lsp_server.context.surroundings import Surroundings
 from lsp_server.context.uris import file_of
 from lsp_server.server import progress, reading
-from lsp_server.server.editor import Editor, NoAnswer
+from lsp_server.server.editor import Editor, InvalidParameters, NoAnswer
 from lsp_server.server.menu import Menu, diagnostic_of
 from lsp_server.server.status import Status
-from lsp_server.server.workspace_edit import asks, workspace_edit
+from lsp_server.server.workspace_edit import asks, text_edits, workspace_edit
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Actions:
             None if found is None else diagnostic_of(self._around.workspace.buffer(uri), found),
             str(values.get("target") or ""),
             self._menu.menus.lines_of(uri, version),
+            str(values.get("instruction") or ""),
         )
 
     async def resolve(self, action: types.CodeAction) -> types.CodeAction:
@@ -59,7 +61,7 @@ class Actions:
         choice = self._choice(action.data)
         if choice is None or action.edit is not None or action.command is not None or action.disabled is not None:
             return action
-        done = await self._perform(choice, action.title, lazily=True)
+        done = await self._done(choice, action.title, lazily=True)
         if done is not None and done.change is not None:
             action.edit = workspace_edit(self._editor.capabilities, done.change)
         return action
@@ -75,7 +77,7 @@ class Actions:
                 choice = await self._with_target(choice)
                 if choice is None:
                     return None
-            done = await self._perform(choice, str(values.get("title") or choice.action), lazily=False)
+            done = await self._done(choice, str(values.get("title") or choice.action), lazily=False)
             if done is None:
                 return {"applied": False}
             if done.change is not None:
@@ -86,28 +88,87 @@ class Actions:
         uri = await reading.show(self._editor, done.title, f"# {done.title}\n\n{done.answer}\n")
         return {"answer": done.answer, "uri": uri}
 
+    async def perform(self, values: Any) -> dict[str, Any] | None:
+        """Do what was chosen, and hand over the edit or the answer; what there is of it on the way, too. None where the
+        user stopped it. Raises InvalidParameters, Refused."""
+        choice = self._choice(values)
+        if choice is None:
+            raise InvalidParameters("This request needs an action, a uri and a range.")
+        token = values.get("partialResultToken")
+        if isinstance(token, bool) or not isinstance(token, (str, int, type(None))):
+            raise InvalidParameters("`partialResultToken` must be a text or a whole number.")
+        if choice.action == "translate" and not choice.target:
+            choice = await self._with_target(choice)
+            if choice is None:
+                return None
+        chosen = choice
+
+        def work(tell: Telling) -> Awaitable[Done]:
+            return act(self._around, chosen, tell, can_ask=True, in_place=True)
+
+        title = str(values.get("title") or choice.instruction or choice.action)
+        done = await self._working(title, work, functools.partial(self._streamed, token))
+        if done is None:
+            return None
+        change = done.change
+        plain = None if change is None else dataclasses.replace(change, problem="")  # which is told beside it
+        edit = None if plain is None else workspace_edit(self._editor.capabilities, plain)
+        problem = "" if change is None else change.problem
+        return {"title": done.title, "edit": self._editor.plain(edit), "problem": problem, "answer": done.answer}
+
+    def _streamed(self, token: int | str | None, report: Callable[[str], None]) -> Telling:
+        """How the user is told where the client shows an edit or an answer while it is written."""
+        editor, due = self._editor, progress.pacer()
+
+        def send(part: dict[str, Any]) -> None:
+            if token is not None:
+                editor.send_part(token, part)
+
+        def draft(change: Change) -> None:
+            send({"version": change.version, "edits": editor.plain(text_edits(change))})
+
+        def both(message: str) -> None:
+            report(message)
+            if due():
+                send({"message": message})
+
+        return Telling(both, self._tell_loading, lambda words: send({"delta": words}), draft)
+
     async def commit_message(self, where: Any) -> str | None:
         """The message for what is staged in the repository at a folder or its URI, by default the workspace's."""
         folder = next(iter(self._around.workspace.roots), Path())
         if isinstance(where, str) and where:
             folder = (file_of(where) if where.startswith("file:") else Path(where)) or folder
-        return await self._working(
+        return await self._shown(
             "Write the commit message", lambda telling: commit_message(self._around, folder, telling)
         )
 
-    async def _perform(self, choice: Choice, title: str, *, lazily: bool) -> Done | None:
+    async def _done(self, choice: Choice, title: str, *, lazily: bool) -> Done | None:
         """Do what was chosen, with progress; None where nothing came of it, the user being told why. `lazily`: the edit
         goes into a code action."""
         can_ask = asks(self._editor.capabilities, lazily=lazily)
-        return await self._working(title, lambda telling: act(self._around, choice, telling, can_ask=can_ask))
+        return await self._shown(title, lambda telling: act(self._around, choice, telling, can_ask=can_ask))
 
-    async def _working(self, title: str, work: Callable[[Telling], Awaitable[T]]) -> T | None:
-        """The result of `work`, which may be cancelled by request or by the progress; None where it is refused or
-        cancelled by the progress."""
+    async def _shown(self, title: str, work: Callable[[Telling], Awaitable[T]]) -> T | None:
+        """The result of `work`; None where there is none, the user being told why."""
+        try:
+            return await self._working(title, work, lambda report: Telling(report, self._tell_loading))
+        except Refused as refused:
+            self._status.show(str(refused), types.MessageType.Warning)
+            return None
+
+    async def _working(
+        self,
+        title: str,
+        work: Callable[[Telling], Awaitable[T]],
+        telling: Callable[[Callable[[str], None]], Telling],
+    ) -> T | None:
+        """The result of `work`, which may be cancelled by request or by the progress; None where it is cancelled by the
+        progress. Raises Refused; what the model wrote is shown then."""
 
         async def with_progress() -> T:
             async with progress.shown(self._editor, f"Code Llama: {title}", asyncio.current_task()) as report:
-                return await work(Telling(report, self._tell_loading))
+                return await work(telling(report))
 
         task = asyncio.ensure_future(with_progress())
         try:
@@ -118,11 +179,10 @@ class Actions:
             task.cancel()
             raise
         except Refused as refused:
-            self._status.show(str(refused), types.MessageType.Warning)
             if refused.proposed.strip() and reading.opens(self._editor):  # as a message it would only be in the way
                 text = reading.proposal(str(refused), refused.proposed, language(refused.language_id))
                 await reading.show(self._editor, f"Not applied: {title}", text)
-            return None
+            raise
 
     def _tell_loading(self) -> None:
         window = self._editor.capabilities.window

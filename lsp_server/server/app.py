@@ -55,6 +55,7 @@ FEATURES: tuple[tuple[str, Callable[..., Any], Any], ...] = (
     (types.TEXT_DOCUMENT_INLINE_COMPLETION, inline_completion.inline_completion, types.InlineCompletionOptions()),
     (types.TEXT_DOCUMENT_CODE_ACTION, code_action.code_action, code_action.OPTIONS),
     (types.CODE_ACTION_RESOLVE, code_action.resolve, None),
+    (announced.ACTING, code_action.perform, None),
 )
 COMMANDS: tuple[tuple[str, Callable[..., Coroutine[Any, Any, Any]]], ...] = (
     (announced.ACTION, code_action.act),

@@ -6,6 +6,17 @@ for clients that cannot resolve an edit, and for answers that are only read, by 
     codellama.action         {action, uri, range, version?, diagnostic?, target?} -> {applied} or {answer, uri}
     codellama.explain        {uri, range} -> the same
     codellama.commitMessage  folder or its URI -> the message, or null with the reason shown
+
+Clients that show an edit before it is applied send the request `codellama/action` instead, with what an entry of the
+menu has as its `data`, or with `action` "edit" and an `instruction` in the user's own words:
+
+    codellama/action  {action, uri, range, version?, diagnostic?, target?, instruction?, partialResultToken?}
+                      -> {title, edit, problem, answer}, or null where the user stopped it
+
+`edit` is a workspace edit of the document as it was when the request came, which the client moves along; `problem` why
+the user should look closely before it is applied; `answer` what is only read. Where there is no edit the request fails
+with the reason. While the model writes, `$/progress` with the token brings `{message}`, in a few
+words how far it is, `{version, edits}`, all edits so far of that version, and `{delta}`, the next words of an answer.
 """
 
 from __future__ import annotations
@@ -38,6 +49,10 @@ async def resolve(session: Session, action: types.CodeAction) -> types.CodeActio
 
 async def act(session: Session, values: Any = None) -> Any:
     return await (await session.actions()).command(values)
+
+
+async def perform(session: Session, params: Any) -> Any:
+    return await (await session.actions()).perform(params)
 
 
 async def explain(session: Session, values: Any = None) -> Any:

@@ -19,6 +19,10 @@ class NoAnswer(UserError):
     """The editor did not answer in time, or with an error; the message is one sentence for the user."""
 
 
+class InvalidParameters(UserError):
+    """A request of this program's own does not have what it needs; the message says what."""
+
+
 class Editor(Protocol):
     """The editor of one session. What is asked of it is answered within a time limit, or raises NoAnswer."""
 

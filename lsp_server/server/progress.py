@@ -17,6 +17,20 @@ from lsp_server.server.editor import Editor
 REPORT_SECONDS = 0.1
 
 
+def pacer() -> Callable[[], bool]:
+    """A function that says whether another report is due, and counts it as made then."""
+    reported = 0.0
+
+    def due() -> bool:
+        nonlocal reported
+        now = time.monotonic()
+        is_due = now - reported >= REPORT_SECONDS
+        reported = now if is_due else reported
+        return is_due
+
+    return due
+
+
 @contextlib.asynccontextmanager
 async def shown(editor: Editor, title: str, work: asyncio.Task[Any] | None) -> AsyncIterator[Callable[[str], None]]:
     """Show progress until the end of the block; gives a function that tells how far things are, in a few words.
@@ -30,8 +44,8 @@ async def shown(editor: Editor, title: str, work: asyncio.Task[Any] | None) -> A
         return
     token = secrets.token_hex(8)
     begun = False
-    reported = 0.0
     latest = ""
+    due = pacer()
 
     async def begin() -> None:
         nonlocal begun
@@ -40,11 +54,9 @@ async def shown(editor: Editor, title: str, work: asyncio.Task[Any] | None) -> A
         begun = True
 
     def report(message: str) -> None:
-        nonlocal reported, latest
+        nonlocal latest
         latest = message
-        now = time.monotonic()
-        if begun and now - reported >= REPORT_SECONDS:
-            reported = now
+        if begun and due():
             editor.show_progress(token, types.WorkDoneProgressReport(cancellable=True, message=message))
 
     def end(opening: asyncio.Future[None]) -> None:

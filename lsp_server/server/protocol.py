@@ -38,6 +38,7 @@ from pygls.protocol import (
 
 from lsp_server.errors import UserError
 from lsp_server.server import announced, shapes
+from lsp_server.server.editor import InvalidParameters
 
 log = logging.getLogger(__name__)
 
@@ -335,6 +336,8 @@ class Protocol(LanguageServerProtocol):
             self._send_response(msg_id, future.result())
         elif isinstance(error, JsonRpcException):
             self._refuse(msg_id, error)
+        elif isinstance(error, InvalidParameters):
+            self._refuse(msg_id, JsonRpcInvalidParams(str(error)))
         elif isinstance(error, UserError):
             self._refuse(msg_id, JsonRpcException(str(error), REQUEST_FAILED))
         else:

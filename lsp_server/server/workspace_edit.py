@@ -17,11 +17,7 @@ def workspace_edit(capabilities: types.ClientCapabilities, change: Change) -> ty
     """A change of one document. With a `problem` only for a client that `asks`."""
     if change.is_new:
         return _new_file(capabilities, change.uri, apply(change.lines, change.edits))
-
-    def units(row: int, column: int) -> int:
-        return units_of(change.lines[row], column, change.encoding)
-
-    texts = [types.TextEdit(_range(edit, change.lines, units), edit.text) for edit in change.edits]
+    texts = text_edits(change)
     document = types.OptionalVersionedTextDocumentIdentifier(change.uri, change.version)
     if change.problem:
         annotated = [types.AnnotatedTextEdit(_ANNOTATION, each.range, each.new_text) for each in texts]
@@ -32,6 +28,15 @@ def workspace_edit(capabilities: types.ClientCapabilities, change: Change) -> ty
     if not _document_changes(capabilities):
         return types.WorkspaceEdit(changes={change.uri: texts})
     return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(document, texts)])
+
+
+def text_edits(change: Change) -> list[types.TextEdit]:
+    """The edits of a document that there is."""
+
+    def units(row: int, column: int) -> int:
+        return units_of(change.lines[row], column, change.encoding)
+
+    return [types.TextEdit(_range(edit, change.lines, units), edit.text) for edit in change.edits]
 
 
 def _new_file(capabilities: types.ClientCapabilities, uri: str, text: str) -> types.WorkspaceEdit:

@@ -58,6 +58,10 @@ async def recorded(tmp_path: Path, tokenizer: Path) -> dict[str, Any]:
         chosen = next(item for item in menu if item["title"].startswith("Document"))
         engine.answers = ['```python\ndef add(a, b):\n    """Add."""\n    return a + b\n```']
         await session.ask("codeAction/resolve", chosen, as_="action")
+        own = {"action": "edit", "instruction": "document it", "uri": file.as_uri(), "range": cursor, "version": 2}
+        await session.ask(announced.ACTING, {**own, "partialResultToken": "t0"}, as_="act")
+        parts = [message for message in session._heard if message.get("method") == PROGRESS]
+        session._keep("act part", next(each for each in parts if "edits" in each["params"]["value"]))
         explain = next(item for item in menu if item["title"].startswith("Explain"))
         engine.answers = ["It adds two numbers."]
         await session.ask("workspace/executeCommand", explain["command"], as_="command")
@@ -98,5 +102,10 @@ async def test_the_examples_are_what_goes_over_the_wire(
 
 def test_every_method_of_our_own_is_on_the_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    own = [announced.STATUS, announced.COPIED, *(announced.CHAT + name for name in announced.CHAT_METHODS)]
+    own = [
+        announced.ACTING,
+        announced.STATUS,
+        announced.COPIED,
+        *(announced.CHAT + name for name in announced.CHAT_METHODS),
+    ]
     assert [name for name in own if f"`{name}`" not in text] == []

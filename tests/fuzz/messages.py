@@ -140,6 +140,7 @@ def session(root: Path) -> list[dict[str, Any]]:
         asks("codeAction/resolve", {"title": "Document area", "kind": "refactor.rewrite", "data": action}),
         runs("codellama.action", {**action, "title": "x"}),
         runs("codellama.action", {**action, "action": "translate"}),
+        asks("codellama/action", {**action, "action": "edit", "instruction": "sort it", "partialResultToken": "t"}),
         runs("codellama.explain", {"uri": file, "range": place}),
         runs("codellama.commitMessage", root.as_uri()),
         runs("codellama.restart"),
