@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from lsp_server.context.buffer import split_lines
-from lsp_server.context.languages import Language, language
+from lsp_server.context.languages import Language, is_known, language
 from lsp_server.context.syntax import Block, symbols
 from lsp_server.context.trees import Leaf, Tree, errors_in, leaves, parse
 
@@ -142,6 +142,9 @@ def _elision(old: Sequence[str], new: Sequence[str], spoken: Language) -> str | 
 def _changed_code(old: _Version, new: _Version, spoken: Language) -> str | None:
     if old.tree is None or new.tree is None:
         one, other = _code_lines(old.rows, spoken), _code_lines(new.rows, spoken)
+        if not is_known(spoken):  # nor are its comments: nothing may be gone
+            rest = iter(other)
+            other = one if all(line in rest for line in one) else other
         return (
             None if one == other else _differs(next((a for a, b in zip(one, [*other, ""], strict=False) if a != b), ""))
         )
@@ -258,7 +261,8 @@ def _code_lines(lines: Sequence[str], spoken: Language) -> list[str]:
         )
     if spoken.line_comment:
         text = re.sub(r"(?m)(?:^|(?<=\s))" + re.escape(spoken.line_comment) + r".*$", "", text)
-    return [line.rstrip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    found = [line.rstrip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    return [line for line in found if not line.lstrip().startswith(spoken.more_marks or ("\0",))]
 
 
 def _open_brackets(lines: Sequence[str], spoken: Language) -> int:

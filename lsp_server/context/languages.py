@@ -10,6 +10,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from lsp_server.context.commented import COMMENTED
+
 
 @dataclasses.dataclass(frozen=True)
 class Grammar:
@@ -34,7 +36,8 @@ class Language:
     """One language. `name` is for people, `fence` for code fences; `aliases` are what models write there instead.
 
     `doc` says in words where documentation goes and in what form. `doc_inside`: it is the first statement of the body.
-    `doc_marks`: what a comment above a definition starts with if it documents it; `()` where none does.
+    `doc_marks`: what a comment above a definition starts with if it documents it; `()` where none does. `more_marks`:
+    what else begins a line that is a comment, in dialects.
     """
 
     id: str
@@ -49,6 +52,11 @@ class Language:
     doc_marks: tuple[str, ...] = ()
     braces: bool = True
     grammar: Grammar | None = None
+    more_marks: tuple[str, ...] = ()
+
+    @property
+    def has_comments(self) -> bool:
+        return bool(self.line_comment or self.block_comment)
 
     def is_called(self, word: str) -> bool:
         """Whether `word` names this language, in any case: an id, a fence name or a file suffix."""
@@ -191,6 +199,26 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def _commented(row: str) -> Language:
+    """A language of `commented`."""
+    ids, name, marks, block, suffixes = (part.split() for part in row.split(" | "))
+    marks, block, suffixes = ([each for each in found if each != "-"] for found in (marks, block, suffixes))
+    between = (" ".join(block[: len(block) // 2]), " ".join(block[len(block) // 2 :])) if block else None
+    return Language(
+        ids[0],
+        " ".join(name),
+        ids[0],
+        marks[0] if marks else "",
+        tuple(suffixes),
+        tuple(ids[1:]),
+        between,
+        f"a comment ({marks[0] if marks else ' ... '.join(between or ())}) above it",
+        doc_marks=(*marks, *(between or ())[:1]),
+        braces=marks[:1] == ["//"],
+        more_marks=tuple(marks[1:]),
+    )
+
+
 _JSDOC = "a JSDoc comment (/** ... */) above it"
 _DOXYGEN = "a Doxygen comment (/** ... */) above it"
 _SLASHES: dict[str, Any] = {"doc": "/// comment lines above it", "doc_marks": ("///", "/**")}
@@ -327,8 +355,10 @@ _TABLE = (
     Language("markdown", "Markdown", "markdown", "", (".md",), block_comment=("<!--", "-->"), braces=False),
     Language("plaintext", "plain text", "text", "", (".txt",), braces=False),
 )
+_COMMENTED = tuple(_commented(row) for row in COMMENTED.strip().splitlines())
 LANGUAGES = {language.id: language for language in _TABLE}
-_BY_SUFFIX = {suffix: language for language in reversed(_TABLE) for suffix in language.suffixes}
+_LITTLE_KNOWN = {id: language for language in _COMMENTED for id in (language.id, *language.aliases)}
+_BY_SUFFIX = {suffix: language for language in reversed((*_TABLE, *_COMMENTED)) for suffix in language.suffixes}
 # What editors send that is not the protocol's id.
 _OTHER_IDS = {
     "sh": "shellscript",
@@ -343,10 +373,18 @@ _OTHER_IDS = {
 _OTHER_IDS |= {"tsx": "typescriptreact", "jsx": "javascriptreact", "c++": "cpp", "cs": "csharp", "text": "plaintext"}
 
 
+def is_known(spoken: Language) -> bool:
+    """Whether it is one of the table, and no other of which only the id is known."""
+    return spoken.id in LANGUAGES or spoken.id in _LITTLE_KNOWN
+
+
 def language(language_id: str, path: str = "") -> Language:
-    """The language of an id, or where the id is unknown of the suffix of `path`; an unknown one is named by its id."""
+    """The language of an id, or where the id is unknown of the suffix of `path`; an unknown one is named by its id.
+
+    Those of `commented` are not in LANGUAGES.
+    """
     language_id = language_id.lower()
-    spoken = LANGUAGES.get(_OTHER_IDS.get(language_id, language_id))
+    spoken = LANGUAGES.get(_OTHER_IDS.get(language_id, language_id)) or _LITTLE_KNOWN.get(language_id)
     if spoken is None and path:
         spoken = _BY_SUFFIX.get(pathlib.PurePath(path).suffix.lower())
     if spoken is not None:

@@ -479,3 +479,29 @@ def test_rebase_before_inside_and_after() -> None:
     insert = Edit(5, 5, "new\n")
     assert isinstance(rebase([insert], base, [*base[:5], "typed\n", *base[5:]]), Conflict)
     assert rebase([insert], base, [*base[:3], "typed\n", *base[3:]]) == [Edit(6, 6, "new\n")]
+
+
+@pytest.mark.parametrize(
+    ("id", "old", "comment", "changed"),
+    [
+        ("jinja-html", "{% macro row(x) %}\n<td>{{ x }}</td>\n{% endmacro %}\n", "{# A cell. #}", "<th>{{ x }}</th>"),
+        ("nasm", "add:\n    mov eax, edi\n    ret\n", "; Adds.", "    mov eax, esi"),
+        ("asm", "add:\n    mov eax, edi\n    ret\n", "# Adds.", "    mov eax, esi"),
+        ("vue", "<template>\n  <p>Hi</p>\n</template>\n", "<!-- Says hi. -->", "  <p>Ho</p>"),
+        ("terraform", 'resource "a" "b" {\n  size = 1\n}\n', "# One.", "  size = 2"),
+        ("vim", "function! Hi()\n  echo 1\nendfunction\n", '" Says hi.', "  echo 2"),
+        ("ocaml", "let add a b =\n  a + b\n", "(* Adds. *)", "  a - b"),
+        ("bat", "@echo off\ncopy a b\n", "REM Copies.", "copy b a"),
+        ("a language of one's own", "begin it\n  do this\nend\n", "~~ Does this.", "  do that"),
+    ],
+)
+def test_documented_in_any_language_that_has_comments(id: str, old: str, comment: str, changed: str) -> None:
+    lines = old.splitlines(keepends=True)
+    block = selection(old, 0, len(lines) - 1)
+    made = rewrite(f"```\n{comment}\n{old}```", False, old, block, id, "code")
+    assert made.problem is None
+    assert apply(lines, made.edits) == f"{comment}\n{old}"
+    other = old.replace(lines[1], changed + "\n")
+    problem = rewrite(f"```\n{comment}\n{other}```", False, old, block, id, "code").problem
+    assert problem is not None
+    assert problem.kind == "dropped"
