@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from lsp_server.actions import project
-from lsp_server.context.languages import language
+from lsp_server.context.languages import Language, language
 from lsp_server.context.syntax import Block
 
 if TYPE_CHECKING:  # the menu needs none of it
@@ -25,8 +25,10 @@ Result = Literal["edit", "tests", "answer", "message"]
 REWRITE, QUICKFIX, SOURCE = "refactor.rewrite", "quickfix", "source"
 CODE: tuple[Applies, ...] = ("function", "class", "selection")
 MOST_DIAGNOSTICS = 4
-# Languages in which types may be left out.
+# Languages in which types may be left out, and those in which nothing is computed.
 TYPED = ("python", "typescript", "typescriptreact", "php")
+NO_PROGRAM = ("markdown", "plaintext", "html", "xml", "css", "scss", "less", "yaml", "toml", "ini", "json", "jsonc",
+              "csv", "properties", "latex", "restructuredtext")  # fmt: skip
 NAME_LENGTH, MESSAGE_LENGTH = 40, 60
 
 
@@ -89,11 +91,13 @@ class Diagnostic:
 @dataclasses.dataclass(frozen=True)
 class Site:
     """Where the menu is opened. `block`: the selection, or the definition at the cursor. `comment`: the rows of the
-    comment at the cursor. `stub`: the block is a function that has no body yet. `is_test`: the file holds tests."""
+    comment at the cursor. `stub`: the block is a function that has no body yet. `typed`: one that has all its types.
+    `is_test`: the file holds tests."""
 
     language_id: str
     block: Block | None = None
     stub: bool = False
+    typed: bool = False
     comment: tuple[int, int] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     is_test: bool = False
@@ -220,7 +224,10 @@ def _applies(action: Action, site: Site) -> bool:
         return site.language_id in COMMIT_LANGUAGES
     if site.language_id in COMMIT_LANGUAGES:
         return False
-    id = language(site.language_id).id
+    spoken = language(site.language_id)
+    id = spoken.id
+    if _is_senseless(action.id, spoken, site):
+        return False
     if action.languages and id not in action.languages and site.language_id not in action.languages:
         return False
     if action.id == "tests" and site.is_test:
@@ -232,6 +239,17 @@ def _applies(action: Action, site: Site) -> bool:
     if "stub" in action.applies:
         return site.stub
     return site.block is not None and site.block.kind in action.applies
+
+
+def _is_senseless(id: str, spoken: Language, site: Site) -> bool:
+    """Whether nothing could come of an action here."""
+    if id == "document":
+        return not spoken.has_comments
+    if id == "types":
+        return site.typed
+    if id in ("optimize", "translate") and spoken.id in NO_PROGRAM:
+        return True
+    return site.stub and id in ("tests", "simplify", "optimize", "translate")
 
 
 def _short(text: str, length: int) -> str:

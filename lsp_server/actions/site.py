@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def site_of(
         buffer.language_id,
         block,
         stub=block is not None and block.kind == "function" and is_stub(buffer.lines, block, buffer.language_id),
+        typed=block is not None and block.kind == "function" and has_types(block, buffer.language_id),
         comment=comment_at(buffer.lines, start[0], buffer.language_id) if start[0] == end[0] else None,
         diagnostics=tuple(diagnostics),
         is_test=bool(path) and is_test(path, buffer.language_id),
@@ -162,6 +164,22 @@ def is_stub(lines: Sequence[str], block: Block, language_id: str) -> bool:
         after = header.rpartition("{")[2] if spoken.braces else header.rpartition(":")[2]
         return bool(_STUB.fullmatch(after.strip()))
     return len(code) <= 2 and all(_STUB.fullmatch(line) for line in code)
+
+
+def has_types(block: Block, language_id: str) -> bool:
+    """Whether all parameters of a Python function have types, and what it returns."""
+    if language(language_id).id != "python":
+        return False
+    try:
+        function = ast.parse(f"{block.signature.strip()}: pass").body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
+        return False
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or function.returns is None:
+        return False
+    given = function.args
+    first = [*given.posonlyargs, *given.args][:1] if block.container else []
+    found = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    return all(each is None or each.annotation is not None or each in first for each in found)
 
 
 def comment_at(lines: Sequence[str], row: int, language_id: str) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from lsp_server.context.surroundings import Surroundings
 from lsp_server.context.uris import file_of
 from lsp_server.server import progress, reading
 from lsp_server.server.editor import Editor, InvalidParameters, NoAnswer
-from lsp_server.server.menu import Menu, diagnostic_of
+from lsp_server.server.menu import BY, Menu, diagnostic_of
 from lsp_server.server.status import Status
 from lsp_server.server.workspace_edit import asks, text_edits, workspace_edit
 
@@ -61,7 +61,7 @@ class Actions:
         choice = self._choice(action.data)
         if choice is None or action.edit is not None or action.command is not None or action.disabled is not None:
             return action
-        done = await self._done(choice, action.title, lazily=True)
+        done = await self._done(choice, action.title.removesuffix(BY), lazily=True)
         if done is not None and done.change is not None:
             action.edit = workspace_edit(self._editor.capabilities, done.change)
         return action

@@ -13,6 +13,9 @@ from lsp_server.context.surroundings import Surroundings
 from lsp_server.server.announced import ACTION as COMMAND
 from lsp_server.server.editor import Editor
 
+# Behind each title: the menus of editors have the actions of all servers.
+BY = " (Code Llama)"
+
 
 class Menu:
     """The menus of a session."""
@@ -50,18 +53,20 @@ class Menu:
         }
         if diagnostic is not None:
             data["diagnostic"] = self._editor.plain(diagnostic)
-        command = types.Command(offer.title, COMMAND, arguments=[{**data, "title": offer.title}])
+        title = offer.title + BY
+        command = types.Command(title, COMMAND, arguments=[{**data, "title": offer.title}])
         capabilities = _capabilities(self._editor)
         if capabilities is None or capabilities.code_action_literal_support is None:
             return command
         resolves = offer.action.result in ("edit", "tests", "message") and _resolves_edits(capabilities)
         return types.CodeAction(
-            offer.title,
+            title,
             kind=types.CodeActionKind(offer.action.kind),
             diagnostics=None if diagnostic is None else [diagnostic],
             disabled=types.CodeActionDisabled(offer.disabled) if offer.disabled else None,
             data=data if resolves else None,
             command=None if resolves or offer.disabled else command,
+            tags=[types.CodeActionTag.LlmGenerated] if _takes_tags(capabilities) else None,
         )
 
 
@@ -78,6 +83,12 @@ def diagnostic_of(buffer: Buffer | None, found: types.Diagnostic) -> Diagnostic:
 def _capabilities(editor: Editor) -> types.CodeActionClientCapabilities | None:
     document = editor.capabilities.text_document
     return document.code_action if document else None
+
+
+def _takes_tags(capabilities: types.CodeActionClientCapabilities) -> bool:
+    """Whether the client knows the tag of what a language model makes."""
+    support = capabilities.tag_support
+    return support is not None and types.CodeActionTag.LlmGenerated in support.value_set
 
 
 def _resolves_edits(capabilities: types.CodeActionClientCapabilities) -> bool:

@@ -121,6 +121,39 @@ def test_types_only_where_they_may_be_missing() -> None:
     assert "tests" in ids(rust)
 
 
+@pytest.mark.parametrize(
+    ("signature", "offered"),
+    [
+        ("def f(a, b: int) -> int", True),
+        ("def f(a: int)", True),
+        ("def f(*a, **b) -> None", True),
+        ("async def f(a: int, /, *b: int, c: str = '') -> int", False),
+        ("def f() -> None", False),
+    ],
+)
+def test_types_only_where_some_are_missing(signature: str, offered: bool) -> None:
+    assert ("types" in ids(place(1, text=f"{signature}:\n    return 1\n"))) is offered
+    method = f"class A:\n    {signature.replace('(', '(self, ').replace(', )', ')')}:\n        return 1\n"
+    assert ("types" in ids(place(2, text=method))) is offered
+
+
+@pytest.mark.parametrize(
+    ("id", "offered"),
+    [("jinja-html", True), ("nasm", True), ("vue", True), ("terraform", True), ("json", False), ("csv", False)],
+)
+def test_documented_is_what_may_have_comments(id: str, offered: bool) -> None:
+    assert ("document" in ids(place(0, 0, end=(1, 1), text="a b\nc d\n", id=id))) is offered
+
+
+def test_nothing_is_made_faster_that_computes_nothing() -> None:
+    found = ids(place(0, 0, end=(1, 1), text="a: 1\nb: 2\n", id="yaml"))
+    assert found == ["document", "explain", "simplify"]
+
+
+def test_a_function_without_a_body_is_written_first() -> None:
+    assert ids(place(10)) == ["implement", "document", "explain", "types"]
+
+
 def test_no_tests_for_tests() -> None:
     buffer = Buffer("file:///test_a.py", "def test_a():\n    assert 1\n", language_id="python")
     assert "tests" not in ids(site_of(buffer, (1, 4), (1, 4), path="tests/test_a.py"))

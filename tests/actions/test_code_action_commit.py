@@ -42,7 +42,7 @@ async def test_commit_message_into_its_buffer(editor: ActingEditor, engine: Stan
     engine.answers = ["Add a function"]
     uri = opened(editor, tmp_path, "\n# Please enter a message\n", ".git/COMMIT_EDITMSG", "gitcommit")
     items = await editor.menu(uri, (0, 0))
-    assert [(item.title, item.kind) for item in items] == [("Write the commit message", "source")]
+    assert [(item.title, item.kind) for item in items] == [("Write the commit message (Code Llama)", "source")]
     await editor.choose(items, "Write the commit message")
     assert editor.texts[uri] == "Add a function\n# Please enter a message\n"
 

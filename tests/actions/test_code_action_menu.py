@@ -17,10 +17,10 @@ async def test_the_menu_asks_no_model(editor: ActingEditor, engine: StandIn, tmp
     uri = opened(editor, tmp_path)
     items = await editor.menu(uri, (1, 6), diagnostics=[diagnostic(1)])
     assert [item.title for item in items][:4] == [
-        "Fix: This is wrong.",
-        "Explain: This is wrong.",
-        "Document `add`",
-        "Write tests for `add`",
+        "Fix: This is wrong. (Code Llama)",
+        "Explain: This is wrong. (Code Llama)",
+        "Document `add` (Code Llama)",
+        "Write tests for `add` (Code Llama)",
     ]
     assert [item.diagnostics is not None for item in items[:3]] == [True, True, False]
     assert {item.kind for item in items} == {"quickfix", "refactor.rewrite"}
@@ -56,7 +56,7 @@ async def test_what_the_model_cannot_do(options: dict[str, Any], tmp_path: Path,
         uri = opened(editor, tmp_path, "def add(a, b):\n    pass\n")
         await editor.ready()
         items = await editor.menu(uri, (0, 5))
-        assert [item.title for item in items if item.disabled is None] == ["Implement `add`"]
+        assert [item.title for item in items if item.disabled is None] == ["Implement `add` (Code Llama)"]
         assert any("no chat template" in item.disabled.reason for item in items if item.disabled) is shows
 
 
@@ -128,3 +128,13 @@ async def test_answers_are_private_files(editor: ActingEditor, engine: StandIn, 
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert path.read_text() == "# Explain `add`\n\nIt adds.\n"
+
+
+async def test_what_a_model_makes_is_tagged(options: dict[str, Any], tmp_path: Path) -> None:
+    able = capabilities()
+    assert able.text_document is not None
+    assert able.text_document.code_action is not None
+    able.text_document.code_action.tag_support = types.CodeActionTagOptions([types.CodeActionTag.LlmGenerated])
+    async with acting_editor(options, tmp_path, able) as editor:
+        items = await editor.menu(opened(editor, tmp_path), (1, 6))
+        assert {tuple(item.tags) for item in items} == {(types.CodeActionTag.LlmGenerated,)}

@@ -18,9 +18,9 @@ OWN = [LOGGER, REVIEW, OF_CLASSES, OF_GO, OF_SELECTIONS]
 
 
 def titles(items: list[Any]) -> list[str]:
-    own = {each["title"] for each in OWN}
+    own = {f"{each['title']} (Code Llama)" for each in OWN}
     assert all(item.kind == "refactor.rewrite" for item in items if item.title in own)
-    return [item.title for item in items if item.title in own]
+    return [item.title.removesuffix(" (Code Llama)") for item in items if item.title in own]
 
 
 async def test_offered_where_they_apply(options: dict[str, Any], tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def session(language: str, text: str) -> dict[str, Any]:
 def test_no_menu_and_no_action_loads_anything(language: str, text: str, name: str) -> None:
     told = session(language, text)
     assert told["titles"][0] == told["titles"][1]
-    assert not name or f"Explain `{name}`" in told["titles"][0]
+    assert not name or f"Explain `{name}` (Code Llama)" in told["titles"][0]
     assert told["late"] == []
 
 
