@@ -83,7 +83,9 @@ def build(
 def _answer_tokens(task: Task, size: int) -> tuple[int, int]:
     """(least, most) tokens of an answer about a block of `size` tokens. A rewritten block stays about as long."""
     if task.action.result == "edit":
-        return max(LEAST_ANSWER_TOKENS, size + 64), 2 * size + ANSWER_TOKENS
+        # What keeps the code adds some lines to it.
+        more = LEAST_ANSWER_TOKENS * 2 if task.action.keep in ("code", "names") else ANSWER_TOKENS
+        return max(LEAST_ANSWER_TOKENS, size + 64), 2 * size + more
     if task.action.result == "tests" or task.action.id == "translate":
         return max(LEAST_ANSWER_TOKENS, size), 2 * size + ANSWER_TOKENS
     return LEAST_ANSWER_TOKENS, ANSWER_TOKENS

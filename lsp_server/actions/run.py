@@ -175,7 +175,9 @@ def _made(task: Task, prompt: prompts.ActionPrompt, answer: str, finished: bool)
     if made.problem is None:
         return Outcome(answer, made.edits, proposed=made.proposed)
     proposed = "" if made.problem.kind == "unchanged" else made.proposed
-    return Outcome(answer, made.edits, made.problem.sentence, proposed)
+    # Whoever wants documentation has no use for other code, also where they would be asked first.
+    spoilt = task.action.keep == "code"
+    return Outcome(answer, () if spoilt else made.edits, made.problem.sentence, proposed)
 
 
 def _tests(task: Task, answer: str, *, truncated: bool) -> Outcome:

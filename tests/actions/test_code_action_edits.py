@@ -55,6 +55,28 @@ async def test_the_client_asks_where_it_can(
         assert editor.texts[uri] == "def sub(a, b):\n    return a - b\n"
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("function total(cart: Cart): number {\n  return 0;\n}", "no longer parse"),
+        ("total(): number {\n  return 0;\n}", "The model changed code, not only comments"),
+    ],
+)
+async def test_documentation_that_brings_other_code_along_is_refused(
+    options: dict[str, Any], engine: StandIn, tmp_path: Path, code: str, said: str
+) -> None:
+    """Also where the client could ask: nobody wants a method away who wants it documented."""
+    cart = (
+        "class Cart {\n  total(): number {\n    return this.items.reduce((sum, each) => sum + each.price, 0);\n  }\n}\n"
+    )
+    async with acting_editor(options, tmp_path, capabilities(annotations=True)) as editor:
+        uri = opened(editor, tmp_path, cart, "cart.ts", "typescript")
+        engine.answers = [f"```ts\n/** The total. */\n{code}\n```"]
+        await editor.choose(await editor.menu(uri, (2, 6)), "Document")
+        assert said in (await editor.until(lambda: editor.messages))[-1]
+        assert editor.texts[uri] == cart
+
+
 # The text changes while the model works
 
 
