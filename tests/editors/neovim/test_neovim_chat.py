@@ -25,6 +25,15 @@ def to_log(nvim) -> None:
     )
 
 
+OTHER_LANGUAGE = """
+    vim.api.nvim_buf_call(..., function() vim.cmd('noautocmd setlocal filetype=typescript') end)
+    vim.ui.select = function(choices, options, done)
+        _G.asked = { options.prompt, vim.tbl_map(options.format_item, choices) }
+        done(choices[1])
+    end
+"""
+
+
 def test_asked_streamed_yanked_and_applied(start, engine, version):
     nvim = start(version, text="def add(a, b):\n    return a + b\n\nx = 1\n")
     engine.answers, engine.pause = [ANSWER], 0.02
@@ -67,6 +76,17 @@ def test_asked_streamed_yanked_and_applied(start, engine, version):
     nvim.nvim.buffers[file][2] = "    return b + a"
     nvim.input("ga")
     nvim.wait_said("have changed or are gone")
+    nvim.lua(OTHER_LANGUAGE, file)
+    nvim.input("ga")
+    wait(lambda: nvim.lua("return _G.asked"), what="the question where it goes")
+    assert nvim.lua("return _G.asked") == [
+        "Where does the python code go?",
+        ["a new buffer (python)", "at line 2 of main.py (typescript)"],
+    ]
+    assert nvim.lines == ["def add(a: int, b: int) -> int:", "    return a + b"]
+    assert nvim.nvim.buffers[file][1:3] == ["def add(a: int, b: int) -> int:", "    return b + a"]
+    nvim.command("bwipeout!")
+    nvim.lua("vim.api.nvim_set_current_win(vim.fn.win_findbuf(require('codellama.chat.view').log())[1])")
     nvim.input("q")
     wait(lambda: len(nvim.nvim.windows) == 1, what="the chat to close")
     nvim.command("CodeLlama chat")

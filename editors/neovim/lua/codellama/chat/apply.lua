@@ -108,14 +108,10 @@ function M.insert(code, window)
   notify.say(('inserted %d lines into %s; u there takes them back.'):format(#text, name_of(bufnr)))
 end
 
----Put code in place of the lines that were asked about; without such lines, insert it.
+---Put code in place of the lines that were asked about.
 ---@param code string[]
----@param selection? codellama.Selection
----@param window integer
-function M.apply(code, selection, window)
-  if not selection then
-    return M.insert(code, window)
-  end
+---@param selection codellama.Selection
+local function replace(code, selection)
   local first, last = place(selection)
   if not first or not last then
     return notify.warn('the lines that you asked about have changed or are gone; gi inserts at the cursor instead.')
@@ -135,6 +131,77 @@ function M.apply(code, selection, window)
     right_gravity = true, -- lines put right above do not belong to it
     end_right_gravity = false,
   })
+end
+
+---Languages that are near enough to each other to be put into one file.
+local FAMILIES = {
+  typescript = 'script',
+  typescriptreact = 'script',
+  javascript = 'script',
+  javascriptreact = 'script',
+  c = 'c',
+  cpp = 'c',
+  bash = 'sh',
+  zsh = 'sh',
+}
+
+---Whether code may be in the language of a buffer; what names no language may be in any.
+---@param language string what stands behind the fence
+---@param bufnr integer
+---@return boolean
+local function fits(language, bufnr)
+  local known = vim.filetype.match({ filename = 'a.' .. language:lower() }) or language:lower()
+  local here = vim.bo[bufnr].filetype
+  return language == '' or here == '' or (FAMILIES[known] or known) == (FAMILIES[here] or here)
+end
+
+---Put code into a buffer of its own.
+---@param code string[]
+---@param language string
+local function create(code, language)
+  vim.cmd.new()
+  vim.bo.filetype = vim.filetype.match({ filename = 'a.' .. language:lower() }) or language:lower()
+  vim.api.nvim_buf_set_lines(0, 0, -1, false, code)
+end
+
+---Put code in place of the lines that were asked about. Where there are none, or the code is in another language than
+---they are, the user is asked where it goes.
+---@param block codellama.Block
+---@param selection? codellama.Selection
+---@param window integer
+function M.apply(block, selection, window)
+  local is_there = vim.api.nvim_win_is_valid(window)
+  local bufnr = selection and selection.bufnr or is_there and vim.api.nvim_win_get_buf(window) or nil
+  local fitting = bufnr ~= nil and vim.api.nvim_buf_is_loaded(bufnr) and fits(block.language, bufnr)
+  if selection and fitting then
+    return replace(block.code, selection)
+  end
+  local choices = {} ---@type {label: string, does: fun()}[]
+  if is_there then
+    local here, row = vim.api.nvim_win_get_buf(window), vim.api.nvim_win_get_cursor(window)[1]
+    choices[1] = {
+      label = ('at line %d of %s (%s)'):format(row, name_of(here), vim.bo[here].filetype),
+      does = function()
+        M.insert(block.code, window)
+      end,
+    }
+  end
+  table.insert(choices, fitting and #choices + 1 or 1, {
+    label = block.language == '' and 'a new buffer' or ('a new buffer (%s)'):format(block.language),
+    does = function()
+      create(block.code, block.language)
+    end,
+  })
+  vim.ui.select(choices, {
+    prompt = ('Where does the %scode go?'):format(block.language == '' and '' or block.language .. ' '),
+    format_item = function(choice)
+      return choice.label
+    end,
+  }, function(choice)
+    if choice then
+      choice.does()
+    end
+  end)
 end
 
 return M

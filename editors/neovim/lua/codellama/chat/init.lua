@@ -173,10 +173,10 @@ function M.new()
   view.write(true)
 end
 
----Put code in place of the lines that were asked about, else at the cursor.
----@param code string[]
-function M.apply(code)
-  apply.apply(code, selection, view.source())
+---Put code in place of the lines that were asked about, else where the user says.
+---@param block codellama.Block
+function M.apply(block)
+  apply.apply(block, selection, view.source())
 end
 
 function M.close()

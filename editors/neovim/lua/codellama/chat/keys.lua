@@ -8,7 +8,7 @@ M.HELP = {
   { 'i, a, o, <CR>', 'write a question' },
   { '<C-c>', 'stop the answer' },
   { 'gy', 'yank the code block at the cursor, or the last one above' },
-  { 'ga', 'put it in place of the lines you asked about, else at the cursor' },
+  { 'ga', 'put it in place of the lines you asked about, else where you say' },
   { 'gi', "insert it at the cursor of your file's window" },
   { 'za', 'fold or unfold it' },
   { ']c  [c', 'next and previous code block' },
@@ -127,7 +127,7 @@ function M.for_log(bufnr)
   map({ 'ga' }, function()
     local block = block_here()
     if block then
-      require('codellama.chat').apply(block.code)
+      require('codellama.chat').apply(block)
     end
   end, 'apply the code block')
   map({ '<C-c>' }, chat('stop'), 'stop the answer')
