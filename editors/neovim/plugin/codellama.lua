@@ -5,6 +5,11 @@ vim.g.loaded_codellama = true
 
 vim.api.nvim_set_hl(0, 'CodeLlamaGhost', { default = true, link = 'NonText' })
 vim.api.nvim_set_hl(0, 'CodeLlamaGhostMore', { default = true, link = 'Comment' })
+vim.api.nvim_set_hl(0, 'CodeLlamaOld', { default = true, link = 'DiffDelete' })
+vim.api.nvim_set_hl(0, 'CodeLlamaNew', { default = true, link = 'DiffAdd' })
+vim.api.nvim_set_hl(0, 'CodeLlamaTitle', { default = true, link = 'Title' })
+vim.api.nvim_set_hl(0, 'CodeLlamaNote', { default = true, link = 'Comment' })
+vim.api.nvim_set_hl(0, 'CodeLlamaProblem', { default = true, link = 'WarningMsg' })
 
 vim.api.nvim_create_user_command('CodeLlama', function(command)
   require('codellama.commands').run(command)
@@ -25,6 +30,9 @@ for _, action in ipairs(keys.ACTIONS) do
 end
 vim.keymap.set('n', '<Plug>(codellama-chat)', '<Cmd>CodeLlama chat<CR>', { desc = 'Code Llama: chat' })
 vim.keymap.set('x', '<Plug>(codellama-chat)', ':CodeLlama chat<CR>', { desc = 'Code Llama: chat on the selection' })
-for _, action in ipairs({ 'explain', 'fix', 'doc', 'tests' }) do
+for _, action in pairs(require('codellama.edits.keys').ACTIONS) do
+  vim.keymap.set('n', keys.plug(action.plug), action.does, { desc = 'Code Llama: ' .. action.plug:gsub('-', ' ') })
+end
+for _, action in ipairs({ 'edit', 'explain', 'fix', 'doc', 'tests' }) do
   vim.keymap.set({ 'n', 'x' }, keys.plug(action), ':CodeLlama ' .. action .. '<CR>', { desc = 'Code Llama: ' .. action })
 end

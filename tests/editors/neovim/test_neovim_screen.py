@@ -37,12 +37,22 @@ ANSWER = (
     "`add` takes two values and returns their sum.\n\nWith types:\n\n```python\n"
     "def add(a: float, b: float) -> float:\n    return a + b\n```\n"
 )
+EDIT = """```python
+def median(values):
+    if not values:
+        raise ValueError("no values")
+    ordered = sorted(values)
+    middle, odd = divmod(len(ordered), 2)
+    if odd:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2
+```"""
 
 
 @pytest.mark.parametrize(("version", "dark"), [("0.11", False), ("0.12", True)])
-def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder, tmp_path):
+def test_ghost_text_an_edit_and_chat_on_a_screen(version, dark, engine, tokenizer_folder, tmp_path):
     engine.suggestion = "return sum(values) / len(values)"
-    engine.answers = [ANSWER]
+    engine.answers = [EDIT, ANSWER]
     project = tmp_path / "project"
     (project / ".git").mkdir(parents=True)
     (project / "stats.py").write_text(CODE)
@@ -72,7 +82,13 @@ def test_ghost_text_and_chat_on_a_screen(version, dark, engine, tokenizer_folder
         terminal.picture(Path(pictures) / f"ghost-{shade}.svg", title=f"Neovim {version}", dark=dark)
         terminal.type("\t")
         terminal.until(lambda: terminal.colours("sum(values)") != ghost)
-        terminal.type("\x1b:5,6CodeLlama chat\r")
+        terminal.type("\x1b:11\r:CodeLlama edit say so where there are no values\r")
+        terminal.until("again g.")
+        assert terminal.colours("raise ValueError") != terminal.colours("middle = len")
+        terminal.picture(Path(pictures) / f"edit-{shade}.svg", title=f"Neovim {version}", dark=dark)
+        terminal.type("g\x7f")
+        terminal.until(lambda: not any("again g." in line for line in terminal.screen.display))
+        terminal.type(":5,6CodeLlama chat\r")
         terminal.until("sends   g? keys")
         terminal.until("-- INSERT --")
         terminal.type("What does this do?\x13")

@@ -30,7 +30,7 @@ local UNDER_WAY = 'working on it; :CodeLlama stop ends it.'
 ---@param first? integer first line of a range, from 1
 ---@param last? integer
 ---@return lsp.Range
-local function range_of(client, bufnr, first, last)
+function M.range_of(client, bufnr, first, last)
   local encoding = client.offset_encoding
   if first and last then
     local line = vim.api.nvim_buf_get_lines(bufnr, last - 1, last, false)[1] or ''
@@ -61,27 +61,10 @@ end
 
 ---@param client vim.lsp.Client
 ---@param bufnr integer
----@param action lsp.CodeAction|lsp.Command
+---@param action lsp.CodeAction
 local function perform(client, bufnr, action)
-  notify.say(UNDER_WAY)
-  local command = action.command
-  if command and command ~= vim.NIL then
-    local whole = type(command) == 'table' and command or action --[[@as lsp.Command]]
-    local params = { command = whole.command, arguments = whole.arguments }
-    client:request('workspace/executeCommand', params, function(err)
-      if err then
-        failed(err)
-      end
-    end, bufnr)
-    return
-  end
-  client:request('codeAction/resolve', action, function(err, resolved)
-    if err then
-      failed(err)
-    elseif type(resolved.edit) == 'table' then
-      vim.lsp.util.apply_workspace_edit(resolved.edit, client.offset_encoding)
-    end
-  end, bufnr)
+  local params = action.data or vim.tbl_get(action, 'command', 'arguments', 1)
+  require('codellama.edits.work').begin(client, bufnr, params, action.title)
 end
 
 ---Do what a sub-command says in the current buffer.
@@ -96,7 +79,7 @@ function M.run(name, first, last)
   end
   local params = {
     textDocument = { uri = vim.uri_from_bufnr(bufnr) },
-    range = range_of(client, bufnr, first, last),
+    range = M.range_of(client, bufnr, first, last),
     context = { diagnostics = {}, triggerKind = 1 },
   }
   client:request('textDocument/codeAction', params, function(err, result)
@@ -134,11 +117,10 @@ end
 ---End what is being worked on for the user.
 ---@return integer count
 function M.stop()
-  local count = 0
+  local count = require('codellama.edits.work').stop()
   for _, client in ipairs(vim.lsp.get_clients({ name = 'codellama' })) do
     for id, request in pairs(client.requests) do
-      local long = request.method == 'codeAction/resolve' or request.method == 'workspace/executeCommand'
-      if request.type == 'pending' and long then
+      if request.type == 'pending' and request.method == 'workspace/executeCommand' then
         client:cancel_request(id)
         count = count + 1
       end

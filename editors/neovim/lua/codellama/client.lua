@@ -13,8 +13,9 @@ local function handlers()
       require('codellama.status').told(ctx.client_id, params)
     end,
     ['$/progress'] = function(err, params, ctx, conf)
-      -- Partial results of chat are no work-done progress: they would only disturb who listens to that.
-      if not require('codellama.chat').on_progress(params) then
+      -- Partial results are no work-done progress: they would only disturb who listens to that.
+      local ours = require('codellama.chat').on_progress(params) or require('codellama.edits.work').on_progress(params)
+      if not ours then
         return vim.lsp.handlers['$/progress'](err, params, ctx, conf)
       end
     end,

@@ -85,6 +85,11 @@ local function choose_log()
   end)
 end
 
+---@return string[]
+local function hunk()
+  return { 'hunk' }
+end
+
 ---@type table<string, codellama.Command>
 M.COMMANDS = {
   chat = {
@@ -93,6 +98,32 @@ M.COMMANDS = {
       chat.open({ question = argument, first = range and range.first, last = range and range.last })
     end,
     doc = 'open the chat; with words, ask; with a range, about these lines',
+  },
+  edit = {
+    does = function(argument, range)
+      require('codellama.edits').edit(argument, range and range.first, range and range.last)
+    end,
+    doc = 'change what is at the cursor, or the lines of a range, as you say',
+  },
+  again = {
+    does = function(argument)
+      require('codellama.edits').again(argument)
+    end,
+    doc = 'ask for the same change again, or as you say now',
+  },
+  accept = {
+    does = function(argument)
+      require('codellama.edits.review').accept(argument ~= 'hunk')
+    end,
+    doc = 'make the change that is shown; with `hunk`, that at the cursor',
+    complete = hunk,
+  },
+  discard = {
+    does = function(argument)
+      require('codellama.edits.review').discard(argument ~= 'hunk')
+    end,
+    doc = 'leave the text as it is; with `hunk`, at the cursor',
+    complete = hunk,
   },
   stop = {
     does = function()

@@ -14,6 +14,16 @@ local M = {}
 ---@field enabled? boolean Whether suggestions are shown at the start.
 ---@field method? 'auto'|'builtin'|'own' Neovim's inline completion (0.12) or this plugin's; `auto`: the first if any.
 
+---@class codellama.ReviewKeys Where a change is shown, in normal mode.
+---@field accept? string|false Make the hunk at the cursor.
+---@field discard? string|false Leave it as it is.
+---@field accept_all? string|false
+---@field discard_all? string|false
+---@field next? string|false
+---@field previous? string|false
+---@field again? string|false Ask again, with other words.
+---@field stop? string|false While it is written: stop.
+
 ---@class codellama.ChatOptions
 ---@field position? 'right'|'left'|'below'|'above' Where the split opens.
 ---@field size? integer Its width, or its height where it is above or below.
@@ -24,12 +34,14 @@ local M = {}
 ---@field settings? table<string, any> Settings of the server, see |codellama-settings|.
 ---@field inline? codellama.InlineOptions
 ---@field keys? codellama.Keys|false Keys in insert mode; false: none.
+---@field review? codellama.ReviewKeys|false Keys where a change is shown; false: none.
 ---@field chat? codellama.ChatOptions
 
 ---@class codellama.Chosen: codellama.Options The options with the defaults for what is not given.
 ---@field settings table<string, any>
 ---@field inline codellama.InlineOptions
 ---@field keys codellama.Keys|false
+---@field review codellama.ReviewKeys|false
 ---@field chat {position: 'right'|'left'|'below'|'above', size: integer}
 
 ---@type codellama.Chosen
@@ -44,6 +56,16 @@ M.defaults = {
     previous = '<M-p>',
     dismiss = '<C-]>',
     suggest = '<M-\\>',
+  },
+  review = {
+    accept = '<CR>',
+    discard = '<BS>',
+    accept_all = 'g<CR>',
+    discard_all = 'g<BS>',
+    next = ']c',
+    previous = '[c',
+    again = 'g.',
+    stop = '<Esc>',
   },
   chat = { position = 'right', size = 80 },
 }
@@ -61,8 +83,8 @@ function M.set(given)
   local usable = vim.deepcopy(given or {})
   for name, value in pairs(usable) do
     local wrong ---@type string?
-    if name == 'keys' then
-      wrong = value ~= false and type(value) ~= 'table' and '`keys` must be a table or false' or nil
+    if name == 'keys' or name == 'review' then
+      wrong = value ~= false and type(value) ~= 'table' and ('`%s` must be a table or false'):format(name) or nil
     elseif not TYPES[name] then
       wrong = ('there is no option `%s`'):format(name)
     elseif type(value) ~= TYPES[name] then

@@ -71,6 +71,12 @@ function M.suggest()
   return require('codellama.inline').suggest()
 end
 
+---Change what is at the cursor in your own words; nil: they are asked for.
+---@param instruction? string
+function M.edit(instruction)
+  require('codellama.edits').edit(instruction or '')
+end
+
 ---Ask in the chat.
 ---@param question? string nil: open the chat only
 function M.chat(question)

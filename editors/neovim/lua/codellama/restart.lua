@@ -55,6 +55,7 @@ function M.ended(code, signal, id)
   buffers[id], roots[id] = nil, nil
   require('codellama.status').gone(id)
   require('codellama.chat').gone(id)
+  require('codellama.edits.work').gone(id)
   local asked = wanted[id]
   wanted[id] = nil
   if asked then

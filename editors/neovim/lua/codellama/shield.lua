@@ -225,24 +225,6 @@ function M.why_not_writable(edit)
   end
 end
 
----@param handler lsp.Handler
----@param bufnr integer the buffer of the action
----@return lsp.Handler
-local function resolving(handler, bufnr)
-  return function(err, action, ctx)
-    local edit = type(action) == 'table' and type(action.edit) == 'table' and action.edit or nil
-    local reason = M.why_not_writable(edit)
-    if edit and not vim.api.nvim_buf_is_loaded(bufnr) then
-      reason = 'the file was closed meanwhile, so nothing was changed.' -- the answer and the closing have crossed
-    end
-    if reason then
-      notify.warn(reason)
-      action.edit = nil
-    end
-    return handler(err, action, ctx)
-  end
-end
-
 ---Wrap the requests of a client.
 ---@param client vim.lsp.Client
 function M.install(client)
@@ -274,9 +256,11 @@ function M.install(client)
       end
     elseif method == ACTION then
       add_diagnostics(client, params, vim.uri_to_bufnr(params.textDocument.uri))
-    elseif method == RESOLVE and handler then
+    elseif method == RESOLVE and vim.tbl_get(params, 'data', 'action') then
+      -- Chosen from Neovim's menu, which would apply the edit unseen.
       local asked_in = bufnr and bufnr ~= 0 and bufnr or vim.api.nvim_get_current_buf()
-      handler = resolving(handler, asked_in)
+      require('codellama.edits.work').begin(client, asked_in, params.data, params.title)
+      return true
     end
     return request(client, method, params, handler, bufnr)
   end

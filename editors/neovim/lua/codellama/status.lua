@@ -70,6 +70,8 @@ function M.line()
     words = 'off here'
   elseif words == 'loading' and status.progress then
     words = ('loading %d%%'):format(status.progress)
+  elseif require('codellama.edits.work').is_running() then
+    words = 'writing'
   end
   return 'Code Llama: ' .. words
 end
@@ -85,6 +87,10 @@ function M.sentence()
     return server.find() and 'no server runs; :CodeLlama restart starts it.' or server.missing()
   end
   local status = latest[client.id]
+  local work = require('codellama.edits.work').of(vim.api.nvim_get_current_buf())
+  if work then
+    return ('%s: %s; :CodeLlama stop ends it.'):format(work.title, work.message)
+  end
   local said = status and status.message or 'The model has not been asked for yet.'
   if not require('codellama.inline').is_on(vim.api.nvim_get_current_buf()) then
     said = said .. ' Suggestions are off here.'
