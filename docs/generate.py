@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "docs")]
 import checkpoints
 import pictures
 
-from lsp_server import settings
+from lsp_server import settings, settings_schema
 from lsp_server.codellama import CodeLlamaTokenizer
 
 DOCS, RESULTS = ROOT / "docs", ROOT / "benchmarks" / "results"
@@ -35,6 +35,24 @@ Written by `docs/generate.py` from `lsp_server/settings.py`: change them there.
 An editor sends them under `codellama`, by `initializationOptions` or `workspace/configuration`. In VS Code they are in
 its settings (`codellama.maxTokens`); in Neovim in `setup({ settings = { maxTokens = 64 } })`; elsewhere where the
 editor keeps a server's options. A value that cannot be used is said, and the default stays.
+
+What all editors and the commands are to have is written once, under the same names, into the configuration file:
+
+```toml
+model = "codellama/CodeLlama-7b-Instruct-hf"
+idleMinutes = 60
+```
+
+An editor's settings hold over it, and the options of a command. The file is `~/.config/codellama-ls/config.toml` on
+Linux; `CODELLAMA_LS_CONFIG` names another. What is wrong in it is said with its line, and all else counts. No workspace
+has one. A token in it is used where nobody else can read the file (`chmod 600`). What each setting is and where that
+comes from, where the file is, and the JSON schema that editors check it by, which is `docs/config.schema.json` too:
+
+```console
+$ codellama-ls config
+$ codellama-ls config --path
+$ codellama-ls config --schema
+```
 
 *Engine* and *client* say what begins anew when a setting changes while the server runs: the engine with its model, or
 the connection to it. All others count from the next request on.
@@ -58,6 +76,7 @@ def generated() -> dict[Path, str]:
     """Each file that is written, and its text."""
     return {
         DOCS / "settings.md": settings_page(),
+        DOCS / "config.schema.json": json.dumps(settings_schema.document(), indent=2) + "\n",
         DOCS / "performance.md": performance_page(),
         **{DOCS / "pictures" / f"{name}.svg": text for name, text in drawn().items()},
     }

@@ -1,7 +1,7 @@
 """The folders of this user that the language server and the engine share.
 
-`CODELLAMA_LS_CACHE` moves the checkpoints and the indexes of workspaces, `CODELLAMA_LS_INDEX` the indexes alone,
-`CODELLAMA_LS_RUNTIME` the sockets, locks and logs of running engines.
+`CODELLAMA_LS_CONFIG` names the user's configuration file. `CODELLAMA_LS_CACHE` moves the checkpoints and the indexes
+of workspaces, `CODELLAMA_LS_INDEX` the indexes alone, `CODELLAMA_LS_RUNTIME` the sockets, locks and logs of engines.
 """
 
 from __future__ import annotations
@@ -46,6 +46,16 @@ def absolute_name(name: str) -> str:
 
 def _is_path(name: str) -> bool:
     return name in (".", "..") or name.startswith(("/", "~", "./", "../", ".\\", "..\\")) or os.path.isabs(name)
+
+
+def config_file() -> Path:
+    """Where the user's settings for all editors and commands are written, where they are. Raises UserError."""
+    named = os.environ.get("CODELLAMA_LS_CONFIG")
+    file = Path(named) if named else platformdirs.user_config_path(NAME, appauthor=False) / "config.toml"
+    if not file.is_absolute():  # it would be another one in each folder, and a workspace could have one
+        said = f"CODELLAMA_LS_CONFIG is {named}" if named else "XDG_CONFIG_HOME"
+        raise UserError(f"{said}, which is not a whole path, so no configuration file is read; write it from / on.")
+    return file
 
 
 def cache_folder() -> Path:

@@ -12,6 +12,7 @@ from lsp_server.errors import UserError
 from lsp_server.settings import SECTION, Settings, camel
 
 _PREFIX = SECTION + "."
+_TOKEN = "engineToken"
 _FIELDS = {camel(field.name): field for field in dataclasses.fields(Settings)}
 
 
@@ -47,20 +48,25 @@ def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tupl
     Returns the settings and one sentence for each value that could not be used; such a value keeps the one of `base`,
     so that a slip in one setting never takes the others away.
     """
+    if values is not None and not isinstance(values, Mapping):
+        said = f"The settings under `{SECTION}` must be an object, not {_kind(values)}; they are ignored."
+        return base or Settings(), [said]
+    new, problems = read_each(values or {}, base)
+    return new, [*problems.values()]
+
+
+def read_each(values: Mapping[str, Any], base: Settings | None = None) -> tuple[Settings, dict[str, str]]:
+    """As `read`, with each sentence under the name of the setting that it is about."""
     current = base or Settings()
-    if values is None:
-        return current, []
-    if not isinstance(values, Mapping):
-        return current, [f"The settings under `{SECTION}` must be an object, not {_kind(values)}; they are ignored."]
     hints = typing.get_type_hints(Settings)
     changes: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for key, value in values.items():
         field = _FIELDS.get(key)
         if field is None:
             meant = _meant(key)
             then = f"did you mean `{SECTION}.{meant}`?" if meant else "it is ignored."
-            problems.append(f"There is no setting `{SECTION}.{key:.60}`; {then}")
+            problems[key] = f"There is no setting `{SECTION}.{key:.60}`; {then}"
             continue
         if value is None:  # editors send null for "not set"
             continue
@@ -68,13 +74,13 @@ def read(values: Mapping[str, Any] | None, base: Settings | None = None) -> tupl
             changes[field.name] = _checked(key, value, hints[field.name], field.metadata)
         except SettingsError as error:
             stays = "as it was" if field.metadata["secret"] else f"at {_short(getattr(current, field.name))}"
-            problems.append(f"{error} It stays {stays}.")
+            problems[key] = f"{error} It stays {stays}."
     new = dataclasses.replace(current, **changes)
     if "engine_token" not in changes and _moves(current, new):
         new = dataclasses.replace(new, engine_token="")
         name = "engineUrl" if new.engine_url or not new.chat_engine_url else "chatEngineUrl"
-        problems.append(
-            f"`{SECTION}.engineToken` was set along with another address and is not sent to the one that "
+        problems[_TOKEN] = (
+            f"`{SECTION}.{_TOKEN}` was set along with another address and is not sent to the one that "
             f"`{SECTION}.{name}` names now; set both in one place."
         )
     return new, problems
@@ -120,7 +126,7 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> An
         name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[hint]
         raise SettingsError(f"`{SECTION}.{key}` must be {name}, not {given}.")
     low, high = metadata["minimum"], metadata["maximum"]
-    if (low is not None and value < low) or (high is not None and value > high):
+    if (low is not None and not value >= low) or (high is not None and not value <= high):  # nor is NaN
         span = f"at least {low}" if high is None else f"from {low} to {high}"
         raise SettingsError(f"`{SECTION}.{key}` must be {span}, not {shown}.")
     return value

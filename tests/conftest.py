@@ -24,9 +24,11 @@ hypothesis.settings.load_profile("same")
 
 forking.in_tests = True
 
-# Not those of the user: indexes of folders that the tests make.
-os.environ["CODELLAMA_LS_INDEX"] = tempfile.mkdtemp(prefix="codellama-ls-index-")
-atexit.register(shutil.rmtree, os.environ["CODELLAMA_LS_INDEX"], ignore_errors=True)
+# Not those of the user: indexes of folders that the tests make, and settings, of which there are none.
+OWN = tempfile.mkdtemp(prefix="codellama-ls-tests-")
+os.environ["CODELLAMA_LS_INDEX"] = str(Path(OWN, "index"))
+os.environ["CODELLAMA_LS_CONFIG"] = str(Path(OWN, "config.toml"))
+atexit.register(shutil.rmtree, OWN, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

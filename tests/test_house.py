@@ -28,6 +28,7 @@ FLOORS = (
     {"model"},
     {"engine"},
     {"codellama"},
+    {"settings_file", "settings_schema"},
     {"settings_sent"},
     {"settings"},
     {"logs"},

@@ -48,7 +48,9 @@ def complete(options: argparse.Namespace) -> int:
     if hidden := _workspace(path).why_hidden(path.absolute()):
         suggestions = [Suggestion(line - 1, column - 1, reason=hidden)]
     else:
-        suggestions = asyncio.run(suggested(settings, path, buffer, (line - 1, column - 1), samplings(options)))
+        suggestions = asyncio.run(
+            suggested(settings, path, buffer, (line - 1, column - 1), samplings(settings, options))
+        )
     if options.json:
         described = [_described(each) for each in suggestions]
         printing.as_json(described[0] if len(described) == 1 else described, indent=2)

@@ -285,9 +285,9 @@ def _complete(talk: Talk, ask: Ask) -> Ask:
         ask,
         conversation=talk.conversation,
         attachments=talk.attached or None,
-        temperature=talk.options.temperature,
-        max_tokens=talk.options.max_tokens,
-        top_p=getattr(talk.options, "top_p", None),
+        temperature=getattr(talk.options, "chat_temperature", None),
+        max_tokens=getattr(talk.options, "chat_max_tokens", None),
+        top_p=getattr(talk.options, "chat_top_p", None),
         seed=_seed(talk.options, 0) if ask.seed is None else ask.seed,
         system=None if talk.conversation and not talk.told else talk.system,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lsp_server import printing, settings_file
 from lsp_server.engine import process
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 def run(words: list[str]) -> int:
     """Run an engine until it ends; the exit status."""
-    return process.main(words, infilling=_infill)
+    file = settings_file.read()
+    for problem in file.problems:
+        printing.note(problem)
+    return process.main(words, infilling=_infill, settings=file.settings)
 
 
 def _infill(*asked: Any, **limits: Any) -> InfillPrompt:

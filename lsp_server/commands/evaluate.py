@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Ask for holes in the files of a folder, and print what became of it. Ctrl+C ends it, and what was measured until
     then is printed and written."""
     root, settings = _folder(options.folder), settings_of(options)
-    _check(options)
+    _check(options, settings)
     ways = _ways(settings, options)
     if options.json:  # before the work, not after it
         open(options.json, "a", encoding="utf-8").close()
@@ -77,14 +77,14 @@ def _folder(name: str) -> Path:
     return root.resolve()
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace, settings: Settings) -> None:
     """Raises Failed where there is nothing to hold it against."""
     if options.against == "4bit":
         raise Failed("The engine has no 4-bit weights; use --against bf16.")
-    if options.against != "none" and options.engine_url:
+    if options.against != "none" and settings.engine_url:
         raise Failed(
-            f"--against {options.against} loads the weights on this machine; leave it out with --engine-url, and "
-            "compare two servers by running this twice."
+            f"--against {options.against} loads the weights on this machine; leave it out where a server has the "
+            "model, and compare two servers by running this twice."
         )
 
 

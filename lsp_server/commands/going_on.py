@@ -25,19 +25,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace, text: str) -> int:
-    answers = []
-    async with reached(settings_of(options)) as model:
+    answers, settings = [], settings_of(options)
+    async with reached(settings) as model:
         ids = model.tokenizer.completion_ids(text)
         room = model.context_length - len(ids)
         if room < 1:
             raise Failed(
                 f"The text has {len(ids)} tokens, but {model.model} has room for {model.context_length}: send its end."
             )
-        sampled = samplings(options)
+        sampled = samplings(settings, options)
         for number, each in enumerate(sampled, 1):
             if len(sampled) > 1 and not options.json:
                 notes.print(f"{number} of {len(sampled)}", style="dim")
-            answers.append(await _written(model, ids, min(options.max_tokens, room), each, shows=not options.json))
+            answers.append(await _written(model, ids, min(settings.max_tokens, room), each, shows=not options.json))
     if options.json:
         printing.as_json(answers[0] if len(answers) == 1 else answers, indent=2)
     return 0

@@ -6,38 +6,28 @@ import argparse
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from lsp_server import places, printing, settings_sent
-from lsp_server.commands import Failed
+from lsp_server import printing
+from lsp_server.commands.chosen import chosen
 from lsp_server.commands.console import notes
 from lsp_server.completion.suggest import Sampled
-from lsp_server.model import roles
 from lsp_server.model.access import ModelAccess, ModelState, Reached
-from lsp_server.settings import Settings, camel
+from lsp_server.settings import Settings
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command's options stand for."""
-    server = ("engine_url", "engine_token", "allow_plain_http", "ca_file", "remote_model")
-    names = ("model", *server, "tokenizer", *roles.NAMES.values(), "infilling", "chat_format", "layout", "multiline")
-    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    # A relative path is meant from where the command was typed.
-    for name in ("model", "tokenizer", "chat_model", "chat_tokenizer"):
-        if given.get(name):
-            given[name] = places.absolute_name(given[name])
-    if "place" in options and "max_tokens" in options:
-        given["max_tokens"] = options.max_tokens
-    settings, problems = settings_sent.read({camel(name): value for name, value in given.items()})
-    if problems:
-        raise Failed(problems[0])
-    return settings
+    """The settings of a command; what is wrong with the configuration file is told. Raises Failed."""
+    found = chosen(options)
+    for problem in found.problems:
+        printing.note(problem)
+    return found.settings
 
 
-def samplings(options: argparse.Namespace) -> list[Sampled]:
+def samplings(settings: Settings, options: argparse.Namespace) -> list[Sampled]:
     """How the tokens are chosen, for each of the answers that a command is asked for."""
-    if options.seed is None and options.count == 1:
-        return [Sampled(options.temperature, options.top_p)]
-    first = options.seed or 0
-    return [Sampled(options.temperature, options.top_p, first + number) for number in range(options.count)]
+    first = settings.fixed_seed if options.seed is None else options.seed
+    if first is None and options.count == 1:
+        return [Sampled(settings.temperature, settings.top_p)]
+    return [Sampled(settings.temperature, settings.top_p, (first or 0) + number) for number in range(options.count)]
 
 
 @contextlib.contextmanager

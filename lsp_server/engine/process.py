@@ -25,6 +25,7 @@ from lsp_server.engine import address, priority, sockets
 from lsp_server.engine.ending import Ending
 from lsp_server.engine.options import Options
 from lsp_server.errors import UserError
+from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.codellama import CodeLlamaTokenizer
@@ -47,12 +48,17 @@ STOP_SECONDS = 1.5
 THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
 
-def main(argv: list[str] | None = None, infilling: Callable[..., InfillPrompt] | None = None) -> int:
+def main(
+    argv: list[str] | None = None,
+    infilling: Callable[..., InfillPrompt] | None = None,
+    settings: Settings | None = None,
+) -> int:
     """Run an engine in the foreground; returns the exit status (0 done, 1 failed, 2 wrong usage).
 
-    `infilling`: how a tokenizer and what a program sends become a prompt, as an `InfillMaker` has it.
+    `infilling`: how a tokenizer and what a program sends become a prompt, as an `InfillMaker` has it. `settings`: those
+    that hold where an option is left out, the defaults where None.
     """
-    options = _parse(argv)
+    options = _parse(argv, settings or Settings())
     printing.prepare()
     printing.log_to_stderr(options.log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -107,25 +113,29 @@ def _taken(lock: filelock.BaseFileLock, ending: Ending) -> bool:
     return False
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parse(argv: list[str] | None, settings: Settings) -> argparse.Namespace:
     parser = printing.Parser(prog="codellama-ls engine", description="Hold the model and answer requests.")
-    parser.add_argument("--model", default="starter", help="a hub id, a checkpoint folder, or `starter`")
+    parser.add_argument("--model", default=settings.model, help="a hub id, a checkpoint folder, or `starter`")
     parser.add_argument(
-        "--context-length", type=int, default=0, help="tokens of context to make room for; 0: automatic"
+        "--context-length",
+        type=int,
+        default=settings.context_length,
+        help="tokens of context to make room for; 0: automatic",
     )
     text = "end after this long without work; 0: never, as with --listen"
     parser.add_argument("--idle-minutes", type=float, help=f"{text} (default: 30)")
     parser.add_argument(
         "--threads",
         type=int,
-        default=0,
+        default=settings.threads,
         help="processor threads; 0: one for each core, fewer while other programs compute",
     )
     parser.add_argument(
         "--bits", type=int, default=8, choices=(8, 16), help="those of the weights; 16 is for `codellama-ls eval`"
     )
-    parser.add_argument("--infilling", default="auto", choices=("auto", "on", "off"))
-    parser.add_argument("--chat-format", default="auto", choices=("auto", "inst", "source-step", "template"))
+    parser.add_argument("--infilling", default=settings.infilling, choices=("auto", "on", "off"))
+    formats = ("auto", "inst", "source-step", "template")
+    parser.add_argument("--chat-format", default=settings.chat_format, choices=formats)
     parser.add_argument("--port", type=_port, help="listen on this loopback port with a token, not on a Unix socket")
     text = "also serve other programs there, in the forms of OpenAI's and of llama.cpp's server; e.g. 127.0.0.1:8012"
     parser.add_argument("--listen", type=_place, metavar="HOST:PORT", help=text)
@@ -133,12 +143,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--token-file", metavar="FILE", help=text)
     text = "let all else on this machine compute first, as the model for chat does beside that for suggestions"
     parser.add_argument("--gives-way", action="store_true", help=text)
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    levels = ("debug", "info", "warning", "error")
+    parser.add_argument("--log-level", default=settings.log_level, choices=levels)
     options = parser.parse_args(argv)
     if options.token_file is not None and options.listen is None:
         parser.error("--token-file goes with --listen")
     if options.idle_minutes is None:  # who started it for other programs ends it
-        options.idle_minutes = 30.0 if options.listen is None else 0.0
+        options.idle_minutes = settings.idle_minutes if options.listen is None else 0.0
     return options
 
 

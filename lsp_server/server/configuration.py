@@ -1,4 +1,4 @@
-"""Settings from the editor: with `initialize`, asked for, and when they change."""
+"""Settings from the editor: with `initialize`, asked for, and when they change; under them the configuration file's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server import settings_sent
+from lsp_server import settings_file, settings_sent
 from lsp_server.server import preload
 from lsp_server.server.editor import NoAnswer
 from lsp_server.server.session import Session
@@ -16,8 +16,8 @@ from lsp_server.settings import SECTION
 
 def at_start(session: Session, options: Any) -> None:
     """Take the settings that came with `initialize`; what is wrong with them is told once the editor listens."""
-    session.given, session.status.problems = settings_sent.read(settings_sent.section_in(options, alone=True))
-    session.use(session.given)
+    session.given = settings_sent.section_in(options, alone=True)
+    _take(session, {})
 
 
 async def ask(session: Session) -> None:
@@ -63,8 +63,10 @@ async def _ask(session: Session) -> None:
 
 def _take(session: Session, values: Any) -> None:
     """Use what an editor sent, which is all of its settings each time: what is not among them any more is again as it
-    came with `initialize`, or has its default."""
-    read, problems = settings_sent.read(values, session.given)
-    session.status.problems += problems
+    came with `initialize`, as the file says, or has its default."""
+    file = settings_file.read()
+    given, problems_given = settings_sent.read(session.given, file.settings)
+    read, problems = settings_sent.read(values, given)
+    session.status.problems += [*file.problems, *problems_given, *problems]
     if isinstance(values, Mapping):
         session.use(read)

@@ -36,7 +36,7 @@ class Session:
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
         self.settings = Settings()
-        self.given = Settings()  # those that came with `initialize`: what the editor sends later holds over them
+        self.given: Any = None  # what came with `initialize`: what the editor sends later holds over it
         self.workspace = Workspace()
         self.status = Status(editor, {"suggestions": lambda: self.model.state, "chat": lambda: self.models.chat.state})
         self.models = Models(self.settings, self.status.model)

@@ -9,13 +9,11 @@ import dataclasses
 import json
 import re
 import sys
-import types
 import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsp_server import settings
+from lsp_server import settings, settings_schema
 
 MANIFEST = Path(__file__).parents[1] / "package.json"
 # Kept in the secret store, so no setting.
@@ -59,15 +57,8 @@ def manifest(text: str) -> str:
 
 
 def _property(order: int, field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
-    if field.default_factory is not dataclasses.MISSING:
-        default = field.default_factory()
-    else:
-        default = field.default
-    bounds = {key: field.metadata[key] for key in ("minimum", "maximum") if field.metadata.get(key) is not None}
     return {
-        **_schema(hint),
-        "default": list(default) if isinstance(default, tuple) else default,
-        **bounds,
+        **settings_schema.constraints(field, hint),
         "scope": _scope(field.name),
         "order": order,
         "markdownDescription": _linked(field.metadata["doc"]),
@@ -79,21 +70,6 @@ def _scope(name: str) -> str:
     if name in USER:
         return "machine"
     return "machine-overridable" if name in MACHINE else "window"
-
-
-def _schema(hint: Any) -> dict[str, Any]:
-    """The JSON schema of a type hint."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return {"type": "string", "enum": list(arguments)}
-    if origin in (list, tuple) or (isinstance(origin, type) and issubclass(origin, Sequence)):  # type: ignore[arg-type]
-        return {"type": "array", "items": _schema(arguments[0]) if arguments else {}}
-    if origin in (typing.Union, types.UnionType):
-        return {"type": sorted({_schema(each).get("type", "null") for each in arguments})}
-    if hint is type(None):
-        return {"type": "null"}
-    plain = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    return {"type": plain[hint]} if hint in plain else {"type": "object"}
 
 
 def _linked(doc: str) -> str:
