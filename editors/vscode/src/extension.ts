@@ -121,7 +121,7 @@ async function askToken(settings: Settings, running: Server): Promise<void> {
 
 async function showDoctor(running: Server, settings: Settings, report: Report): Promise<void> {
   const progress = { location: vscode.ProgressLocation.Window, title: 'Code Llama: looking at what works here' };
-  await report.show('What works here', await vscode.window.withProgress(progress, () => doctor(running, settings.engineToken)));
+  await report.show('What works here', await vscode.window.withProgress(progress, () => doctor(running, settings.ofServer())));
 }
 
 function withEditor<T>(work: (editor: vscode.TextEditor) => T): T {

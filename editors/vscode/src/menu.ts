@@ -40,7 +40,7 @@ function entries(server: Server, switches: Switches, document: vscode.TextDocume
   found.push({ label: onOff(!setting('enabled', true), 'everywhere'), command: 'codellama.toggle' });
   found.push(separator());
   found.push({ label: '$(comment-discussion) Open chat', command: 'codellama.openChat' });
-  found.push({ label: '$(server-environment) Switch model', description: setting('engineUrl', '') || setting('model', ''), command: 'codellama.switchModel' });
+  found.push({ label: '$(server-environment) Switch model', description: setting('engineUrl', '') || status?.model || setting('model', ''), command: 'codellama.switchModel' });
   found.push({ label: '$(debug-restart) Restart', command: 'codellama.restartServer' });
   found.push({ label: '$(pulse) What works here', command: 'codellama.doctor' });
   found.push({ label: '$(eye) What is sent from here', command: 'codellama.showPrompt' });

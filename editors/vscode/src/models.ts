@@ -21,7 +21,9 @@ interface Choice extends vscode.QuickPickItem {
 }
 
 export async function switchModel(server: Server): Promise<void> {
-  const current = setting('model', 'starter');
+  const url = setting('engineUrl', '');
+  // Where it is not set here, the configuration file may name it.
+  const current = (!url && server.status?.model) || setting('model', 'starter');
   const choices = models(server).then((found): Choice[] => [
     { label: 'starter', description: current === 'starter' ? 'in use' : '', detail: 'A small model that runs on a laptop.', model: 'starter' },
     ...found.map((each) => ({
@@ -33,7 +35,6 @@ export async function switchModel(server: Server): Promise<void> {
     { label: '$(folder) A checkpoint folder…', ask: 'folder' },
     { label: '$(edit) Another model of the hub…', ask: 'id' },
   ]);
-  const url = setting('engineUrl', '');
   const placeHolder = url ? `The model is served by ${url} (codellama.engineUrl); this setting is then used for its tokenizer.` : `The model for ${server.status?.chat ? 'suggestions; codellama.chatModel is that for actions and chat' : 'suggestions, actions and chat'}`;
   const chosen = await vscode.window.showQuickPick(choices, { title: 'Switch model', placeHolder, matchOnDetail: true });
   const model = chosen?.model ?? (await asked(chosen?.ask));
@@ -59,7 +60,7 @@ async function models(server: Server): Promise<Model[]> {
 }
 
 /** What works here, as text. */
-export async function doctor(server: Server, engineToken: string): Promise<string> {
+export async function doctor(server: Server, values: Record<string, unknown>): Promise<string> {
   const texts = {
     model: '--model',
     engineUrl: '--engine-url',
@@ -71,11 +72,10 @@ export async function doctor(server: Server, engineToken: string): Promise<strin
     chatRemoteModel: '--chat-remote-model',
     chatTokenizer: '--chat-tokenizer',
   };
-  const given = Object.entries(texts).map(([name, option]): [string, string] => [option, setting(name, '')]);
-  const options = [...given.filter(([, value]) => value).flat(), ...(setting('allowPlainHttp', false) ? ['--allow-plain-http'] : [])];
+  const options = Object.entries(texts).flatMap(([name, option]) => (typeof values[name] === 'string' ? [option, values[name]] : []));
   // By way of the environment: other users of the machine can read a command line.
-  const env = { CODELLAMA_LS_ENGINE_TOKEN: engineToken };
-  return output(server, ['doctor', ...options], env);
+  const env = { CODELLAMA_LS_ENGINE_TOKEN: String(values['engineToken'] ?? '') };
+  return output(server, ['doctor', ...options, ...(values['allowPlainHttp'] ? ['--allow-plain-http'] : [])], env);
 }
 
 async function output(server: Server, words: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {

@@ -134,7 +134,8 @@ export class Server implements vscode.Disposable {
     const run = { command: found.path, transport: TransportKind.stdio, options: place };
     const client = new LanguageClient('codellama', 'Code Llama', run satisfies ServerOptions, {
       documentSelector: ['file', 'untitled', 'vscode-notebook-cell', 'vscode-remote', 'vscode-vfs'].map((scheme) => ({ scheme })),
-      initializationOptions: () => this.settings.ofServer(),
+      // The others it asks for: what came with these holds until it ends.
+      initializationOptions: () => ({ completionMenu: this.settings.ofServer()['completionMenu'] }),
       outputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       middleware: this.middleware(),

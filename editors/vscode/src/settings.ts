@@ -48,11 +48,17 @@ export class Settings {
     await (kept ? this.context.secrets.store(TOKEN, kept) : this.context.secrets.delete(TOKEN));
   }
 
+  /** What the user has set here: all else is as the server's configuration file says. */
   ofServer(): Record<string, unknown> {
     const values = vscode.workspace.getConfiguration(SECTION);
-    const sent = Object.fromEntries(this.names.map((name) => [name, values.get(name)]));
-    return { ...sent, [TOKEN]: this.engineToken };
+    const chosen = this.names.filter((name) => isSet(values.inspect(name)));
+    const sent = Object.fromEntries(chosen.map((name) => [name, values.get(name)]));
+    return this.engineToken ? { ...sent, [TOKEN]: this.engineToken } : sent;
   }
+}
+
+function isSet(found: object = {}): boolean {
+  return Object.entries(found).some(([key, value]) => value !== undefined && key.endsWith('Value') && !key.startsWith('default'));
 }
 
 /** A setting of this extension or of the server. */
