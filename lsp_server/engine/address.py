@@ -24,8 +24,9 @@ from lsp_server import places
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """How to reach an engine: by `socket` where that is set, else by `port` on 127.0.0.1 with `token`. `reserved`: the
-    bytes that it will still take, by the name of the device ("cpu", "cuda:0")."""
+    """How to reach an engine: by `socket` where that is set, else by `port` on 127.0.0.1 with `token`. `root`: where
+    the program lies that it runs. `reserved`: the bytes that it will still take, by the name of the device ("cpu",
+    "cuda:0")."""
 
     pid: int
     version: str
@@ -33,11 +34,15 @@ class Address:
     socket: str = ""
     port: int = 0
     token: str = ""
+    root: str = ""
     reserved: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def url(self) -> str:
         return "http://localhost" if self.socket else f"http://127.0.0.1:{self.port}"
+
+
+_SAID = {field.name for field in dataclasses.fields(Address)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +76,19 @@ def files(model: str) -> EngineFiles:
 
 
 def read(path: Path) -> Address | None:
-    """The address in the file, or None where there is none that can be read (an engine is writing it, or crashed)."""
+    """The address in the file, or None where there is none that can be read (an engine is writing it, or crashed).
+    What another version says beside is passed over."""
     try:
-        return Address(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return Address(**{name: said[name] for name in _SAID & said.keys()})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def every() -> list[Address]:
+    """Those of all engines of this user that run. Raises UserError."""
+    found = (read(path) for path in sorted(places.runtime_folder().glob("*.json")))
+    return [each for each in found if each is not None and alive(each)]
 
 
 def alive(found: Address) -> bool:
@@ -93,11 +106,9 @@ def alive(found: Address) -> bool:
 def reserved_by_others() -> dict[str, int]:
     """The bytes that the other engines of this user will still take, by device."""
     total: dict[str, int] = {}
-    for path in places.runtime_folder().glob("*.json"):
-        found = read(path)
-        if found is not None and found.reserved and found.pid != os.getpid() and alive(found):
-            for device, size in found.reserved.items():
-                total[device] = total.get(device, 0) + size
+    for found in every():
+        for device, size in found.reserved.items() if found.pid != os.getpid() else ():
+            total[device] = total.get(device, 0) + size
     return total
 
 

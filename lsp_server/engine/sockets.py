@@ -19,7 +19,7 @@ from pathlib import Path
 
 import filelock
 
-from lsp_server import __version__, places
+from lsp_server import __version__, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address, EngineFiles
 from lsp_server.errors import UserError, reason
@@ -58,6 +58,7 @@ class Found:
             pid=os.getpid(),
             version=__version__,
             model=model,
+            root=processes.ROOT,
             socket="" if self.token else str(files.socket(os.getpid())),
             port=self.listener.getsockname()[1] if self.token else 0,
             token=self.token,

@@ -48,7 +48,8 @@ class ModelState:
     """Where the model stands: `message` is one sentence for the user, `progress` from 0 to 1 while loading. A busy one
     is there, and answers nothing for a while.
 
-    `lost` says that the engine ended by itself and is being started again; the user is told.
+    `lost` says that the engine ended by itself and is being started again, `note` that the model is there otherwise
+    than one would think, in the words that `message` ends with; the user is told of both.
     """
 
     kind: Literal["starting", "loading", "ready", "busy", "failed"]
@@ -57,6 +58,7 @@ class ModelState:
     lost: bool = False
     model: str = ""
     device: str = ""
+    note: str = ""
 
     @property
     def has_failed(self) -> bool:
@@ -229,9 +231,10 @@ class ModelAccess:
 
     def _set_ready(self, reached: Reached, busy: str = "") -> None:
         where = f" on {reached.device}" if reached.device else ""
-        said = " ".join([f"{reached.model} is ready{where}.", *([self._note] if self._note else [])])
+        said = " ".join(filter(None, [f"{reached.model} is ready{where}.", self._note]))
         kind: Literal["busy", "ready"] = "busy" if busy else "ready"
-        self._set(ModelState(kind, busy or said, 1.0, model=reached.model, device=reached.device))
+        note = "" if busy else self._note
+        self._set(ModelState(kind, busy or said, 1.0, False, reached.model, reached.device, note))
 
     async def _take_turn(self) -> None:
         """Wait until the model that goes first is there or cannot be had."""
@@ -279,7 +282,7 @@ class ModelAccess:
             at = await local.ensure(self.settings, gives_way=self._behind() is not None)
             client = self._joined(at)
             try:
-                return await self._loaded(client)
+                return await self._loaded(client, local.of_another_installation(at))
             except EngineLost:
                 log.warning("the engine was lost while it loaded (attempt %d)", attempt + 1)
                 self._tell_hung()
@@ -307,13 +310,13 @@ class ModelAccess:
                 await local.end(self.settings.model)
         self.insists = False
 
-    async def _loaded(self, client: ModelClient) -> Reached:
-        """Wait until the engine has loaded its model. Raises EngineLost, EngineRefused."""
+    async def _loaded(self, client: ModelClient, note: str) -> Reached:
+        """Wait until an engine, of which there is `note` to say, has its model. Raises EngineLost, EngineRefused."""
         while True:
             health = await client.health()
             if health.status == "ready":
                 tokenizer = await asyncio.to_thread(local.tokenizer, Path(health.folder), self.settings)
-                self._note = options.note(health.options, Options.of(self.settings))
+                self._note = f"{note} {options.note(health.options, Options.of(self.settings))}".strip()
                 return self._with(client, tokenizer, health.context_length, health.model, health.device)
             if health.status == "failed":
                 raise EngineRefused(health.message)

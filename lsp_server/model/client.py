@@ -78,6 +78,7 @@ class Health:
     device: str = ""
     plan: str = ""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    users: list[int] = dataclasses.field(default_factory=list)  # processes of this user that have asked it
     prefill_tokens_per_second: float | None = None
 
 

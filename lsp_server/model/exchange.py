@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import importlib
 import json
+import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lsp_server import __version__
 from lsp_server.errors import UserError
 from lsp_server.logs import NAMED, requests
 from lsp_server.model import network
@@ -204,6 +206,8 @@ class Connections:
             # What is compressed may become any number of bytes.
             headers={
                 "Accept-Encoding": "identity",
+                # The own engine tells whom it serves (`codellama-ls ps`).
+                **({"User-Agent": f"codellama-ls/{__version__} ({os.getpid()})"} if endpoint.ours else {}),
                 **({"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}),
             },
             auth=endpoint.login,

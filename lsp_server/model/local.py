@@ -57,7 +57,7 @@ async def ensure(settings: Settings, *, gives_way: bool = False) -> Address:
     files = address.files(settings.model)
     found = running(settings.model)
     if found is not None and (_is_earlier(found.version, __version__) or not await _can_be_reached(found)):
-        await _end(found)
+        await end_engine(found)
         found = None
     if found is not None:
         return found
@@ -139,6 +139,14 @@ async def gone(found: Address, seconds: float) -> bool:
             return False
         await asyncio.sleep(0.05)
     return True
+
+
+def of_another_installation(found: Address) -> str:
+    """One sentence on an engine that another checkout or version of this program has started; "" for one of our own."""
+    if found.version == __version__ and found.root in ("", processes.ROOT):
+        return ""
+    where = f"version {found.version}" + (f" in {found.root}" if found.root else "")
+    return f"The engine is that of another installation ({where}); restart it to have this one's."
 
 
 def work(found: Address) -> tuple[float, int]:
@@ -237,7 +245,7 @@ def tokenizer(folder: Path, settings: Settings) -> CodeLlamaTokenizer:
 async def end(model: str) -> None:
     """End the engine of `model`, where there is one, and wait until it has ended."""
     if not _wrong(model) and (found := running(model)) is not None:
-        await _end(found)
+        await end_engine(found)
 
 
 async def kill(found: Address) -> None:
@@ -247,7 +255,8 @@ async def kill(found: Address) -> None:
         await gone(found, END_SECONDS)
 
 
-async def _end(found: Address) -> None:
+async def end_engine(found: Address) -> None:
+    """End an engine in order, or by force where that takes long, and wait until it has ended."""
     _signal(found, signal.SIGTERM)
     if hasattr(signal, "SIGCONT"):  # one that was stopped can end in order too
         _signal(found, signal.SIGCONT)

@@ -29,6 +29,7 @@ class Status:
     def __init__(self, editor: Editor, states: Mapping[Role, Callable[[], ModelState]]) -> None:
         self.problems: list[str] = []
         self._told_problems: set[str] = set()
+        self._told_notes: set[str] = set()
         self._editor = editor
         self._states = states
         self._progress: dict[Role, asyncio.Task[None]] = {}
@@ -46,6 +47,9 @@ class Status:
             self.show(state.message, types.MessageType.Error, role)
         elif state.lost and state.kind == "starting":
             self.show(state.message, types.MessageType.Warning, role)
+        elif state.note and state.note not in self._told_notes:
+            self._told_notes.add(state.note)
+            self.show(state.message, types.MessageType.Info, role)
         progress = self._progress.get(role)
         if state.kind in ("starting", "loading") and (progress is None or progress.done()):
             self._progress[role] = asyncio.ensure_future(self._show_progress(role))

@@ -523,7 +523,7 @@ async def test_health_and_models(client: httpx.AsyncClient, state: EngineState) 
     health = response.json()
     assert set(health) == {
         *("status", "progress", "message", "model", "path", "version"),
-        *("pid", "context_length", "device", "plan", "idle_seconds", "options"),
+        *("pid", "context_length", "device", "plan", "idle_seconds", "options", "users"),
         *("prefill_tokens_per_second", "prefill_by_pass"),
     }
     assert health["prefill_tokens_per_second"] is None

@@ -14,6 +14,8 @@ from typing import Any
 import checkpoints
 import pytest
 
+from lsp_server import __version__
+from lsp_server.engine import address
 from lsp_server.model import local
 from lsp_server.model.access import ModelAccess, ModelState
 from lsp_server.model.answering import Answer, Question
@@ -109,7 +111,19 @@ async def test_who_comes_with_other_settings_joins_and_is_told(tiny: Path, windo
     assert pid(tiny) == engine
     assert "with contextLength 1024 instead of 2048, threads 0 instead of 1;" in states[-1].message
     assert "logLevel" not in states[-1].message
+    assert states[-1].note
+    assert states[-1].message.endswith(f" {states[-1].note}"), "which is shown"
     assert "instead of" not in told[-1].message
+    assert told[-1].note == ""
+    # The same as if another checkout had started it.
+    file, found = address.files(str(tiny)).address, local.running(str(tiny))
+    assert found is not None
+    address.write(file, dataclasses.replace(found, root="/other/checkout"))
+    third, states = window()
+    await third.wait()
+    assert pid(tiny) == engine
+    assert f"of another installation (version {__version__} in /other/checkout); restart it" in states[-1].note
+    address.write(file, found)
     assert (await options(first))["context_length"] == 1024
 
 

@@ -59,8 +59,21 @@ def ensure(file: Path, report: Report, cache: Path | None = None) -> Path:
 
 def state(file: Path, cache: Path | None = None) -> str:
     """What has become of a GGUF file, for the user."""
+    final = here(file, cache)
+    return f"unpacked; {described(final)}" if final is not None else "will be unpacked when needed"
+
+
+def here(file: Path, cache: Path | None = None) -> Path | None:
+    """The folder of a GGUF file, where it is unpacked already."""
     final = (cache or cache_folder()) / "gguf" / "-".join(_named(file))
-    return f"unpacked; {described(final)}" if _is_whole(final) else "will be unpacked when needed"
+    return final if _is_whole(final) else None
+
+
+def remove(file: Path, cache: Path | None = None) -> int | None:
+    """Remove what was unpacked of a GGUF file, which stays; the bytes that are free now, None for nothing."""
+    name, _ = _named(file)
+    freed = [making.remove(each) for each in ((cache or cache_folder()) / "gguf").glob(f"{name}-*")]
+    return sum(each or 0 for each in freed) if freed else None
 
 
 def described(folder: Path) -> str:

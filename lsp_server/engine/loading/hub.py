@@ -12,34 +12,35 @@ import errno
 import fnmatch
 import hashlib
 import json
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 import httpx
 
+from lsp_server.engine.loading import making
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report, read_json, validate
 from lsp_server.errors import reason
 from lsp_server.places import cache_folder
 
 WANTED = ("*.safetensors", "*.json", "tokenizer*", "*.jinja", "LICENSE*", "USE_POLICY*")
 UNWANTED = ("*.bin", "*.pt", "*.pth", "*.py", "*/*")  # pickles and code; folders hold other formats of the same weights
-LISTING = ".complete.json"  # written last: commit and sizes of a complete download
+LISTING = ".complete.json"  # written last: commit, sizes and hashes of a complete download
 ATTEMPTS = 5  # in a row without a single new byte
 BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file as the hub lists it: `sha256` for large files, `blob` (git's SHA-1 of the content) for the others."""
+    """A file as the hub lists it: `hash` is the SHA-256 of a large file, and git's SHA-1 of the content of another."""
 
     name: str
     bytes: int
-    sha256: str | None
-    blob: str | None
+    hash: str | None
 
 
 def download(model: str, report: Report, cache: Path | None = None) -> Path:
@@ -69,7 +70,51 @@ def download(model: str, report: Report, cache: Path | None = None) -> Path:
 
 def here(model: str, cache: Path | None = None) -> Path | None:
     """The folder of a model that is whole on this machine: in this cache, or in huggingface_hub's own."""
-    return _complete(_place(model, cache)) or _in_hub_cache(model)
+    return ours(model, cache) or _in_hub_cache(model)
+
+
+def ours(model: str, cache: Path | None = None) -> Path | None:
+    """The folder of a model that is whole in this cache."""
+    return _complete(_place(model, cache))
+
+
+def damaged(folder: Path, report: Report) -> list[str] | None:
+    """The files of a download that do not have the hashes which the hub listed; None where these are not known."""
+    hashes = _hashes(folder)
+    if not hashes:
+        return None
+    total, done, wrong = sum(_size(folder / name) or 0 for name in hashes), 0, []
+    for number, (name, digest) in enumerate(hashes.items(), 1):
+
+        def tell(more: int, message: str = f"file {number} of {len(hashes)}, {name}") -> None:
+            nonlocal done
+            done += more
+            report(Progress("verifying", min(done / max(total, 1), 1.0), message))
+
+        if _size(folder / name) is None or not _matches(folder / name, digest, tell):
+            wrong.append(name)
+    return wrong
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The hash of each file of a download: as it was listed to us, or in the hub's own cache the name of what its links
+    lead to."""
+    if (folder / LISTING).is_file():
+        listed = read_json(folder / LISTING, "download again").get("hashes")
+        return listed if isinstance(listed, dict) else {}
+    names = {path.name: path.resolve().name for path in folder.iterdir() if path.is_symlink()}
+    return {name: digest for name, digest in names.items() if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digest)}
+
+
+def forget(folder: Path, names: Collection[str]) -> None:
+    """Remove damaged files of a download of ours, so that the next one fetches them."""
+    for name in (LISTING, *names):
+        (folder / name).unlink(missing_ok=True)
+
+
+def remove(model: str, cache: Path | None = None) -> int | None:
+    """Remove what was downloaded of a model, and what is half there; the bytes that are free now, None for nothing."""
+    return making.remove(_place(model, cache))
 
 
 def _place(model: str, cache: Path | None) -> Path:
@@ -132,7 +177,8 @@ def _fetch(model: str, folder: Path, report: Report) -> None:
 
         _one(model, commit, file, folder, tell)
         before += file.bytes
-    listing = json.dumps({"commit": commit, "files": {file.name: file.bytes for file in files}})
+    hashes = {file.name: file.hash for file in files}
+    listing = json.dumps({"commit": commit, "files": {file.name: file.bytes for file in files}, "hashes": hashes})
     (folder / f"{LISTING}.part").write_text(listing, encoding="utf-8")
     (folder / f"{LISTING}.part").replace(folder / LISTING)
 
@@ -158,8 +204,8 @@ def _list(model: str) -> tuple[str, list[_File]]:
         if any(fnmatch.fnmatch(name, pattern) for pattern in UNWANTED) or name.startswith("."):
             continue
         if any(fnmatch.fnmatch(name, pattern) for pattern in WANTED):
-            sha256 = entry.lfs.sha256 if entry.lfs is not None else None
-            files.append(_File(name, entry.size or 0, sha256, entry.blob_id))
+            digest = entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
+            files.append(_File(name, entry.size or 0, digest))
     return str(info.sha), sorted(files, key=lambda file: file.bytes)
 
 
@@ -181,7 +227,7 @@ def _one(model: str, commit: str, file: _File, folder: Path, tell: Callable[[int
             time.sleep(0.5 * 2 ** (failures - 1))
         if file.bytes == 0:
             break
-    if (_size(part) or 0) != file.bytes or not _matches(part, file):
+    if (_size(part) or 0) != file.bytes or not _matches(part, file.hash):
         part.unlink(missing_ok=True)
         raise CheckpointProblem(f"{file.name} of {model} arrived damaged and was deleted; start again.")
     part.replace(folder / file.name)
@@ -220,13 +266,15 @@ def _stream(model: str, commit: str, name: str, part: Path, have: int, tell: Cal
                 tell(have)
 
 
-def _matches(path: Path, file: _File) -> bool:
-    """Whether a file has the hash that the hub lists: SHA-256, or for small files git's blob hash."""
-    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.bytes}\0".encode(), usedforsecurity=False)
+def _matches(path: Path, expected: str | None, tell: Callable[[int], None] = lambda more: None) -> bool:
+    """Whether a file has the hash that the hub lists, of which git's is the shorter; None: it lists none. `tell` is
+    told of each block that was read."""
+    blob = f"blob {path.stat().st_size}\0".encode()
+    digest = hashlib.sha1(blob, usedforsecurity=False) if len(expected or "") == 40 else hashlib.sha256()
     with path.open("rb") as source:
         while block := source.read(BLOCK):
             digest.update(block)
-    expected = file.sha256 or file.blob
+            tell(len(block))
     return expected is None or digest.hexdigest() == expected
 
 

@@ -96,6 +96,11 @@ def here(cache: Path | None = None) -> Path | None:
     return final if _is_whole(final) else None
 
 
+def remove(cache: Path | None = None) -> int | None:
+    """Remove the starter; the bytes that are free now, None for nothing."""
+    return making.remove((cache or cache_folder()) / "starter")
+
+
 def _is_whole(folder: Path) -> bool:
     return _has_weights(folder) and (folder / TOKENS).read_bytes() == _tokens()
 

@@ -38,6 +38,7 @@ from lsp_server.engine.serving.answer import (
 from lsp_server.engine.serving.forms import Form, forms
 from lsp_server.engine.serving.guard import LOOPBACK, Guard
 from lsp_server.engine.serving.state import EngineState
+from lsp_server.engine.serving.users import Users
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
 from lsp_server.errors import UserError
 from lsp_server.logs import NAMED
@@ -134,9 +135,10 @@ def create_app(
     else:  # an engine that others use goes on as it was started
         routes += [Route("/options", options, methods=["POST"])]
     guarded = others or token is not None
+    around = [Middleware(Guard, token=token, refuse=_refuse, hosts=hosts)] if guarded else []
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, token=token, refuse=_refuse, hosts=hosts)] if guarded else [],
+        middleware=around if others else [*around, Middleware(Users, users=state.users)],
         exception_handlers={
             Refusal: _on_refusal,
             HTTPException: _on_http_exception,

@@ -102,6 +102,7 @@ class EngineState:
     reserved: Callable[[], Mapping[str, int]] = dict  # bytes of each device that it will still take
     pid: int = field(default_factory=os.getpid)
     started: float = field(default_factory=time.monotonic)
+    users: dict[int, float] = field(default_factory=dict)  # when each process of this user asked last, by its id
 
     def health(self) -> dict[str, Any]:
         """The body of `GET /health`. A model that keeps failing counts as failed."""
@@ -121,5 +122,6 @@ class EngineState:
             "prefill_tokens_per_second": pace.tokens_per_second if pace is not None else None,
             "prefill_by_pass": pace.by_size if pace is not None else {},
             "options": asdict(self.options),
+            "users": sorted(self.users),
             "idle_seconds": self.scheduler.idle_seconds if self.scheduler is not None else 0.0,
         }
