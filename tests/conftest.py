@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that every test can `import
 
 import checkpoints
 import forking
+import hub_stand_in
 
 # The same inputs at each run, so that a failure is one of the change at hand; `make fuzz` draws new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -67,3 +68,9 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(folder):
             process.kill()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_stand_in.Hub]:
+    """What this process takes for the hub."""
+    yield from hub_stand_in.serve(monkeypatch, tmp_path / "hf")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -54,6 +54,24 @@ class Terminal(Console):
         with Progress(*columns, console=self, transient=True, disable=not self.is_terminal) as bar:
             task = bar.add_task(one_line(text), total=total)
             yield lambda: bar.advance(task)
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[Callable[[str, float], None]]:
+        """Follow a long work: what it yields is told a text and the share that is done, from 0 to 1. A terminal shows a
+        bar; elsewhere there is a line for each text without its numbers, and for each tenth."""
+        columns = TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self, transient=True, expand=True, disable=not self.is_terminal) as bar:
+            task, said = bar.add_task("", total=1.0), ("", -1)
+
+            def show(text: str, done: float) -> None:
+                nonlocal said
+                bar.update(task, description=one_line(text), completed=done)
+                tenth = text.partition(":")[0], int(10 * done)
+                if not self.is_terminal and tenth != said:
+                    self.print(f"{one_line(text)} ({100 * done:.0f}%)")
+                    said = tenth
+
+            yield show
 
     def live(self) -> Live:
         """A part of the screen that is drawn anew, and is gone at the end."""

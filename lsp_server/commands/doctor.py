@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lsp_server import __version__, installing, places, printing
 from lsp_server.commands.console import output
-from lsp_server.commands.models import GIB, gpu_memory
+from lsp_server.commands.machine import GIB, cards
 from lsp_server.commands.terminal import settings_of
 from lsp_server.errors import UserError
 from lsp_server.model import endpoint, local, roles
@@ -89,9 +89,8 @@ def _devices() -> Check:
     ram = (
         f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB of memory free, {psutil.cpu_count()} processors"
     )
-    gpus = gpu_memory()
-    cards = ", ".join(f"{free / GIB:.1f} GiB free" for free in gpus)
-    return Check("devices", True, f"{len(gpus)} GPU(s): {cards}; {ram}" if gpus else f"no NVIDIA GPU; {ram}")
+    found = "; ".join(f"{card.name}, {card.free / GIB:.1f} of {card.total / GIB:.1f} GiB free" for card in cards())
+    return Check("devices", True, f"{found or 'no NVIDIA GPU'}; {ram}")
 
 
 def _disk() -> Check:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import psutil
 from rich.table import Table
 
-from lsp_server import printing, processes
+from lsp_server import printing
 from lsp_server.codellama import VARIANTS, ModelShape, memory
-from lsp_server.commands import at_hand
+from lsp_server.commands import at_hand, machine
 from lsp_server.commands.console import output
+from lsp_server.commands.machine import GIB
 
-GIB = 1024**3
 # The context that the sizes are told for: enough for completion and an ordinary chat.
 CONTEXT = 4096
 # Of each device's memory, what a model can count on: the rest is for the CUDA context and passing activations.
@@ -69,7 +68,7 @@ def rows() -> list[dict[str, Any]]:
     """One row for the starter, and for each variant. `disk`: GiB of one that is here already, else None."""
     from lsp_server.engine.loading import hub, starter
 
-    gpus, ram = gpu_memory(), psutil.virtual_memory().available
+    gpus, ram = [card.free for card in machine.cards()], psutil.virtual_memory().available
 
     def row(model: str, shape: ModelShape, infilling: str, chat: str, here: Path | None) -> dict[str, Any]:
         needed = memory(shape, CONTEXT).total
@@ -102,16 +101,3 @@ def fits(needed: int, gpus: list[int], ram: int) -> str:
     if needed <= USABLE * (sum(gpus) + ram):
         return "GPU and CPU, slow" if gpus else "on the CPU, slow"
     return "no"
-
-
-def gpu_memory() -> list[int]:
-    """Free bytes of each NVIDIA card; asked of the driver's own tool, so that torch need not be installed."""
-    tool = processes.program("nvidia-smi")
-    if tool is None:
-        return []
-    query = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [int(line) * 1024**2 for line in answer.split() if line.isdecimal()]

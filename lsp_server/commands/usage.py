@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     _models_here(commands.add("demo", "commands.demo:run", text))
     commands.add("engine", "", "Run the engine in the foreground (--help lists its options).")
     _models(commands)
+    ps = commands.add("ps", "commands.engines:ps", "Which engines run: model, memory, since when, used by whom.")
+    ps.add_argument("--json", action="store_true")
+    stop = commands.add("stop", "commands.engines:stop", "End the engines that run, or that of one model.")
+    stop.add_argument("model", nargs="?", help="as --model names it; without: all")
     _evaluate(commands)
     text = "What works here, what does not, and the command that mends it."
     doctor = commands.add("doctor", "commands.doctor:run", text)
@@ -104,6 +108,13 @@ def _models(commands: Commands) -> None:
     text = "The Code Llama family: abilities, memory in 8 bits, and what fits here."
     made = commands.add("models", "commands.models:run", text)
     made.add_argument("--json", action="store_true")
+    inner = Commands(made)
+    pull = inner.add("pull", "commands.stored:pull", "Fetch a model, or unpack one, and go on where that had stopped.")
+    verify = inner.add("verify", "commands.stored:verify", "Look at each byte of a model that is on the disk.")
+    text = "Remove what was fetched or unpacked of a model."
+    remove = inner.add("remove", "commands.stored:remove", text)
+    for each in (pull, verify, remove):
+        each.add_argument("name", metavar="NAME", help="as --model names it")
 
 
 def _evaluate(commands: Commands) -> None:

@@ -13,9 +13,10 @@ NOBODY = "http://127.0.0.1:9"
 
 async def test_the_file_is_under_the_editors_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "config.toml"
-    file.write_text(f'engineUrl = "{NOBODY}"\ndisabledLanguages = ["python", "lua"]\nmaxToken = 3\n', encoding="utf-8")
+    file.write_text('threads = 2\ndisabledLanguages = ["python", "lua"]\nmaxToken = 3\n', encoding="utf-8")
     monkeypatch.setenv("CODELLAMA_LS_CONFIG", str(file))
-    async with editor({"disabledLanguages": ["lua"]}, configuration={"debounceMs": 1}) as window:
+    options = {"disabledLanguages": ["lua"], "engineUrl": NOBODY}
+    async with editor(options, configuration={"debounceMs": 1}) as window:
         (told,) = await window.until(lambda: window.messages)
         assert told == f"Code Llama: {file}, line 3: There is no setting `maxToken`; did you mean `maxTokens`?"
         for language in ("lua", "python"):

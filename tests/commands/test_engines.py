@@ -1,0 +1,69 @@
+"""`ps` and `stop`, with a real engine on a tiny checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import checkpoints
+import psutil
+import pytest
+from forking import fork_engines, program
+
+from lsp_server.engine import address
+from lsp_server.engine.address import Address
+from lsp_server.model import local
+from lsp_server.model.access import ModelAccess
+from lsp_server.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+
+async def run(*words: str) -> tuple[int, str, str]:
+    command = program("-m", "lsp_server", *words)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
+    fork_engines()
+    model = str(checkpoints.random_checkpoint(tmp_path / "tiny", layers=1, hidden=64))
+    assert await run("ps") == (0, "No engine runs; the first editor window or command that needs one starts it.\n", "")
+    access = ModelAccess(Settings(model=model, context_length=1024))
+    await access.wait()
+    engine = local.running(model)
+    assert engine is not None
+    (found,) = json.loads((await run("ps", "--json"))[1])
+    assert (found["model"], found["pid"], found["status"]) == (model, engine.pid, "ready")
+    assert found["memory"] == pytest.approx(psutil.Process(engine.pid).memory_info().rss, rel=0.2)
+    assert abs(time.time() - found["since"]) < 60
+    assert [each["pid"] for each in found["users"]] == [os.getpid()], "and not the one that asked how it is"
+    status, said, _ = await run("ps")
+    assert status == 0
+    assert said.startswith(f"{model}: ready on CPU")
+    assert f"process {engine.pid}, since " in said
+    assert f"({os.getpid()})" in said
+
+    os.kill(engine.pid, signal.SIGSTOP)
+    assert f"{model}: does not answer\n" in (await run("ps"))[1]
+    os.kill(engine.pid, signal.SIGCONT)
+    status, _, said = await run("stop", "org/other")
+    assert (status, said) == (
+        1,
+        "codellama-ls: No engine of org/other runs; `codellama-ls ps` says which do.\n",
+    )
+    assert local.running(model) is not None
+    assert await run("stop", model) == (0, f"The engine of {model} has ended (process {engine.pid}).\n", "")
+    assert local.running(model) is None
+    assert await run("stop") == (0, "No engine runs.\n", "")
+    access.close()
+
+
+async def test_what_a_crash_has_left_is_no_engine() -> None:
+    address.write(address.files("org/name").address, Address(999_999_999, "0.1.0", "org/name"))
+    assert json.loads((await run("ps", "--json"))[1]) == []
