@@ -37,6 +37,24 @@ def adding(*requirements: str) -> str:
     return _shell([*_in_environment(tool), *requirements])
 
 
+def came_from() -> Path | None:
+    """The clone or the file that this program was installed from, where it is still there."""
+    source = _source("engine")
+    path = Path(source[-1].removesuffix("[engine]")) if source else None
+    return path if path is not None and path.is_absolute() and path.exists() else None
+
+
+def removing() -> str:
+    """The command that removes this program."""
+    words = {"pipx": ["pipx", "uninstall"], "uv tool": ["uv", "tool", "uninstall"]}
+    in_environment = {
+        "uv": ["uv", "pip", "uninstall", "--python", sys.executable],
+        "pip": [sys.executable, "-m", "pip", "uninstall"],
+    }
+    tool = _tool()
+    return _shell([*(words.get(tool) or in_environment[tool]), PACKAGE])
+
+
 def _in_environment(tool: Tool) -> list[str]:
     """The words that install into the environment that runs this program, whichever is active."""
     if tool in ("uv", "uv tool"):

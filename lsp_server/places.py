@@ -1,7 +1,8 @@
 """The folders of this user that the language server and the engine share.
 
 `CODELLAMA_LS_CONFIG` names the user's configuration file. `CODELLAMA_LS_CACHE` moves the checkpoints and the indexes
-of workspaces, `CODELLAMA_LS_INDEX` the indexes alone, `CODELLAMA_LS_RUNTIME` the sockets, locks and logs of engines.
+of workspaces, `CODELLAMA_LS_INDEX` the indexes alone, `CODELLAMA_LS_RUNTIME` the sockets, locks and logs of engines,
+`CODELLAMA_LS_DATA` the conversations.
 """
 
 from __future__ import annotations
@@ -56,6 +57,13 @@ def config_file() -> Path:
         said = f"CODELLAMA_LS_CONFIG is {named}" if named else "XDG_CONFIG_HOME"
         raise UserError(f"{said}, which is not a whole path, so no configuration file is read; write it from / on.")
     return file
+
+
+def data_folder() -> Path:
+    """Where conversations are kept: of this user alone (0700), created if need be."""
+    folder = Path(os.environ.get("CODELLAMA_LS_DATA") or platformdirs.user_data_path(NAME, appauthor=False))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def cache_folder() -> Path:

@@ -181,20 +181,6 @@ def test_where_a_model_fits(needed: int, gpus: list[int], ram: int, where: str) 
     assert models.fits(needed, gpus, ram) == where
 
 
-def test_doctor_says_what_is_here_and_what_mends_the_rest(tmp_path: Path) -> None:
-    done = run("doctor", "--json")
-    checks = {check["name"]: check for check in json.loads(done.stdout)}
-    assert checks["engine packages"]["ok"]
-    assert checks["engine"]["found"].startswith("not running")
-    done = run("doctor", "--engine-url", "http://127.0.0.1:9")
-    assert done.returncode == 1
-    assert "-> check the URL" in done.stdout
-    done = run("doctor", "--model", str(tmp_path), "--json")
-    assert done.returncode == 1
-    model = next(check for check in json.loads(done.stdout) if check["name"] == "model")
-    assert "config.json" in model["found"]
-
-
 @pytest.mark.parametrize("name", ["/dev/zero", "pipe.py"])
 def test_what_is_no_file_is_refused_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

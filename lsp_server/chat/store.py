@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import re
 import sqlite3
 import threading
@@ -20,14 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from lsp_server.chat.database import StoreError, connected, in_memory, set_aside
 from lsp_server.chat.turns import Attachment, Conversation, Summary, Turn
 from lsp_server.errors import UserError
-from lsp_server.places import NAME
+from lsp_server.places import data_folder
 
-__all__ = ["Conflict", "NoConversation", "Store", "StoreError", "data_folder"]
+__all__ = ["Conflict", "NoConversation", "Store", "StoreError"]
 
 FILE = "chats.sqlite3"
 EXCERPT_CHARACTERS = 80
@@ -39,13 +36,6 @@ class NoConversation(UserError):
 
 class Conflict(UserError):
     """The conversation was changed from elsewhere in the meantime."""
-
-
-def data_folder() -> Path:
-    """Where conversations are kept: of this user alone (0700), created if need be."""
-    folder = Path(os.environ.get("CODELLAMA_LS_DATA") or platformdirs.user_data_path(NAME, appauthor=False))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 class Store:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lsp_server import places, settings_file, settings_sent
@@ -22,11 +23,12 @@ OPTIONS = ("model", *_SERVER, *roles.NAMES.values(), "infilling", "chat_format",
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """The settings; where each comes from that has not its default, by its name in an editor; and what is wrong with
-    the configuration file."""
+    """The settings; where each comes from that has not its default, by its name in an editor; the configuration file,
+    and what is wrong with it."""
 
     settings: Settings
     sources: Mapping[str, str]
+    file: Path | None
     problems: tuple[str, ...]
 
 
@@ -48,4 +50,4 @@ def chosen(options: argparse.Namespace) -> Chosen:
     sources |= dict.fromkeys(typed, "command line")
     for name in wrong:  # a token that belongs to another address
         sources.pop(name, None)
-    return Chosen(settings, sources, (*file.problems, *wrong.values()))
+    return Chosen(settings, sources, file.path, (*file.problems, *wrong.values()))

@@ -103,6 +103,9 @@ async def _stop(model: str | None) -> int:
         printing.say(f"The engine of {each.model} has ended (process {each.pid}).")
     if not found:
         printing.say("No engine runs.")
+    for left in address.traces() if model is None else ():
+        left.unlink(missing_ok=True)
+        printing.say(f"Removed {left}, which one that crashed had left.")
     return 0
 
 

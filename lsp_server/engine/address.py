@@ -103,6 +103,13 @@ def alive(found: Address) -> bool:
         return False
 
 
+def traces() -> list[Path]:
+    """The addresses and sockets that engines which have crashed left, and that nobody uses. Raises UserError."""
+    runtime = places.runtime_folder()
+    used = {each for found in every() for each in (files(found.model).address, Path(found.socket))}
+    return sorted({*runtime.glob("*.json"), *runtime.glob("*.sock")} - used)
+
+
 def reserved_by_others() -> dict[str, int]:
     """The bytes that the other engines of this user will still take, by device."""
     total: dict[str, int] = {}

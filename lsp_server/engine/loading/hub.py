@@ -32,6 +32,7 @@ UNWANTED = ("*.bin", "*.pt", "*.pth", "*.py", "*/*")  # pickles and code; folder
 LISTING = ".complete.json"  # written last: commit, sizes and hashes of a complete download
 ATTEMPTS = 5  # in a row without a single new byte
 BLOCK = 1 << 20
+SECONDS, LOOK_SECONDS = 30.0, 8.0  # of silence, while a download is waited for, and where one only looks
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,28 @@ def here(model: str, cache: Path | None = None) -> Path | None:
 def ours(model: str, cache: Path | None = None) -> Path | None:
     """The folder of a model that is whole in this cache."""
     return _complete(_place(model, cache))
+
+
+def bytes_to_fetch(model: str) -> int:
+    """What a download would bring, where the user may have it: the hub is asked, and nothing is fetched.
+
+    Raises CheckpointProblem as `download` does.
+    """
+    commit, files = _safe(model, LOOK_SECONDS)
+    try:
+        with _answer(
+            model, commit, files[0].name, seconds=LOOK_SECONDS
+        ):  # the smallest; what is gated is listed to everybody
+            return sum(file.bytes for file in files)
+    except httpx.TransportError as error:
+        raise _no_network(model, error) from None
+
+
+def address() -> str:
+    """Where the hub is."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
 
 
 def damaged(folder: Path, report: Report) -> list[str] | None:
@@ -157,12 +180,7 @@ def _waiting_for(lock: filelock.BaseFileLock, model: str, report: Report) -> Ite
 
 
 def _fetch(model: str, folder: Path, report: Report) -> None:
-    commit, files = _list(model)
-    if not any(file.name.endswith(".safetensors") for file in files):
-        raise CheckpointProblem(
-            f"{model} has no safetensors files, and pickles are not opened because they can run code; "
-            "choose a version of it with safetensors."
-        )
+    commit, files = _safe(model)
     todo = [file for file in files if _size(folder / file.name) != file.bytes]
     there = {file.name: _size(folder / f"{file.name}.part") or 0 for file in todo}
     missing = sum(max(file.bytes - there[file.name], 0) for file in todo)
@@ -183,13 +201,24 @@ def _fetch(model: str, folder: Path, report: Report) -> None:
     (folder / f"{LISTING}.part").replace(folder / LISTING)
 
 
-def _list(model: str) -> tuple[str, list[_File]]:
+def _safe(model: str, seconds: float = SECONDS) -> tuple[str, list[_File]]:
+    """As `_list`, of a model that can be read without running code."""
+    commit, files = _list(model, seconds)
+    if not any(file.name.endswith(".safetensors") for file in files):
+        raise CheckpointProblem(
+            f"{model} has no safetensors files, and pickles are not opened because they can run code; "
+            "choose a version of it with safetensors."
+        )
+    return commit, files
+
+
+def _list(model: str, seconds: float) -> tuple[str, list[_File]]:
     """The commit and the wanted files of the model's main branch, the small ones first."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     try:
-        info = HfApi().model_info(model, files_metadata=True, timeout=30)
+        info = HfApi().model_info(model, files_metadata=True, timeout=seconds)
     except GatedRepoError:
         raise _gated(model) from None
     except (RepositoryNotFoundError, HFValidationError):
@@ -234,26 +263,10 @@ def _one(model: str, commit: str, file: _File, folder: Path, tell: Callable[[int
 
 
 def _stream(model: str, commit: str, name: str, part: Path, have: int, tell: Callable[[int], None]) -> None:
-    from huggingface_hub import constants
-    from huggingface_hub.utils import build_hf_headers
-
-    url = f"{constants.ENDPOINT}/{model}/resolve/{commit}/{name}"
-    # Uncompressed: positions in the file are positions in the stream.
-    headers = {**build_hf_headers(), "accept-encoding": "identity", **({"range": f"bytes={have}-"} if have else {})}
-    # A redirect to another host (the hub's store) does not get the user's token: httpx drops it.
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as response:
-        if response.status_code in (401, 403):
-            gated = response.headers.get("x-error-code") == "GatedRepo" or response.status_code == 403
-            raise _gated(model) if gated else _not_found(model)
-        if response.status_code == 404:
-            raise _not_found(model)
+    with _answer(model, commit, name, have) as response:
         if response.status_code == 416:  # more bytes here than there: not the same file
             part.unlink(missing_ok=True)
             return
-        if response.status_code == 429 or response.status_code >= 500:
-            raise httpx.ReadError(f"status {response.status_code}")
-        if response.status_code not in (200, 206):
-            raise _refused(model, response.status_code)
         if response.status_code == 200:
             have = 0  # the server does not resume
         with part.open("ab" if have else "wb") as target:
@@ -264,6 +277,30 @@ def _stream(model: str, commit: str, name: str, part: Path, have: int, tell: Cal
                 target.flush()  # what has come stays, even if this process is killed
                 have += len(block)
                 tell(have)
+
+
+@contextlib.contextmanager
+def _answer(model: str, commit: str, name: str, have: int = 0, seconds: float = SECONDS) -> Iterator[httpx.Response]:
+    """The hub's answer to who asks for a file, from the byte `have` on: that file, or 416. Raises CheckpointProblem,
+    and httpx.ReadError where it is to be tried again."""
+    from huggingface_hub.utils import build_hf_headers
+
+    # Uncompressed: positions in the file are positions in the stream.
+    headers = {**build_hf_headers(), "accept-encoding": "identity", **({"range": f"bytes={have}-"} if have else {})}
+    url = f"{address()}/{model}/resolve/{commit}/{name}"
+    # A redirect to another host (the hub's store) does not get the user's token: httpx drops it.
+    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=seconds) as response:
+        status = response.status_code
+        if status in (401, 403):
+            gated = response.headers.get("x-error-code") == "GatedRepo" or status == 403
+            raise _gated(model) if gated else _not_found(model)
+        if status == 404:
+            raise _not_found(model)
+        if status == 429 or status >= 500:
+            raise httpx.ReadError(f"status {status}")
+        if status not in (200, 206, 416):
+            raise _refused(model, status)
+        yield response
 
 
 def _matches(path: Path, expected: str | None, tell: Callable[[int], None] = lambda more: None) -> bool:
@@ -286,10 +323,8 @@ def _size(path: Path) -> int | None:
 
 
 def _gated(model: str) -> CheckpointProblem:
-    from huggingface_hub import constants
-
     return CheckpointProblem(
-        f"{model} has a licence to accept first; accept it on {constants.ENDPOINT}/{model} and run `hf auth login`."
+        f"{model} has a licence to accept first; accept it on {address()}/{model} and run `hf auth login`."
     )
 
 

@@ -34,8 +34,13 @@ def checkpoint_folder(model: str, report: Report) -> Path:
                 f"{folder} is no GGUF file; give one, or the folder that holds the checkpoint's files."
             )
         raise CheckpointProblem(f"There is no folder {model}; give an existing checkpoint folder or a hub id.")
+    return hub.download(hub_id(model), report)
+
+
+def hub_id(model: str) -> str:
+    """A name that is that of a model of the hub. Raises CheckpointProblem for any other."""
     if _HUB_ID.fullmatch(model):
-        return hub.download(model, report)
+        return model
     raise CheckpointProblem(
         f'"{model}" is not a model: give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, '
         f'or "{STARTER}".'
