@@ -97,11 +97,12 @@ def written(name: str, value: Any) -> Path:
     changed = "".join([*lines[:begin], statement, *lines[end:]])
     if _parsed(changed, path) != wanted:
         raise UserError(f"{path} is written in a way that cannot be added to; put `{statement.strip()}` into it.")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    there = path.resolve()  # which may lie elsewhere, with the user's other such files
+    there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = there.with_name(f"{there.name}.{os.getpid()}.part")
     with open(partial, "w", encoding="utf-8", opener=places.private) as out:
         out.write(changed)
-    partial.replace(path.resolve())  # which may lie elsewhere, with the user's other such files
+    partial.replace(there)
     return path
 
 

@@ -10,8 +10,10 @@ import dataclasses
 import difflib
 import genericpath
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from rich.text import Text
 
@@ -69,10 +71,10 @@ def run(options: argparse.Namespace) -> int:
 async def _run(settings: Settings) -> None:
     async with reached(settings) as model:
         for gap in (REST, WHOLE):
-            await _complete(model, gap, settings)
+            await show_completion(model, gap, settings)
         await _act(model)
         lines, row = REST.find()
-        _headline("Chat", "about textwrap.py")
+        headline("Chat", "about textwrap.py")
         function = "\n".join(lines[lines.index(WRAP) : row + 2])
         question = f"What does this Python function do? Answer in two sentences.\n```python\n{function}\n```"
         output.print(Text("What does the function `wrap` do?", style="bold"))
@@ -86,17 +88,17 @@ async def _run(settings: Settings) -> None:
         output.print(Text(f"By {model.model} on {model.device}.", style="dim"))
 
 
-def _headline(what: str, where: str) -> None:
+def headline(what: str, where: str) -> None:
     output.rule(Text.assemble((what, "bold"), f" {where}"), align="left")
 
 
-async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
-    """Show the suggestion in a gap, between the lines around it."""
+async def show_completion(model: Reached, gap: Gap, settings: Settings) -> Mapping[str, Any]:
+    """Show the suggestion in a gap, between the lines around it; its timings."""
     lines, row = gap.find()
     file, column = gap.file, len(gap.typed)
     buffer = read(file, row + 1, column + 1)
     buffer.lines[row] = gap.typed + "\n"  # as if the user were typing here
-    _headline("Completion", f"in {file.name}, line {row + 1}")
+    headline("Completion", f"in {file.name}, line {row + 1}")
     suggestion = await suggest(model, buffer, row, column, settings)
     output.print(Text("\n".join(lines[row - LINES_ABOVE : row]), style="dim"))
     output.print(Text(gap.typed) + Text(suggestion.text or "", style="bold green"))
@@ -105,6 +107,7 @@ async def _complete(model: Reached, gap: Gap, settings: Settings) -> None:
     first = timing.get("firstTokenMs") or 0.0
     said = f"{timing.get('tokens', 0)} tokens, the first after {first:.0f} ms, all in {timing.get('totalMs', 0):.0f} ms"
     output.print(Text(suggestion.reason or said, style="italic"))
+    return timing
 
 
 async def _act(model: Reached) -> None:
@@ -119,7 +122,7 @@ async def _act(model: Reached) -> None:
     assert action is not None
     task = task_of(action, buffer, place, None, path=STUB.name)
     assert task is not None
-    _headline("Code action", f"Implement getsize, in {STUB.name}")
+    headline("Code action", f"Implement getsize, in {STUB.name}")
     outcome = await run_action(model, task)
     before, after = buffer.source.splitlines(), apply(buffer.lines, outcome.edits).splitlines()
     for line in list(difflib.unified_diff(before, after, lineterm="", n=2))[3:]:

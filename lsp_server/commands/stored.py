@@ -86,7 +86,9 @@ def here(name: str) -> Path | None:
         return starter.here()
     if file is None:
         return hub.here(name)
-    return gguf_file.here(file) if gguf_file.is_one(file) else file
+    if gguf_file.is_one(file):
+        return gguf_file.here(file)
+    return file if file.is_dir() else None
 
 
 @contextlib.contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from lsp_server import printing
+from lsp_server.commands import Failed
 from lsp_server.commands.chosen import chosen
 from lsp_server.commands.console import notes
 from lsp_server.completion.suggest import Sampled
@@ -20,6 +22,19 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for problem in found.problems:
         printing.note(problem)
     return found.settings
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether the user says yes, or has said so before; who cannot be asked does not."""
+    return yes or (sys.stdin.isatty() and typed(f"{question} [Y/n] ").lower() in ("", "y", "yes"))
+
+
+def typed(question: str) -> str:
+    """What the user types. Raises Failed where that has ended."""
+    try:
+        return input(question).strip()
+    except EOFError as error:
+        raise Failed("Nothing more was typed, so it ends here; what was fetched stays.") from error
 
 
 def samplings(settings: Settings, options: argparse.Namespace) -> list[Sampled]:

@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     text = "Completions, an edit and a chat answer on real files."
     _models_here(commands.add("demo", "commands.demo:run", text))
     commands.add("engine", "", "Run the engine in the foreground (--help lists its options).")
+    _setup(commands)
     _models(commands)
     ps = commands.add("ps", "commands.engines:ps", "Which engines run: model, memory, since when, used by whom.")
     ps.add_argument("--json", action="store_true")
@@ -102,6 +103,19 @@ def _chat(commands: Commands) -> None:
     _sampling(made, "chat_", Settings.chat_top_p)
     text = "what the model is told of its role; without it the setting's default"
     made.add_argument("--system", metavar="TEXT", type=printing.typed, help=text)
+
+
+def _setup(commands: Commands) -> None:
+    text = "From here to the first suggestion: a model that fits, and the clients of your editors."
+    made = commands.add("setup", "commands.setup:run", text)
+    _models_here(made)
+    made.add_argument("--yes", action="store_true", help="do what it proposes, without asking")
+    made.add_argument("--no-editors", action="store_true", help="leave the editors alone")
+    text = "Show and remove what this program has put on this machine."
+    made = commands.add("uninstall", "commands.uninstall:run", text)
+    made.add_argument("--yes", action="store_true", help="without asking")
+    made.add_argument("--config", action="store_true", help="the configuration file too")
+    made.add_argument("--chats", action="store_true", help="your conversations too")
 
 
 def _models(commands: Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import socket
 import urllib.parse
 from collections.abc import Iterator
@@ -39,14 +40,14 @@ def here(model: str) -> Check:
         return Check("engine", False, str(error))
     if at is None:
         return fine("engine", "not running; the first editor window starts it")
-    health = asyncio.run(engines.says(at))
+    health, stop = asyncio.run(engines.says(at)), f"codellama-ls stop {shlex.quote(model)}"
     if health is None:
-        return Check("engine", False, f"it hangs, or is stopped (process {at.pid})", f"codellama-ls stop {model}")
+        return Check("engine", False, f"it hangs, or is stopped (process {at.pid})", stop)
     found = f"{health.status}: {health.message} (process {at.pid}, version {at.version})"
     if health.status == "failed":
         return Check("engine", False, found, f"see {local.log_file(model)}")
     other = local.of_another_installation(at)
-    return note("engine", f"{found}. {other}", f"codellama-ls stop {model}") if other else fine("engine", found)
+    return note("engine", f"{found}. {other}", stop) if other else fine("engine", found)
 
 
 def servers(settings: Settings) -> tuple[endpoint.Endpoint, ...]:
