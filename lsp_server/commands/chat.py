@@ -309,6 +309,8 @@ def located(workspace: Workspace, place: str) -> Wanted:
     else:
         name = place
     path = Path(name).absolute()
+    if not path.exists():
+        raise Failed(f"There is no {name}; check its name.")
     workspace.allow(path)
     request = Wanted(uri_of(path), "selection" if rows else "file", rows)
     try:

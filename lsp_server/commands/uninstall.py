@@ -72,10 +72,10 @@ def _files(options: argparse.Namespace) -> list[Ours]:
         paths.append(places.config_file())
     found = [Ours(f"{path}, {_size(path)}", functools.partial(_removed, path)) for path in paths if path.exists()]
     runtime, logs = places.runtime_folder(), places.log_folder()
-    left = [each for pattern in _RUNTIME for each in runtime.glob(pattern)] + list(logs.glob("engine-*.log"))
+    left = [each for pattern in _RUNTIME for each in runtime.glob(pattern)] + list(logs.glob("*.log*"))
     if left:
         where = " and ".join(sorted({str(runtime), str(logs)}))
-        found.append(Ours(f"locks, sockets and logs of engines in {where}", functools.partial(_removed, *left)))
+        found.append(Ours(f"locks, sockets and logs in {where}", functools.partial(_removed, *left)))
     return found
 
 

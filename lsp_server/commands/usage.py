@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     _models_here(doctor, chats=True)
     doctor.add_argument("--json", action="store_true")
     _config(commands)
+    text = 'What a shell needs to complete these words; e.g. `eval "$(codellama-ls completion bash)"`.'
+    completion = commands.add("completion", "commands.completion:run", text)
+    completion.add_argument("shell", choices=("bash", "zsh", "fish", "powershell"))
     return made
 
 

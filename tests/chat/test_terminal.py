@@ -80,7 +80,7 @@ def test_one_question_one_answer(engine: Engine, command: dict[str, Any], tmp_pa
     assert re.search(r"\d+ prompt tokens \(0 reused\), \d+ generated, the first after [\d.]+ ms", done.stderr)
     assert "Selected in `a.py`, lines 2-3:\n```python\nb\nc\n```" in engine.tokenizer.decode(engine.prompts[0])
     (tmp_path / "work" / ".env").write_text("KEY=1")
-    for place, words in ((".env", "secrets"), ("missing.py", "No such file"), ("a.py:9", "there is no line 9")):
+    for place, words in ((".env", "secrets"), ("missing.py", "There is no missing"), ("a.py:9", "there is no line 9")):
         done = told(command, "What is it?", "--file", place)
         assert done.returncode == 1
         assert words in done.stderr
