@@ -25,6 +25,7 @@ PAGE = Path("docs/getting-started.md")
 EXAMPLE = 'def mean(numbers):\n    """The mean of some numbers."""\n    return '
 FIRST_USE = (
     "codellama-ls --version",
+    "codellama-ls setup --yes",
     "codellama-ls doctor",
     "codellama-ls models",
     "codellama-ls complete mean.py:3:12",

@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
 
 def show(check: Check) -> None:
     """Print one check, with what mends it."""
-    output.print(Text.assemble(_MARKS[check.ok, check.ok or check.stops], (check.name, "bold"), ": "), end="")
-    output.print(check.found, soft_wrap=True)
-    if check.mend:
+    mark = _MARKS[check.ok, check.ok or check.stops]
+    output.print(Text.assemble(mark, (check.name, "bold"), f": {check.found}"))
+    if check.mend:  # as a command that can be copied
         output.print(f"    -> {check.mend}", soft_wrap=True)
 
 

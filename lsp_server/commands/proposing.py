@@ -104,9 +104,9 @@ def bandwidth() -> float:
 def described(each: Choice) -> str:
     """One line on a choice, behind its name."""
     does = [word for word, has in (("infills", each.infills), ("chats", each.chats)) if has]
-    speed = f"about {each.speed:.0f} tokens a second" if each.speed else ""
+    speed = f"~{each.speed:.0f} tokens/s" if each.speed else ""
     if each.speed and each.speed < 2:
-        speed = f"about {1 / each.speed:.1f} s for each token"
-    fetch = f"{each.fetch / GIB:.1f} GiB to download" if each.fetch else "on this disk"
+        speed = f"~{1 / each.speed:.1f} s/token"
+    fetch = f"{each.fetch / GIB:.1f} GiB to fetch" if each.fetch else "on this disk"
     where = each.where.removesuffix(", slow")
     return ", ".join(filter(None, [" and ".join(does), where, speed, fetch]))

@@ -149,7 +149,7 @@ def _make(changes: Sequence[Change], options: argparse.Namespace) -> None:
     """Show what would be changed, and do it where the user agrees. Raises Failed, OSError."""
     if not changes:
         return
-    output.print("This would be changed:")
+    output.print("\nThis would be changed:")
     for change in changes:
         output.print(f"  - {change.what}", soft_wrap=True)
     if not agreed("Do it?", yes=options.yes):

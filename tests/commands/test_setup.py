@@ -93,7 +93,7 @@ def test_nothing_is_fetched_where_nobody_can_be_asked(monkeypatch: pytest.Monkey
 
 def test_how_a_choice_is_told() -> None:
     choice = proposing.Choice("m", "m", "on the CPU, slow", True, False, 0.8, 13 * GIB)
-    assert proposing.described(choice) == "infills, on the CPU, about 1.2 s for each token, 13.0 GiB to download"
+    assert proposing.described(choice) == "infills, on the CPU, ~1.2 s/token, 13.0 GiB to fetch"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_from_nothing_to_a_neovim_that_has_it_and_back(
         *("This machine", "Model", "The first suggestion", "Completion in textwrap.py, line 383"),
         "Your editors",
     ]
-    assert re.search(r"^\* 1  starter: infills and chats, .* tokens a second, on this disk$", said, re.MULTILINE)
+    assert re.search(r"^\* 1  starter: infills and chats, on the CPU, ~\d+ tokens/s, on this disk$", said, re.MULTILINE)
     assert re.search(r"^\d+ tokens, the first after \d+ ms", said, re.MULTILINE)
     assert f'  - set `layout = "psm"` in {config}' in said
     assert f"  - write {snippet}, with `require('codellama').setup({{}})`" in said

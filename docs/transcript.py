@@ -1,0 +1,142 @@
+"""Writes docs/first-use.md: the first use in a terminal, in a home with nothing in it, as it went, with times.
+
+    python docs/transcript.py
+
+Needs a package index, as the starter is fetched, and Linux or macOS. The commands run in a terminal of their own, whose
+screen is what the page has.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyte
+
+from lsp_server import installing
+from lsp_server.commands.machine import cards
+
+ROOT = Path(__file__).parents[1]
+COLUMNS, LINES = 110, 400
+SECONDS = 600
+EXAMPLE = 'def mean(numbers):\n    """The mean of some numbers."""\n    return '
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, what is said before it, and what is typed where it asks something."""
+
+    text: str
+    command: str
+    answers: tuple[str, ...] = ()
+
+
+STEPS = (
+    Step(
+        "`setup` looks at the machine, proposes a model, fetches it and shows that it works; then it asks before it "
+        "changes anything.",
+        "codellama-ls setup",
+        ("", ""),
+    ),
+    Step("What works.", "codellama-ls doctor"),
+    Step("A suggestion at a place in a file: line 3, column 12.", "codellama-ls complete mean.py:3:12"),
+    Step("A question about the file.", 'codellama-ls chat "What does mean do?" --file mean.py'),
+    Step("What runs.", "codellama-ls ps"),
+    Step("And away with all of it again.", "codellama-ls uninstall --yes --config"),
+)
+PAGE = """\
+# The first use, with times
+
+Written by `docs/transcript.py`, which runs these commands in a home folder with nothing in it: what the terminal
+showed, and how long each took, on {machine}.
+The program was installed before, as [Getting started](getting-started.md#the-server) has it.
+"""
+
+
+def main() -> None:
+    """Run the steps and write the page."""
+    with tempfile.TemporaryDirectory(prefix="cl-", ignore_cleanup_errors=True) as name:
+        home = Path(name).resolve() / "me"
+        project = home / "project"
+        project.mkdir(parents=True)
+        (project / "mean.py").write_text(EXAMPLE, encoding="utf-8")
+        (home / "run").mkdir(mode=0o700)
+        env = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_", "LANG", "LC_"))}
+        env |= {"HOME": str(home), "TERM": "xterm", "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
+        env |= {"PATH": f"{programs(home)}:/usr/bin:/bin", "CODELLAMA_LS_RUNTIME": str(home / "run")}
+        parts = [PAGE.format(machine=machine())]
+        try:
+            for step in STEPS:
+                shown, seconds = run(step, project, env)
+                clone = installing.came_from() or ROOT
+                for own, said in ((home, "~"), (clone, "~/codellama-ls"), (ROOT, "~/codellama-ls")):
+                    shown = shown.replace(str(own), said)
+                parts.append(
+                    f"\n{step.text}\n\n<!-- not run: docs/transcript.py ran it -->\n"
+                    f"```console\n$ {step.command}\n{shown}\n```\n\n{seconds:.1f} s.\n"
+                )
+        finally:
+            subprocess.run(["codellama-ls", "stop"], env=env, cwd=project, stdout=subprocess.DEVNULL, check=False)
+    (ROOT / "docs" / "first-use.md").write_text("".join(parts), encoding="utf-8")
+
+
+def programs(home: Path) -> Path:
+    """A folder with the program and, where there is one, Neovim; both as users have them."""
+    folder = home / "bin"
+    folder.mkdir()
+    for name in ("codellama-ls", "nvim"):
+        found = Path(sys.executable).with_name(name)
+        if found.exists():
+            (folder / name).symlink_to(found)
+    return folder
+
+
+def machine() -> str:
+    """In words."""
+    import psutil
+
+    memory = psutil.virtual_memory().total / 2**30
+    card = ", ".join(card.name for card in cards()) or "no graphics card"
+    return f"{os.cpu_count()} processors, {memory:.0f} GiB of memory and {card}"
+
+
+def run(step: Step, folder: Path, env: dict[str, str]) -> tuple[str, float]:
+    """The screen at the end of a command, and the seconds that it took."""
+    screen = pyte.Screen(COLUMNS, LINES)
+    stream, answers = pyte.ByteStream(screen), list(step.answers)
+    began = time.monotonic()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execve(shutil.which("bash") or "/bin/bash", ["bash", "-c", step.command], env)
+    while time.monotonic() - began < SECONDS:
+        if not select.select([terminal], [], [], 1)[0]:
+            continue
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # it has ended
+            break
+        if not data:
+            break
+        stream.feed(data)
+        if answers and re.search(r"(\]\?|\[Y/n\]) $", screen.display[screen.cursor.y][: screen.cursor.x]):
+            os.write(terminal, f"{answers.pop(0)}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    seconds = time.monotonic() - began
+    text = "\n".join(line.rstrip() for line in screen.display).strip("\n")
+    if os.waitstatus_to_exitcode(status):
+        raise RuntimeError(f"{step.command} failed:\n{text}")
+    return text, seconds
+
+
+if __name__ == "__main__":
+    main()
