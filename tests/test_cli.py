@@ -164,6 +164,8 @@ def test_models_on_a_narrow_terminal_and_in_a_pipe() -> None:
     for each in ("codellama/CodeLlama-70b-Instruct-hf", "infills", "chats", "16384", "66.0", "disputed", "here"):
         assert each in drawn
     assert "…" not in drawn
+    words = models.in_words(models.rows()[-1])
+    assert words.startswith("codellama/CodeLlama-70b-Instruct-hf: infills: no, chats, 4096 tokens, 66.0 GiB, ")
 
 
 @pytest.mark.parametrize(

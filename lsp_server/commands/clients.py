@@ -65,7 +65,10 @@ def editors() -> list[Editor]:
 
 
 def install(editor: Editor) -> list[Change] | str:
-    """What puts our client into an editor; a sentence where that cannot be done from here."""
+    """What puts our client into an editor, or the one of this version in the place of another; why that cannot be done
+    from here, behind the editor's name."""
+    if editor.version is None:
+        return f"{editor.program} does not say which extensions it has, so it is left alone"
     if editor.name == "Neovim":
         return _into_neovim(editor)
     package = _package("editors/vscode/dist/*.vsix", "codellama-*.vsix")
@@ -132,10 +135,10 @@ def _into_neovim(editor: Editor) -> list[Change] | str:
     clone, archive = _package("editors/neovim", ""), _package("", "codellama-nvim-*.tar.gz")
     if clone is None and archive is None:
         return "there is no codellama-nvim-*.tar.gz beside what this program was installed from: take the release's"
-    folder, snippet = (
-        _neovim("data") / "site/pack/codellama/start/codellama",
-        _neovim("config") / "plugin/codellama.lua",
-    )
+    folder = _neovim("data") / "site/pack/codellama/start/codellama"
+    snippet = _neovim("config") / "plugin/codellama.lua"
+    if editor.version and not folder.exists():
+        return f"its plugin is for version {editor.version}: update it the way it was installed"
 
     def put() -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)

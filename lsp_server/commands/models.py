@@ -20,6 +20,7 @@ from lsp_server.commands.machine import GIB
 
 # The context that the sizes are told for: enough for completion and an ordinary chat.
 CONTEXT = 4096
+TABLE_WIDTH = 78
 # Of each device's memory, what a model can count on: the rest is for the CUDA context and passing activations.
 USABLE = 0.9
 
@@ -32,7 +33,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not output.is_terminal:
         output.width = 130  # no column is cut
-    output.print(table(made))
+    if output.width < TABLE_WIDTH:
+        for row in made:
+            output.print(in_words(row))
+    else:
+        output.print(table(made))
     for each in here:
         printing.say(
             f"Here already: {each.name}, {each.bytes / GIB:.1f} GiB, with --model {shlex.quote(str(each.path))}"
@@ -41,6 +46,15 @@ def run(options: argparse.Namespace) -> int:
         "Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`)."
     )
     return 0
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """One row as a sentence, where the terminal is too narrow for a table."""
+    does = {"infills": row["infilling"], "chats": "no" if row["chat"] == "no" else "yes"}
+    words = [word if has == "yes" else f"{word}: {has}" for word, has in does.items()]
+    fits = "does not fit" if row["fits"] == "no" else f"fits {row['fits']}"
+    words += [f"{row['context']} tokens", f"{row['gib']:.1f} GiB", fits]
+    return f"{row['model']}: {', '.join(words)}" + (", is here" if row["disk"] is not None else "")
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from lsp_server import places, printing, settings_file
+from lsp_server import __version__, places, printing, settings_file
 from lsp_server.commands import Failed, clients, demo, doctor, proposing, stored
 from lsp_server.commands.checks import here
 from lsp_server.commands.chosen import chosen
@@ -133,10 +133,11 @@ def _of_editors(options: argparse.Namespace) -> list[Change]:
         found = clients.editors()
     changes: list[Change] = []
     for editor in found:
-        made = clients.install(editor)
-        if editor.version:
+        if editor.version == __version__:
             output.print(f"{editor.name} has the client, for version {editor.version}.")
-        elif isinstance(made, str):
+            continue
+        made = clients.install(editor)
+        if isinstance(made, str):
             output.print(f"{editor.name} is here; {made}.")
         else:
             changes += made

@@ -167,6 +167,8 @@ def test_the_plugin_of_a_release_is_unpacked(tmp_path: Path, home: Path, monkeyp
     editor = Editor("Neovim", str(nvim), "")
     assert str(clients.install(editor)) == f"{nvim} is older than 0.11, which the plugin needs"
     nvim.write_text("#!/bin/sh\necho NVIM v0.11.4\n")
+    assert "update it the way it was installed" in str(clients.install(Editor("Neovim", str(nvim), "0.0.1")))
+    assert "is left alone" in str(clients.install(Editor("VS Code", str(nvim), None)))
     wheel = tmp_path / "codellama_ls-0.1.0-py3-none-any.whl"
     monkeypatch.setattr(installing, "came_from", lambda: wheel)
     with tarfile.open(tmp_path / "codellama-nvim-0.1.0.tar.gz", "w:gz") as archive:
