@@ -1,8 +1,9 @@
 /** Changes that are shown as a diff, to be accepted or discarded. */
 import * as vscode from 'vscode';
-import { rebased, textChange } from './lspEdit';
+import { lineChange, rebased, split, textChange } from './lspEdit';
 
 export const SCHEME = 'codellama-proposal';
+const DOUBT = vscode.window.createTextEditorDecorationType({});
 
 export interface Proposal {
   readonly title: string;
@@ -35,14 +36,17 @@ export class Proposals implements vscode.TextDocumentContentProvider, vscode.Dis
   }
 
   async show(proposal: Proposal): Promise<void> {
-    const { target, title, base, doubt } = proposal;
+    const { target, title, base, proposed, doubt } = proposal;
     const uri = vscode.Uri.from({ scheme: SCHEME, path: target.path.startsWith('/') ? target.path : `/${target.path}`, query: String(++this.count) });
     this.open.set(uri.toString(), proposal);
     const before = base === undefined ? uri.with({ query: 'empty' }) : target;
     const name = target.path.split('/').at(-1) ?? '';
-    await vscode.commands.executeCommand('vscode.diff', before, uri, `${name}: ${title.replaceAll('`', '')}`, { preview: false });
+    await vscode.commands.executeCommand('vscode.diff', before, uri, `${doubt && '⚠ '}${name}: ${title.replaceAll('`', '')}`, { preview: false });
     if (doubt) {
-      void vscode.window.showWarningMessage(`Code Llama: look before you accept. ${doubt}`);
+      const row = lineChange(split(base ?? ''), split(proposed)).first;
+      const after = { contentText: `⚠ Look closely before you accept it. ${doubt}`, color: new vscode.ThemeColor('editorWarning.foreground'), margin: '0 0 0 2em' };
+      const shown = vscode.window.visibleTextEditors.find((each) => each.document.uri.toString() === uri.toString());
+      shown?.setDecorations(DOUBT, [{ range: new vscode.Range(row, 0, row, 1e4), renderOptions: { after } }]);
     }
   }
 
