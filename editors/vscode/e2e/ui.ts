@@ -138,6 +138,42 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await window.back('main.py');
     assert.equal(await page.locator('.tab.dirty').count(), 0);
   });
+  await step('an edit in own words is streamed in its place, and accepted by hunk', async () => {
+    engine.answer = '```python\ndef total(numbers):\n    """The sum of the numbers, rounded."""\n    result = 0\n    for number in numbers:\n        result += number\n    return round(result)\n```';
+    engine.pause = 500; // long enough to be stopped
+    const before = host.read('main.py');
+    const lens = page.locator('.codelens-decoration');
+    const edit = async (words: string): Promise<void> => {
+      await window.goTo(7, 6);
+      await page.keyboard.press('Control+Alt+k');
+      const input = page.locator('.quick-input-widget input').first();
+      await until(async () => (await input.isVisible()) && !(await input.inputValue()).startsWith('>'), 'the instruction is asked for');
+      await page.locator('.quick-input-title', { hasText: 'Edit what is at the cursor in main.py' }).waitFor();
+      await input.fill(words);
+      await input.press('Enter');
+    };
+    await edit('round the sum');
+    await lens.filter({ hasText: 'Stop (Esc)' }).first().waitFor();
+    await page.locator('.tab.active.dirty').waitFor();
+    await page.keyboard.press('Escape');
+    await until(async () => (await lens.count()) === 0, 'it is stopped');
+    await until(() => engine.brokenOff > 0, 'the model is stopped');
+    engine.pause = 20;
+    await edit('round the sum, and say what it is');
+    await lens.filter({ hasText: 'Accept all' }).first().waitFor();
+    await picture('edit-dark');
+    await lens.filter({ hasText: 'Discard this' }).first().locator('a', { hasText: 'Discard this' }).click();
+    await until(async () => (await lens.filter({ hasText: 'Accept all' }).count()) === 0, 'one is left');
+    await window.focusEditor();
+    await page.keyboard.press('Control+Enter');
+    await until(async () => (await lens.count()) === 0, 'it is accepted');
+    await window.save();
+    assert.match(host.read('main.py'), /def total\(numbers\):\n    result = 0\n    for number in numbers:\n        result \+= number\n    return round\(result\)\n/);
+    await page.keyboard.press('Control+z');
+    await window.save();
+    assert.equal(host.read('main.py'), before);
+    engine.pause = 0;
+  });
 
   await step('chat is streamed', async () => {
     await window.openChat();

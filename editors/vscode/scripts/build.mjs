@@ -12,7 +12,8 @@ if (what === 'unit') {
 } else if (what === 'inhost') {
   await build({ ...host, entryPoints: ['test/inhost/index.ts'], outfile: 'dist/inhost/index.js' });
 } else {
-  await build({ ...host, entryPoints: ['src/extension.ts'], outfile: 'dist/extension.js', minify: true, plugins: [unused], inject: ['scripts/helpers.js'] });
+  await build({ ...host, entryPoints: ['src/extension.ts'], outfile: 'dist/extension.js', minify: true, external: ['vscode', './onDemand'], supported: { 'dynamic-import': false }, plugins: [unused], inject: ['scripts/helpers.js'] });
+  await build({ ...host, entryPoints: ['src/onDemand.ts'], outfile: 'dist/onDemand.js', minify: true });
   await build({
     entryPoints: ['webview/main.ts', 'webview/chat.css'],
     outdir: 'dist/webview',

@@ -9,6 +9,7 @@ import { setting } from './settings';
 
 /** The command that light-bulb entries run. */
 export const PERFORM = 'codellama.perform';
+export const EDIT = 'codellama.edit';
 
 interface Data {
   readonly action?: string;
@@ -30,6 +31,17 @@ export class Actions {
       }
       return item;
     });
+  }
+
+  /** The entry of the menu that asks what is to be done. */
+  ownWords({ only, triggerKind }: vscode.CodeActionContext): vscode.CodeAction[] {
+    const kind = vscode.CodeActionKind.RefactorRewrite;
+    if (triggerKind !== vscode.CodeActionTriggerKind.Invoke || (only && !only.intersects(kind))) {
+      return [];
+    }
+    const item = new vscode.CodeAction('Edit in your own words… (Code Llama)', kind);
+    item.command = { title: item.title, command: EDIT };
+    return [item];
   }
 
   /** Let the model make the edit of an action, and show it. The server tells the user where there is none. */

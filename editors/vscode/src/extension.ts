@@ -1,9 +1,12 @@
 /** Where it begins: everything is registered at once; the language server is started behind it. */
 import * as vscode from 'vscode';
-import { Actions, PERFORM } from './actions';
+import { act } from './acting';
+import { Actions, EDIT, PERFORM } from './actions';
 import * as attach from './chat/attach';
 import { ChatView } from './chat/view';
 import { writeCommitMessage } from './commit';
+import type { Edits } from './edit';
+import { onDemand } from './load';
 import { showLog } from './logs';
 import { showMenu } from './menu';
 import { middleware } from './middleware';
@@ -50,6 +53,19 @@ export function activate(context: vscode.ExtensionContext): Api {
   ACTIONS.forEach((id) => command(`codellama.do.${id}`, () => actions.run(id)));
   command('codellama.accept', (uri?: vscode.Uri) => proposals.accept(uri));
   command('codellama.discard', (uri?: vscode.Uri) => proposals.discard(uri));
+  let edits: Promise<Edits> | undefined;
+  const editing = (work: (edits: Edits, ...given: never[]) => unknown) => async (...given: never[]) => {
+    edits ??= onDemand().then(({ Edits }) => new Edits({ act: (...request) => act(running, ...request), uri: (uri) => running.reached().code2ProtocolConverter.asUri(uri) }));
+    return work(await edits, ...given);
+  };
+  context.subscriptions.push({ dispose: () => void edits?.then((each) => each.dispose()) });
+  command(EDIT, editing((each, given?: string) => withEditor((editor) => each.ask(editor, typeof given === 'string' ? given : undefined))));
+  command('codellama.editAgain', editing((each) => each.again()));
+  command('codellama.stopEdit', editing((each) => each.stop()));
+  for (const [name, accept] of [['accept', true], ['discard', false]] as const) {
+    command(`codellama.${name}Edit`, editing((each) => each.decide(accept, true)));
+    command(`codellama.${name}Hunk`, editing((each, index?: number) => each.decide(accept, false, index)));
+  }
   command('codellama.menu', () => showMenu(running, switches));
   command('codellama.openChat', () => view.reveal());
   command('codellama.newChat', async () => {

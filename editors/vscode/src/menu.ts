@@ -39,6 +39,7 @@ function entries(server: Server, switches: Switches, document: vscode.TextDocume
   }
   found.push({ label: onOff(!setting('enabled', true), 'everywhere'), command: 'codellama.toggle' });
   found.push(separator());
+  found.push({ label: '$(edit) Edit in your own words', command: 'codellama.edit' });
   found.push({ label: '$(comment-discussion) Open chat', command: 'codellama.openChat' });
   found.push({ label: '$(server-environment) Switch model', description: setting('engineUrl', '') || status?.model || setting('model', ''), command: 'codellama.switchModel' });
   found.push({ label: '$(debug-restart) Restart', command: 'codellama.restartServer' });

@@ -1,7 +1,7 @@
 /** Where this client does something of its own between the editor and the server. */
 import * as vscode from 'vscode';
 import type { Middleware } from 'vscode-languageclient';
-import { PERFORM, type Actions } from './actions';
+import { EDIT, PERFORM, type Actions } from './actions';
 import { SECTION, type Settings } from './settings';
 import type { Switches } from './switches';
 
@@ -47,8 +47,8 @@ export function middleware(
       const items = Array.isArray(found) ? found : found.items;
       return items.filter((item) => item.range?.start.isEqual(chosen.range.start) && textOf(item).startsWith(chosen.text));
     },
-    provideCodeActions: async (document, range, context, token, next) => actions.deferred((await next(document, range, context, token)) ?? []),
-    resolveCodeAction: (item, token, next) => (item.command?.command === PERFORM ? item : next(item, token)),
+    provideCodeActions: async (document, range, context, token, next) => [...actions.ownWords(context), ...actions.deferred((await next(document, range, context, token)) ?? [])],
+    resolveCodeAction: (item, token, next) => ([PERFORM, EDIT].includes(item.command?.command ?? '') ? item : next(item, token)),
     executeCommand: async (command, args, next) => {
       const values = args[0] as Values | undefined;
       if (command === 'codellama.action' && values?.action === 'explain' && values.uri && values.range) {
