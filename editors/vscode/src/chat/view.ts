@@ -1,9 +1,9 @@
 /** The panel in the side bar: a web page that is told what to show, and says what the user does. */
 import * as vscode from 'vscode';
+import { onDemand } from '../load';
 import { Proposals } from '../proposals';
 import { reason, type Server } from '../server';
 import * as attach from './attach';
-import * as blocks from './blocks';
 import { Chat } from './chat';
 import { page } from './html';
 import { Link } from './link';
@@ -148,11 +148,11 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
         await vscode.env.clipboard.writeText(message.text);
         return this.tell({ type: 'say', message: 'Copied.' });
       case 'insert':
-        return blocks.insert(this.lastEditor(), message.text);
+        return (await onDemand()).blocks.insert(this.lastEditor(), message.text);
       case 'apply':
-        return blocks.apply(this.lastEditor(), message.text, message.sent, this.proposals);
+        return (await onDemand()).blocks.apply(this.lastEditor(), message, this.proposals);
       case 'create':
-        return blocks.create(message.text, message.language);
+        return (await onDemand()).blocks.create(message.text, message.language);
       case 'show': {
         const at = new vscode.Position(Math.max(0, message.firstLine - 1), 0);
         await vscode.window.showTextDocument(vscode.Uri.parse(message.uri), { selection: new vscode.Range(at, at) });
