@@ -86,7 +86,8 @@ def test_stopped_by_escape_and_asked_again(start, engine, version):
     nvim.command("%CodeLlama edit add types")
     wait(lambda: shown(nvim, "new"))
     nvim.input("<Esc>")
-    wait(lambda: nvim.lua(MARKS) == [])
+    nvim.wait_said("stopped.")
+    assert nvim.lua(MARKS) == []
     wait(lambda: engine.ended == 1, what="the model to be stopped")
     engine.pause = 0
     nvim.lua("vim.ui.input = function(options, done) _G.asked = options.default; done('add types, please') end")

@@ -29,7 +29,9 @@ M.ACTIONS = {
   stop = {
     plug = 'stop-edit',
     does = function()
-      require('codellama.edits.work').stop()
+      if require('codellama.edits.work').stop() > 0 then
+        require('codellama.notify').say('stopped.')
+      end
     end,
   },
 }
