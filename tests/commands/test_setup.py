@@ -124,8 +124,15 @@ def test_without_network_the_starter_is_taken_and_a_named_model_is_not_replaced(
 
 
 def copied(starter: Path, cache: Path) -> None:
-    """The starter in a cache of one's own, without its bytes."""
-    shutil.copytree(starter, cache / "starter" / starter.name, copy_function=os.link)
+    """The starter in a cache of one's own, without its bytes where that is on the same disk."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+    shutil.copytree(starter, cache / "starter" / starter.name, copy_function=link)
 
 
 def test_the_extension_is_installed_remembered_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
