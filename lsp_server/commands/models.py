@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ USABLE = 0.9
 
 def run(options: argparse.Namespace) -> int:
     """Print the family as a table or as JSON."""
-    made, here = rows(), at_hand.found()
+    made = rows()
+    family = {row["model"] for row in made}
+    others = others_here(family)
     if options.json:
-        printing.as_json([*made, *(_described(each) for each in here)], indent=2)
+        printing.as_json([*made, *(row for row in others if row["model"] not in family)], indent=2)
         return 0
     if not output.is_terminal:
         output.width = 130  # no column is cut
@@ -38,10 +40,10 @@ def run(options: argparse.Namespace) -> int:
             output.print(in_words(row))
     else:
         output.print(table(made))
-    for each in here:
-        printing.say(
-            f"Here already: {each.name}, {each.bytes / GIB:.1f} GiB, with --model {shlex.quote(str(each.path))}"
-        )
+    for row in others:
+        model = shlex.quote(row["model"])
+        more = f"with --model {model}" if row["whole"] else f"`codellama-ls models pull {model}` goes on"
+        printing.say(f"{'Here already' if row['whole'] else 'Half here'}: {row['name']}, {row['disk']:.1f} GiB, {more}")
     printing.say(
         "Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`)."
     )
@@ -74,8 +76,24 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return drawn
 
 
-def _described(model: at_hand.AtHand) -> dict[str, Any]:
-    return {"model": str(model.path), "name": model.name, "gib": round(model.bytes / GIB, 1)}
+def others_here(family: Collection[str]) -> list[dict[str, Any]]:
+    """One row for each other model that lies on this disk: what was downloaded, half or whole, and GGUF files. Their
+    abilities are read when they are loaded. `gib`: about, as they are not opened."""
+    from lsp_server.engine.loading import hub
+
+    gpus, ram = [card.free for card in machine.cards()], psutil.virtual_memory().available
+
+    def row(model: str, name: str, size: int, eight_bit: int, whole: bool) -> dict[str, Any]:
+        does = {"infilling": "unknown", "chat": "unknown", "fits": fits(eight_bit, gpus, ram)}
+        gib = {"gib": round(eight_bit / GIB, 1), "disk": round(size / GIB, 1)}
+        return {"model": model, "name": name, **does, **gib, "whole": whole}
+
+    found = []
+    for model, folder in hub.downloads():
+        size, whole = sum(map(_size, folder.iterdir())), hub.ours(model) is not None
+        if size and not (whole and model in family):
+            found.append(row(model, model, size, size // 2, whole))
+    return found + [row(str(each.path), each.name, each.bytes, each.bytes, True) for each in at_hand.found()]
 
 
 def rows() -> list[dict[str, Any]]:

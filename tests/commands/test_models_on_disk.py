@@ -61,6 +61,9 @@ def test_a_model_is_fetched_verified_mended_and_removed(
     assert lines[-1].startswith(f"Downloading file {len(tiny)} of {len(tiny)}, ")
     assert lines[-1].endswith(" (100%)")
     assert len(lines) < len(tiny) + 12, "which can be read in a pipe"
+    assert f"Here already: {NAME}, 0.0 GiB, with --model {NAME}" in models()[1]
+    row = json.loads(models("--json")[1])[-1]
+    assert (row["model"], row["whole"], row["fits"]) == (NAME, True, "on the CPU, slow")
 
     status, out, _ = models("verify", NAME)
     assert (status, out) == (0, f"{NAME} is whole, 0.0 GiB in 3 shards: each file has the hash that the hub lists.")
@@ -91,6 +94,9 @@ def test_what_is_half_fetched_is_listed_and_removed(
 ) -> None:
     hub_server.content, hub_server.corrupt = tiny, True
     assert models("pull", NAME)[0] == 1
+    assert NAME not in models()[1], "as nothing of it is kept"
+    (cache / "hub" / "org--name" / "model.safetensors.part").write_bytes(b"some of it")
+    assert f"Half here: {NAME}, 0.0 GiB, `codellama-ls models pull {NAME}` goes on" in models()[1]
     status, out, _ = models("remove", NAME)
     assert (status, out.startswith(f"{NAME} is gone")) == (0, True)
 

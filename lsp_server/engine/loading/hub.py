@@ -101,6 +101,12 @@ def address() -> str:
     return str(constants.ENDPOINT)
 
 
+def downloads(cache: Path | None = None) -> list[tuple[str, Path]]:
+    """The models that were downloaded into this cache, and those that are half there, each with its folder."""
+    folders = (path for path in ((cache or cache_folder()) / "hub").glob("*--*") if path.is_dir())
+    return [(path.name.replace("--", "/", 1), path) for path in sorted(folders)]
+
+
 def damaged(folder: Path, report: Report) -> list[str] | None:
     """The files of a download that do not have the hashes which the hub listed; None where these are not known."""
     hashes = _hashes(folder)
