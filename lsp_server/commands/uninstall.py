@@ -21,7 +21,9 @@ from lsp_server.model import local
 
 # What lies in these folders is ours; a folder that the user names may have other things in it.
 _CACHE = ("starter", "hub", "gguf")
-_RUNTIME = ("*.json", "*.lock", "*.sock", "*.tmp")
+_RUNTIME = tuple(f"[0-9a-f]*.{kind}" for kind in ("json", "lock", "sock", "tmp"))
+_LOGS = ("engine-*.log*", "server.log*")
+_INDEXES = "[0-9a-f]*.db*"
 _CHATS = ("chats.sqlite3*",)
 
 
@@ -65,14 +67,17 @@ def _engines() -> list[Ours]:
 
 def _files(options: argparse.Namespace) -> list[Ours]:
     """Folders and files, each with its size."""
-    paths = [places.cache_folder() / name for name in _CACHE] + [places.index_folder()]
+    paths = [places.cache_folder() / name for name in _CACHE]
     if options.chats:
         paths += [each for pattern in _CHATS for each in places.data_folder().glob(pattern)]
     if options.config:
         paths.append(places.config_file())
     found = [Ours(f"{path}, {_size(path)}", functools.partial(_removed, path)) for path in paths if path.exists()]
     runtime, logs = places.runtime_folder(), places.log_folder()
-    left = [each for pattern in _RUNTIME for each in runtime.glob(pattern)] + list(logs.glob("*.log*"))
+    left = [each for pattern in _RUNTIME for each in runtime.glob(pattern)]
+    left += [each for pattern in _LOGS for each in logs.glob(pattern)]
+    if indexes := list(places.index_folder().glob(_INDEXES)):
+        found.append(Ours(f"indexes of workspaces in {places.index_folder()}", functools.partial(_removed, *indexes)))
     if left:
         where = " and ".join(sorted({str(runtime), str(logs)}))
         found.append(Ours(f"locks, sockets and logs in {where}", functools.partial(_removed, *left)))

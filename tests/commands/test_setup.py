@@ -227,6 +227,10 @@ def test_from_nothing_to_a_neovim_that_has_it_and_back(
     assert "Neovim has the client, for version 0.1.0." in again
     assert "This would be changed" not in again
 
+    (home / "index").mkdir()
+    monkeypatch.setenv("CODELLAMA_LS_INDEX", str(home / "index"))
+    for name in ("0a1b.db", "0a1b.db-wal", "mine.txt"):
+        (home / "index" / name).touch()
     listed = run("uninstall")
     assert "Nothing was removed" in listed
     for each in ("the running engine of starter", f"{cache / 'starter'}, 0.3 GiB", str(snippet)):
@@ -236,6 +240,7 @@ def test_from_nothing_to_a_neovim_that_has_it_and_back(
     assert (config.exists(), snippet.exists(), (cache / "starter").exists()) == (True, False, False)
     assert not (home / ".local/share/nvim/site/pack/codellama/start/codellama").exists()
     assert list(engines.glob("*.json")) == []
+    assert [path.name for path in (home / "index").iterdir()] == ["mine.txt"]
     run("uninstall", "--yes", "--config")
     assert not config.exists()
     assert stored.here("starter") is None
