@@ -33,27 +33,28 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--stdio", action="store_true", help="accepted for editors that pass it; it is the only way")
     made.set_defaults(run="server.app:main")
     commands = Commands(made)
+    _setup(commands)
     _complete(commands)
     _prompt(commands)
     _chat(commands)
     text = "Completions, an edit and a chat answer on real files."
     _models_here(commands.add("demo", "commands.demo:run", text))
-    commands.add("engine", "", "Run the engine in the foreground (--help lists its options).")
-    _setup(commands)
     _models(commands)
     ps = commands.add("ps", "commands.engines:ps", "Which engines run: model, memory, since when, used by whom.")
     ps.add_argument("--json", action="store_true")
     stop = commands.add("stop", "commands.engines:stop", "End the engines that run, or that of one model.")
     stop.add_argument("model", nargs="?", help="as --model names it; without: all")
-    _evaluate(commands)
+    _config(commands)
     text = "What works here, what does not, and the command that mends it."
     doctor = commands.add("doctor", "commands.doctor:run", text)
     _models_here(doctor, chats=True)
-    doctor.add_argument("--json", action="store_true")
-    _config(commands)
+    doctor.add_argument("--json", action="store_true", help="with nothing private in it")
+    _evaluate(commands)
+    commands.add("engine", "", "Run the engine in the foreground (--help lists its options).")
     text = 'What a shell needs to complete these words; e.g. `eval "$(codellama-ls completion bash)"`.'
     completion = commands.add("completion", "commands.completion:run", text)
     completion.add_argument("shell", choices=("bash", "zsh", "fish", "powershell"))
+    _uninstall(commands)
     return made
 
 
@@ -114,6 +115,9 @@ def _setup(commands: Commands) -> None:
     _models_here(made)
     made.add_argument("--yes", action="store_true", help="do what it proposes, without asking")
     made.add_argument("--no-editors", action="store_true", help="leave the editors alone")
+
+
+def _uninstall(commands: Commands) -> None:
     text = "Show and remove what this program has put on this machine."
     made = commands.add("uninstall", "commands.uninstall:run", text)
     made.add_argument("--yes", action="store_true", help="without asking")
@@ -188,9 +192,9 @@ def _sampling(made: argparse.ArgumentParser, prefix: str, top_p: float) -> None:
     text = f"the tokens that make up so much of the probability are chosen from (default: {top_p:g})"
     made.add_argument("--top-p", dest=f"{prefix}top_p", type=_number(float, 0, 1), metavar="P", help=text)
     text = "the same one with the same prompt gives the same answer"
-    made.add_argument("--seed", type=_number(int, 0, 2**31 - 32), help=text)
+    made.add_argument("--seed", type=_number(int, 0, 2**31 - 32), metavar="N", help=text)
     text = "so many answers, one after the other; with a temperature they differ"
-    made.add_argument("--count", type=_number(int, 1, 16), default=1, help=text)
+    made.add_argument("--count", type=_number(int, 1, 16), default=1, metavar="N", help=text)
 
 
 def _number(kind: type[int] | type[float], low: int, high: int) -> Callable[[str], float]:
