@@ -42,7 +42,7 @@ class Choice:
 
     @property
     def on_cards(self) -> bool:
-        return "GPU" in self.where and "CPU" not in self.where
+        return _on_cards(self.where)
 
 
 def choices(now: str, disk: int, bandwidth: float) -> list[Choice]:
@@ -54,8 +54,7 @@ def choices(now: str, disk: int, bandwidth: float) -> list[Choice]:
     found = []
     for model, shape in shapes.items():
         row, weights = rows[model], eight_bit_bytes(shape)
-        on_cards = "GPU" in row["fits"] and "CPU" not in row["fits"]
-        speed = CARD_TOKENS * CARD_LAYERS / shape.layers if on_cards else bandwidth / weights
+        speed = CARD_TOKENS * CARD_LAYERS / shape.layers if _on_cards(row["fits"]) else bandwidth / weights
         fetch = 0 if row["disk"] is not None else starter.WHEEL_BYTES if model == STARTER else 2 * weights
         if row["fits"] != "no" and fetch < disk:
             does = row["infilling"] == "yes", row["chat"] != "no"
@@ -69,6 +68,10 @@ def choices(now: str, disk: int, bandwidth: float) -> list[Choice]:
     if now not in names and (local.running(now) is not None or (now not in rows and stored.here(now) is not None)):
         found.append(Choice(now, now, "as it is set", False, False, None, 0))
     return found
+
+
+def _on_cards(where: str) -> bool:
+    return "GPU" in where and "CPU" not in where
 
 
 def proposed(found: Sequence[Choice], now: str) -> Choice:
