@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.table import Column
 from rich.text import Text
 
 from lsp_server.printing import HIDDEN, one_line, visible
@@ -59,7 +60,8 @@ class Terminal(Console):
     def following(self) -> Iterator[Callable[[str, float], None]]:
         """Follow a long work: what it yields is told a text and the share that is done, from 0 to 1. A terminal shows a
         bar; elsewhere there is a line for each text without its numbers, and for each tenth."""
-        columns = TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeRemainingColumn()
+        told = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+        columns = BarColumn(16), TaskProgressColumn(), TimeRemainingColumn(compact=True), told
         with Progress(*columns, console=self, transient=True, expand=True, disable=not self.is_terminal) as bar:
             task, said = bar.add_task("", total=1.0), ("", -1)
 
