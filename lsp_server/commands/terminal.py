@@ -64,6 +64,8 @@ def progress() -> Iterator[Callable[[ModelState], None]]:
             if not notes.is_terminal and state.message != said and not state.progress:
                 printing.note(state.message)
             said = state.message
+            if state.note:
+                notes.print(state.note, style="dim")
 
         yield show
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -48,6 +49,13 @@ async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
     assert said.startswith(f"{model}: ready on CPU")
     assert f"process {engine.pid}, since " in said
     assert f"({os.getpid()})" in said
+
+    (tmp_path / "a.py").write_text("x = ")
+    file = address.files(model).address
+    address.write(file, dataclasses.replace(engine, root="/other/checkout"))
+    status, _, told = await run("complete", f"{tmp_path}/a.py:1:5", "--model", model, "--max-tokens", "1")
+    assert (status, told.count("of another installation (version 0.1.0 in /other/checkout)")) == (0, 1)
+    address.write(file, engine)
 
     os.kill(engine.pid, signal.SIGSTOP)
     assert f"{model}: does not answer\n" in (await run("ps"))[1]
