@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS = 1024
 LEAST_ANSWER_TOKENS = 192
+MORE_TOKENS = 384
 SLACK_TOKENS = 16
 INFILL_TOKENS = 1024
 COMMIT_TOKENS, COMMIT_DIFF_TOKENS = 256, 6000
@@ -81,10 +82,12 @@ def build(
 
 
 def _answer_tokens(task: Task, size: int) -> tuple[int, int]:
-    """(least, most) tokens of an answer about a block of `size` tokens. A rewritten block stays about as long."""
+    """(least, most) tokens of an answer about a block of `size` tokens."""
     if task.action.result == "edit":
-        # What keeps the code adds some lines to it.
-        more = LEAST_ANSWER_TOKENS * 2 if task.action.keep in ("code", "names") else ANSWER_TOKENS
+        # A rewritten block stays about as long, unless what is to be done to it is in the user's own words.
+        more = (
+            ANSWER_TOKENS if task.action.instruction or task.comment or "stub" in task.action.applies else MORE_TOKENS
+        )
         return max(LEAST_ANSWER_TOKENS, size + 64), 2 * size + more
     if task.action.result == "tests" or task.action.id == "translate":
         return max(LEAST_ANSWER_TOKENS, size), 2 * size + ANSWER_TOKENS
