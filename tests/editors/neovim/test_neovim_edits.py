@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nvim import wait
 
 CODE = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
@@ -118,3 +120,16 @@ def test_an_answer_that_does_not_fit_any_more_is_told(start, engine, version):
     engine.gate.set()
     nvim.wait_said("1 of 2 hunks were left out")
     assert shown(nvim, "new") == [SUB]
+
+
+def test_tests_are_shown_in_their_file(start, engine, version):
+    nvim = start(version, text=CODE)
+    engine.answers = ["```python\nfrom main import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n```"]
+    nvim.command("CodeLlama tests")
+    wait(lambda: "def test_add():" in shown(nvim, "new"), what=lambda: f"the tests; {nvim.said}, {nvim.lua(MARKS)}")
+    assert nvim.nvim.current.buffer.name.endswith("test_main.py")
+    assert nvim.lines == [""]
+    nvim.input("g<CR>")
+    wait(lambda: nvim.lines[-1] == "    assert add(1, 2) == 3")
+    nvim.command("silent write")
+    assert "def test_add():" in Path(nvim.nvim.current.buffer.name).read_text()

@@ -21,6 +21,9 @@ local function applied(lines, edits, encoding)
   vim.lsp.util.apply_text_edits(edits, scratch, encoding)
   local after = vim.api.nvim_buf_get_lines(scratch, 0, -1, false)
   vim.api.nvim_buf_delete(scratch, { force = true })
+  if #lines == 1 and lines[1] == '' and #after > 1 and after[#after] == '' then
+    after[#after] = nil -- of an empty file, what stands behind its last line is none
+  end
   return after
 end
 
