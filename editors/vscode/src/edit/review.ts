@@ -12,6 +12,8 @@ const color = (id: string): vscode.ThemeColor => new vscode.ThemeColor(id);
 const OLD = vscode.window.createTextEditorDecorationType({ ...whole, backgroundColor: color('diffEditor.removedLineBackground'), overviewRulerColor: color('editorOverviewRuler.deletedForeground'), overviewRulerLane: vscode.OverviewRulerLane.Left });
 const NEW = vscode.window.createTextEditorDecorationType({ ...whole, backgroundColor: color('diffEditor.insertedLineBackground'), overviewRulerColor: color('editorOverviewRuler.addedForeground'), overviewRulerLane: vscode.OverviewRulerLane.Left });
 
+/** How long VS Code may take to save. */
+const SAVE_MS = 300;
 const NOTE = vscode.window.createTextEditorDecorationType({});
 
 /** What documents looked like while something was drawn in them. */
@@ -40,7 +42,8 @@ export class Review implements vscode.Disposable {
   private now: readonly string[];
   private fitting: readonly LineChange[] = [];
   private shown: readonly Shown[] = [];
-  private expected: string | undefined;
+  /** What the document is about to become, and where the hunks are then. */
+  private expected: { readonly text: string; readonly shown: readonly Shown[] } | undefined;
   private drawing: Promise<unknown> = Promise.resolve();
   private closed = false;
   private hasDrawn = false;
@@ -140,8 +143,7 @@ export class Review implements vscode.Disposable {
       const found = this.all.map((hunk) => moved(hunk, this.base, this.now));
       this.fitting = found.filter((hunk) => hunk !== undefined);
       this.lost = found.length - this.fitting.length;
-      if (await this.write(editor, withRoom(this.now, this.fitting))) {
-        this.shown = places(this.fitting);
+      if (await this.write(editor, withRoom(this.now, this.fitting), places(this.fitting))) {
         this.decorate(editor);
         this.say(this.message);
         return this.message === undefined ? this.changed(this) : undefined;
@@ -150,11 +152,11 @@ export class Review implements vscode.Disposable {
   }
 
   /** Make these the lines of the document; false where it was changed meanwhile. */
-  private async write(editor: vscode.TextEditor, lines: readonly string[]): Promise<boolean> {
+  private async write(editor: vscode.TextEditor, lines: readonly string[], shown: readonly Shown[]): Promise<boolean> {
     const before = this.document.getText();
-    const eol = this.document.eol === vscode.EndOfLine.CRLF ? '\r\n' : '\n';
-    const after = lines.join(eol);
+    const after = this.text(lines);
     if (before === after) {
+      this.shown = shown;
       return true;
     }
     if (lines.length !== this.now.length) {
@@ -162,11 +164,15 @@ export class Review implements vscode.Disposable {
     }
     const { from, to, text } = textChange(before, after);
     const range = new vscode.Range(this.document.positionAt(from), this.document.positionAt(to));
-    this.expected = after;
+    this.expected = { text: after, shown };
     const done = await editor.edit((edit) => edit.replace(range, text), { undoStopBefore: !this.hasDrawn, undoStopAfter: !this.all.length });
     this.expected = undefined;
     this.hasDrawn = true;
     return done;
+  }
+
+  private text(lines: readonly string[]): string {
+    return lines.join(this.document.eol === vscode.EndOfLine.CRLF ? '\r\n' : '\n');
   }
 
   private decorate(editor: vscode.TextEditor): void {
@@ -180,7 +186,8 @@ export class Review implements vscode.Disposable {
   }
 
   private onChange({ contentChanges, reason }: vscode.TextDocumentChangeEvent): void {
-    if (this.document.getText() === this.expected) {
+    if (this.document.getText() === this.expected?.text) {
+      this.shown = this.expected.shown;
       return;
     }
     const changes = contentChanges.map(({ range, text }): Change => ({ first: range.start.line, last: range.end.line, lines: split(text).length }));
@@ -197,13 +204,12 @@ export class Review implements vscode.Disposable {
   /** What is saved has no room for what is drawn; it is drawn again afterwards. */
   private async save(): Promise<vscode.TextEdit[]> {
     await this.drawing;
-    const rows = this.shown;
-    this.expected = this.now.join(this.document.eol === vscode.EndOfLine.CRLF ? '\r\n' : '\n');
+    this.expected = { text: this.text(this.now), shown: [] };
     setTimeout(() => {
       this.expected = undefined;
       void this.draw();
-    }, 300);
-    return rows.filter(({ first, last }) => first < last).map(({ first, last }) => vscode.TextEdit.delete(new vscode.Range(first, 0, last, 0)));
+    }, SAVE_MS);
+    return this.shown.filter(({ first, last }) => first < last).map(({ first, last }) => vscode.TextEdit.delete(new vscode.Range(first, 0, last, 0)));
   }
 }
 

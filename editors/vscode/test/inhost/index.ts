@@ -133,6 +133,20 @@ test('lines that the user changes are theirs', async () => {
   assert.equal(document.getText(), 'def greet(name):\n    await return "Hello, " + name\n\n# the end\n');
 });
 
+test('what is saved is the text without what is drawn in it', async () => {
+  const { document } = await opened('main.py');
+  const before = document.getText();
+  const review = new Review(document, 0, () => undefined);
+  await review.show(HUNKS);
+  const drawn = document.getText();
+  assert.notEqual(drawn, before);
+  await document.save();
+  assert.equal(Buffer.from(await vscode.workspace.fs.readFile(document.uri)).toString(), before);
+  await until(() => document.getText() === drawn, 'it is drawn again');
+  await review.close();
+  assert.equal(document.getText(), before);
+});
+
 test('a block in another language asks where it goes', async () => {
   const editor = await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content: 'let a = 1;\n', language: 'typescript' }));
   const shown: Proposal[] = [];

@@ -15,6 +15,7 @@ test('edits of whole lines are hunks', () => {
   assert.deepEqual(hunksOf(BASE, EDITS), HUNKS);
   assert.deepEqual(hunksOf(['a', 'b'], [{ range: { start: { line: 1, character: 0 }, end: { line: 1, character: 1 } }, newText: 'c' }]), [{ first: 1, last: 2, lines: ['c'] }]);
   assert.deepEqual(hunksOf(BASE, []), []);
+  assert.deepEqual(hunksOf(['a', ''], [edit(0, 1, 'A\r\nB\r\n')]), [{ first: 0, last: 1, lines: ['A', 'B'] }]);
 });
 
 test('each has room below its old lines, and the text is there again without it', () => {
