@@ -125,6 +125,9 @@ def test_commit_message(start, engine, version, tmp_path):
     engine.answers = ["Add a sum"]
     project = tmp_path / "project"
     subprocess.run("rm -rf .git && git init -q . && git add main.py", shell=True, cwd=project, check=True)
+    engine.gate.clear()
     nvim.command("CodeLlama commit")
+    assert nvim.lua("return require('codellama').statusline()") == "Code Llama: writing"
+    engine.gate.set()
     nvim.wait_said("commit message is in the register")
     assert nvim.lua("return vim.fn.getreg('\"')").startswith("Add a sum")

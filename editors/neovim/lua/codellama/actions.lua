@@ -114,18 +114,35 @@ function M.run(name, first, last)
   end, bufnr)
 end
 
+---The commands that the server has not answered yet, such as that for a commit message.
+---@return {client: vim.lsp.Client, id: integer}[]
+local function commands()
+  local found = {} ---@type {client: vim.lsp.Client, id: integer}[]
+  for _, client in ipairs(vim.lsp.get_clients({ name = 'codellama' })) do
+    for id, request in pairs(client.requests) do
+      if request.type == 'pending' and request.method == 'workspace/executeCommand' then
+        found[#found + 1] = { client = client, id = id }
+      end
+    end
+  end
+  return found
+end
+
+---Whether something is being worked on for the user.
+---@return boolean
+function M.is_running()
+  return require('codellama.edits.work').is_running() or #commands() > 0
+end
+
 ---End what is being worked on for the user.
 ---@return integer count
 function M.stop()
   local count = require('codellama.edits.work').stop()
-  for _, client in ipairs(vim.lsp.get_clients({ name = 'codellama' })) do
-    for id, request in pairs(client.requests) do
-      if request.type == 'pending' and request.method == 'workspace/executeCommand' then
-        client:cancel_request(id)
-        count = count + 1
-      end
-    end
+  for _, each in ipairs(commands()) do
+    each.client:cancel_request(each.id)
+    count = count + 1
   end
+  require('codellama.status').refresh()
   return count
 end
 
@@ -140,6 +157,7 @@ function M.commit()
   notify.say(UNDER_WAY)
   local params = { command = 'codellama.commitMessage', arguments = { vim.uri_from_fname(folder) } }
   client:request('workspace/executeCommand', params, function(err, message)
+    require('codellama.status').refresh()
     if err then
       return failed(err)
     elseif type(message) ~= 'string' then
@@ -154,6 +172,7 @@ function M.commit()
     pcall(vim.fn.setreg, '+', message)
     notify.say('the commit message is in the register ", ready to be put: ' .. message:match('^[^\n]*'))
   end, bufnr)
+  require('codellama.status').refresh()
 end
 
 return M

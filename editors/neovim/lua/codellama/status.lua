@@ -14,7 +14,8 @@ local M = {}
 
 local latest = {} ---@type table<integer, codellama.Status>
 
-local function changed()
+---What is shown of the status is another.
+function M.refresh()
   vim.api.nvim_exec_autocmds('User', { pattern = 'CodeLlamaStatus', modeline = false })
   vim.cmd.redrawstatus({ bang = true })
 end
@@ -39,13 +40,13 @@ end
 function M.told(id, params)
   latest[id] = without_null(params)
   require('codellama.chat').told(latest[id])
-  changed()
+  M.refresh()
 end
 
 ---@param id integer client
 function M.gone(id)
   latest[id] = nil
-  changed()
+  M.refresh()
 end
 
 ---What the server of a buffer said last.
@@ -70,7 +71,7 @@ function M.line()
     words = 'off here'
   elseif words == 'loading' and status.progress then
     words = ('loading %d%%'):format(status.progress)
-  elseif require('codellama.edits.work').is_running() then
+  elseif require('codellama.actions').is_running() then
     words = 'writing'
   end
   return 'Code Llama: ' .. words

@@ -52,12 +52,6 @@ function M.is_running()
   return next(working) ~= nil
 end
 
----The status of the model is another for the user while it works.
-local function tell()
-  vim.api.nvim_exec_autocmds('User', { pattern = 'CodeLlamaStatus', modeline = false })
-  vim.cmd.redrawstatus({ bang = true })
-end
-
 ---@param work codellama.Work
 local function draw(work)
   if work.answer or not vim.api.nvim_buf_is_loaded(work.bufnr) then
@@ -74,7 +68,7 @@ end
 local function finish(work)
   working[work.token] = nil
   require('codellama.edits.review').close(work.bufnr)
-  tell()
+  require('codellama.status').refresh()
 end
 
 ---@param work codellama.Work
@@ -200,7 +194,7 @@ function M.begin(client, bufnr, params, title)
   asked[bufnr] = { params = params, title = title, mark = remember(bufnr, params.range) }
   require('codellama.edits.keys').take(bufnr, { 'stop' })
   draw(work)
-  tell()
+  require('codellama.status').refresh()
   local sent, id = require('codellama.client').ask(
     client,
     'action',
