@@ -51,9 +51,23 @@ def test_the_exponential() -> None:
 def test_attention_is_that_of_torch(length: int, size: int) -> None:
     keys, values = (torch.randn(shape).bfloat16() for shape in ((size, 1024), (1024, size)))
     query, taken = torch.randn(size), np.zeros(size, np.float32)
-    fused._attend(query.numpy(), keys.view(torch.uint16).numpy(), values.view(torch.uint16).numpy(), length, taken)
+    bits = keys.view(torch.uint16).numpy(), values.view(torch.uint16).numpy()
+    fused._attend(query.numpy(), *bits, length, np.arange(0), taken)
     wanted = torch.nn.functional.scaled_dot_product_attention(
         query[None].double(), keys.T[:length].double(), values[:length].double()
+    )
+    assert torch.allclose(torch.from_numpy(taken).double(), wanted[0], atol=1e-5)
+
+
+def test_attention_to_positions_that_are_not_in_a_row() -> None:
+    keys, values = (torch.randn(shape).bfloat16() for shape in ((64, 256), (256, 64)))
+    query, taken = torch.randn(64), np.zeros(64, np.float32)
+    more = np.array([211, 130, 255])
+    bits = keys.view(torch.uint16).numpy(), values.view(torch.uint16).numpy()
+    fused._attend(query.numpy(), *bits, 101, more, taken)
+    seen = [*range(101), *more.tolist()]
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query[None].double(), keys.T[seen].double(), values[seen].double()
     )
     assert torch.allclose(torch.from_numpy(taken).double(), wanted[0], atol=1e-5)
 

@@ -128,3 +128,42 @@ def test_takes_only_what_it_computes() -> None:
     assert not llama_cpu.can_take(reference)  # not in 8 bits
     small.config.rope_parameters = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}
     assert not llama_cpu.can_take(small)
+
+
+def test_a_branch_gives_what_its_tokens_would_in_a_row() -> None:
+    """Two branches, of which one forks, in passes of all sizes; and each the same whatever is computed beside it."""
+    model = llama_cpu.LlamaOnCpu(rounded(random_llama(4, 2, tied=True))[0])
+    trunk, left, right = IDS[:150], IDS[150:170], IDS[200:220]
+
+    def grown(*branches: Sequence[int]) -> list[torch.Tensor]:
+        """The logits of each branch, of which each step runs one token."""
+        keys_values = model.new_keys_values()
+        run(model, trunk, 16, keys_values)
+        paths: list[list[int]] = [[] for _ in branches]
+        rows = []
+        for ids in zip(*branches, strict=True):
+            start = keys_values.length
+            rows.append(model.branch(ids, paths, keys_values, len(trunk)))
+            paths = [[*path, start + at] for at, path in enumerate(paths)]
+        # What follows on the first branch, all of it in one pass, more than are computed at once.
+        start = keys_values.length
+        more = [[*paths[0], *range(start, start + at)] for at in range(20)]
+        rows_of_more = model.branch(IDS[300:320], more, keys_values, len(trunk))
+        keys_values.crop(len(trunk))
+        assert torch.equal(run(model, left, 1, keys_values), in_a_row(left)), "the trunk is as it was"
+        return [torch.cat((torch.stack([row[0] for row in rows]), rows_of_more)), *(
+            torch.stack([row[at] for row in rows]) for at in range(1, len(branches))
+        )]  # fmt: skip
+
+    def in_a_row(ids: Sequence[int]) -> torch.Tensor:
+        keys_values = model.new_keys_values()
+        run(model, trunk, 16, keys_values)
+        return run(model, ids, 1, keys_values)
+
+    both = grown(left, right)
+    assert torch.allclose(both[0], in_a_row([*left, *IDS[300:320]]), atol=1e-3, rtol=1e-3)
+    assert torch.allclose(both[1], in_a_row(right), atol=1e-3, rtol=1e-3)
+    assert torch.equal(both[0], grown(left)[0])
+    five = grown(right, IDS[5:25], left, right, IDS[30:50])
+    assert torch.equal(five[2], both[0][:20])
+    assert torch.equal(five[3], both[1])

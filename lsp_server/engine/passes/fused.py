@@ -10,7 +10,7 @@ What a token gives does not depend on the tokens computed beside it, nor on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numba
@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 # Above so many tokens torch's products are faster, which make more of weights that are near.
 MOST_TOKENS = 16
@@ -177,20 +178,27 @@ def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
 
 
 @_compiled
-def _attend(query: Any, keys: Any, values: Any, length: int, taken: Any) -> None:
-    """What one head's query takes from the first `length` positions."""
+def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: Any) -> None:
+    """What one head's query takes from the first `length` positions and those of `more`."""
     size = query.shape[0]
-    scores = np.zeros(length, np.float32)
-    _add_rows(scores, query * (np.float32(1) / np.sqrt(np.float32(size))), keys)
+    scores = np.zeros(length + more.shape[0], np.float32)
+    scaled = query * (np.float32(1) / np.sqrt(np.float32(size)))
+    _add_rows(scores[:length], scaled, keys)
+    for n in range(more.shape[0]):
+        for k in range(size):
+            scores[length + n] += scaled[k] * _from_bfloat16(keys[k, more[n]])
     most = scores[0]
-    for p in range(length):
+    for p in range(scores.shape[0]):
         most = max(most, scores[p])
     total = np.float32(0)
-    for p in range(length):
+    for p in range(scores.shape[0]):
         scores[p] = _exp(scores[p] - most)
         total += scores[p]
     sums = np.zeros(size, np.float32)
-    _add_rows(sums, scores, values)
+    _add_rows(sums, scores[:length], values)
+    for n in range(more.shape[0]):
+        for k in range(size):
+            sums[k] += scores[length + n] * _from_bfloat16(values[more[n], k])
     for k in range(size):
         taken[k] = sums[k] / total
 
@@ -213,11 +221,36 @@ class Weights(NamedTuple):
     down_scale: Floats
 
 
+class Seen(NamedTuple):
+    """What each token of a pass sees: the first `lengths` [tokens] positions, and the first `counts` [tokens] of those
+    in its row of `more` [tokens, any number]."""
+
+    lengths: Numbers
+    counts: Numbers
+    more: Numbers
+
+    @classmethod
+    def in_a_row(cls, start: int, tokens: int) -> Seen:
+        """Each token sees all that are before it, and itself."""
+        lengths = np.arange(start + 1, start + tokens + 1)
+        return cls(lengths, np.zeros(tokens, np.int64), np.zeros((tokens, 0), np.int64))
+
+    @classmethod
+    def on_branches(cls, trunk: int, paths: Sequence[Sequence[int]]) -> Seen:
+        """Each token sees the first `trunk` positions and those of its path."""
+        counts = np.array([len(path) for path in paths], np.int64)
+        more = np.zeros((len(paths), counts.max()), np.int64)
+        for row, path in zip(more, paths, strict=True):
+            row[: len(path)] = path
+        return cls(np.full(len(paths), trunk, np.int64), counts, more)
+
+
 @_parallel
 def layer(  # noqa: PLR0917 - compiled functions take their arguments by position
-    x: Any, weights: Weights, eps: float, rotations: Any, keys: Any, values: Any, start: int
+    x: Any, weights: Weights, eps: float, rotations: Any, keys: Any, values: Any, start: int, seen: Seen
 ) -> None:
-    """Add to x [tokens, hidden] what the layer says, in place, and put the new keys and values into the cache."""
+    """Add to x [tokens, hidden] what the layer says, in place, and put the new keys and values into the cache, from
+    position `start` on."""
     tokens = x.shape[0]
     kv_heads, size = keys.shape[0], keys.shape[1]
     heads = weights.mixing.shape[0] // size - 2 * kv_heads
@@ -228,7 +261,8 @@ def layer(  # noqa: PLR0917 - compiled functions take their arguments by positio
         t, head = item // heads, item % heads
         part = slice(head * size, (head + 1) * size)
         of = head * kv_heads // heads
-        _attend(mixed[t, part], keys[of], values[of], start + t + 1, taken[t, part])
+        more = seen.more[t, : seen.counts[t]]
+        _attend(mixed[t, part], keys[of], values[of], seen.lengths[t], more, taken[t, part])
     x += linear(taken, weights.output, weights.output_scale)
     both = linear(rms_norm(x, weights.feed_norm, eps), weights.gate_up, weights.gate_up_scale)
     inner = both.shape[1] // 2

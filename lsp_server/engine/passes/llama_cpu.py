@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numba
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -157,6 +158,7 @@ class LlamaOnCpu:
     """
 
     fewest_guesses = 1  # a second token costs nearly half of a pass
+    branches = True
 
     def __init__(
         self,
@@ -200,9 +202,8 @@ class LlamaOnCpu:
         x = self._embeddings[torch.tensor(ids)]
         rotations = self._rotations_until(end)[start:end]
         if len(ids) <= fused.MOST_TOKENS:
-            few = self._forward_few(x, rotations, cache, last)
-            cache.length = end
-            return few
+            few = self._forward_few(x, rotations, cache, fused.Seen.in_a_row(start, len(ids)))
+            return self._logits_of_few(few[-last:])
         # Queries are divided by the root of the head size on this occasion.
         rotations = torch.cat(
             (
@@ -223,16 +224,38 @@ class LlamaOnCpu:
         logits: torch.Tensor = self._head(F.rms_norm(x[-last:], (self._hidden,), self._norm, self._eps))
         return logits
 
-    def _forward_few(self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, last: int) -> torch.Tensor:
+    @torch.inference_mode()
+    def branch(self, ids: Sequence[int], before: Sequence[Sequence[int]], keys_values: Any, trunk: int) -> torch.Tensor:
+        if self._threads is not None:
+            self._threads.adapt()
+        cache, parts = cast(FlatKeysValues, keys_values), []
+        cache.make_room(cache.length + len(ids))
+        for first in range(0, len(ids), fused.MOST_TOKENS):
+            part = ids[first : first + fused.MOST_TOKENS]
+            paths = [[*before[first + at], cache.length + at] for at in range(len(part))]
+            places = torch.tensor([trunk + len(path) - 1 for path in paths])
+            rotations = self._rotations_until(int(places.max()) + 1)[places]
+            seen = fused.Seen.on_branches(trunk, paths)
+            parts.append(self._forward_few(self._embeddings[torch.tensor(part)], rotations, cache, seen))
+        return self._logits_of_few(np.concatenate(parts))
+
+    def _forward_few(
+        self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, seen: fused.Seen
+    ) -> fused.Floats:
+        """What the last layer says of each token, [tokens, hidden]; their keys and values are in the cache then."""
         numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
         # numpy has no bfloat16.
         keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
         pauses = _Pauses()
         for index, layer in enumerate(self._layers):
-            fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length)
+            fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length, seen)
             pauses.take()
-        normed = fused.rms_norm(rows[-last:], self._norm_array, self._eps)
+        cache.length += len(rows)
+        return rows
+
+    def _logits_of_few(self, rows: fused.Floats) -> torch.Tensor:
+        normed = fused.rms_norm(rows, self._norm_array, self._eps)
         return torch.from_numpy(fused.linear(normed, *self._head_arrays))
 
     def _attend(

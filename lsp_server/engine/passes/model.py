@@ -40,6 +40,7 @@ class Model(Protocol):
     """What generating needs of a model."""
 
     fewest_guesses: int  # tokens worth guessing at when nothing is known of how often the guesses are right
+    branches: bool  # whether it can `branch`
 
     @property
     def vocab_size(self) -> int:
@@ -52,4 +53,14 @@ class Model(Protocol):
         """Run `ids` after the tokens of `keys_values`, to which theirs are added.
 
         Returns the logits of the `last` of them, [last, vocabulary].
+        """
+
+    def branch(
+        self, ids: Sequence[int], before: Sequence[Sequence[int]], keys_values: KeysValues, trunk: int
+    ) -> torch.Tensor:
+        """Run `ids` after the tokens of `keys_values`, to which theirs are added, each on a branch of its own.
+
+        All see the first `trunk` tokens, and of those behind them each sees only itself and the ones whose numbers are
+        in its `before`, in this order; they may be among `ids`, earlier ones. Returns the logits of all, [ids,
+        vocabulary]. Whoever is done with the branches crops `keys_values` to the trunk.
         """

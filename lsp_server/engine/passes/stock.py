@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,7 @@ class TransformersModel:
         self._vocab_size = int(embeddings.shape[0])
         # Weights that accelerate keeps on disk look like `meta`; its hooks then move the input themselves.
         self._device = torch.device("cpu") if embeddings.device.type == "meta" else embeddings.device
+        self.branches = _takes_places_and_mask(model)
 
     @property
     def vocab_size(self) -> int:
@@ -87,3 +89,33 @@ class TransformersModel:
             )
         logits: torch.Tensor = output.logits[0]
         return logits
+
+    def branch(
+        self, ids: Sequence[int], before: Sequence[Sequence[int]], keys_values: KeysValues, trunk: int
+    ) -> torch.Tensor:
+        assert isinstance(keys_values, DynamicKeysValues)
+        start = keys_values.length
+        hidden = torch.ones(len(ids), start + len(ids), dtype=torch.bool)
+        hidden[:, :trunk] = False
+        for row, path in enumerate(before):
+            hidden[row, [*path, start + row]] = False
+        least = torch.finfo(self._model.dtype).min
+        mask = torch.zeros(hidden.shape, dtype=self._model.dtype).masked_fill_(hidden, least)
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=torch.tensor([list(ids)], dtype=torch.long, device=self._device),
+                attention_mask=mask[None, None].to(self._device),
+                position_ids=torch.tensor([[trunk + len(path) for path in before]], device=self._device),
+                past_key_values=keys_values.cache,
+                use_cache=True,
+                logits_to_keep=len(ids),
+            )
+        logits: torch.Tensor = output.logits[0]
+        return logits
+
+
+def _takes_places_and_mask(model: Any) -> bool:
+    """Whether each token's place, and what it sees, can be given to a model of transformers."""
+    names = inspect.signature(model.forward).parameters
+    own = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    return {"position_ids", "attention_mask"} <= names.keys() and own in ("eager", "sdpa")
