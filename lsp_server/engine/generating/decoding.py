@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from lsp_server.engine.generating.beam import Beam
 from lsp_server.engine.generating.healing import Spellings
-from lsp_server.engine.generating.request import Counts, FinishReason, Request, Token
+from lsp_server.engine.generating.request import Candidate, Counts, FinishReason, Request, Token
 from lsp_server.engine.generating.sampling import Sampler
 from lsp_server.engine.generating.speculation import MOST as MOST_GUESSES
 from lsp_server.engine.generating.speculation import Guesses
@@ -46,6 +47,9 @@ class Generation:
         self._spellings = spellings
         self._to_spell = b"".join(spellings.bytes_of(i) for i in self._guess) if spellings else b""
         self._made = time.monotonic()
+        self.candidates: tuple[Candidate, ...] = ()  # for its first line, the one that was chosen first
+        self._beam: Beam | None = None  # while that is chosen
+        self._chooses = request.candidates > 1
 
     @property
     def held_tokens(self) -> int:
@@ -56,12 +60,26 @@ class Generation:
     @property
     def next_tokens(self) -> int:
         """The most tokens that the next step will run."""
+        if self._beam is not None:
+            return self._beam.next_tokens
         return min(len(self.ids) - self.held_tokens, self._chunk_tokens) + self._most_guesses
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it still runs its prompt."""
+        return not self.counts.generated_tokens and self._beam is None
+
+    def release(self) -> KeysValues | None:
+        """Give up the keys and values: those of a prefix of `ids`."""
+        keys_values, self.keys_values = self.keys_values, None
+        if keys_values is not None:
+            keys_values.crop(min(keys_values.length, len(self.ids)))  # behind them lies what was not chosen
+        return keys_values
 
     def begin(self, keys_values: KeysValues, others: Iterable[Sequence[int]] = ()) -> None:
         """Go on from `keys_values`, those of a prefix of `ids` that lacks at least the last id. `others`: sequences of
         earlier requests, which this one may repeat."""
-        self.keys_values = keys_values
+        self.keys_values, self._beam = keys_values, None
         self._guesses = Guesses(self.ids, others, self._fewest_guesses)
         if not self.counts.forward_passes:
             self.counts.cached_tokens = keys_values.length
@@ -74,16 +92,23 @@ class Generation:
         """
         if self.keys_values is None or self.finish_reason is not None:
             raise RuntimeError("a step before the beginning or after the end")
+        if self._beam is not None:
+            return self._step_of_beam(self._beam, model, self.keys_values)
         start = self.keys_values.length
         fresh = self.ids[start : start + self._chunk_tokens]
         whole = start + len(fresh) == len(self.ids)
-        guess = self._next_guess() if whole else []
+        chooses = whole and self._chooses and model.branches
+        guess = self._next_guess() if whole and not chooses else []
         logits = model.forward(fresh + guess, self.keys_values, last=1 + len(guess))
         self.counts.forward_passes += 1
         if not self.counts.generated_tokens or len(fresh) > 1:
             self.counts.prefilled_tokens += len(fresh)
         self.counts.guessed_tokens += len(guess)
         if not whole:
+            return []
+        if chooses and self._spellings is not None:
+            self._beam = Beam(self.request, self._sampler, self._spellings, self._to_spell)
+            self._beam.begin(logits[-1])
             return []
         tokens: list[Token] = []
         for row in logits:
@@ -96,6 +121,25 @@ class Generation:
         self.keys_values.crop(len(self.ids) - 1)  # without the wrong guesses; the last token has not been run
         return tokens
 
+    def _step_of_beam(self, beam: Beam, model: Model, keys_values: KeysValues) -> list[Token]:
+        """One pass for the candidates for the first line; the tokens of that, once it is chosen."""
+        beam.step(model, keys_values, len(self.ids))
+        self.counts.forward_passes += 1
+        if beam.chosen is None:
+            return []
+        self._beam, self._chooses = None, False
+        if not beam.chosen:  # none ends soon enough: the most probable tokens, one after the other
+            keys_values.crop(len(self.ids) - 1)
+            return []
+        keys_values.crop(len(self.ids))
+        self.candidates, self._guess = beam.chosen, []
+        tokens = []
+        for token in self.candidates[0].tokens:
+            tokens.append(self._accepted(token))
+            if self.finish_reason is not None:
+                break
+        return tokens
+
     @property
     def _most_guesses(self) -> int:
         # No more than fit before the last token that may come, so that the context is never exceeded.
@@ -106,9 +150,12 @@ class Generation:
         return guess or self._guesses.next(self._most_guesses)
 
     def _choose(self, logits: torch.Tensor) -> Token:
-        """The next token of the answer, which is appended."""
+        """The next token of the answer."""
         allowed = self._spellings.fitting(self._to_spell) if self._spellings and self._to_spell else None
-        token = self._sampler.choose(logits, allowed)
+        return self._accepted(self._sampler.choose(logits, allowed))
+
+    def _accepted(self, token: Token) -> Token:
+        """A token of the answer, which is appended."""
         if self._spellings and self._to_spell:
             self._to_spell = self._to_spell[len(self._spellings.bytes_of(token.id)) :]
         self.ids.append(token.id)

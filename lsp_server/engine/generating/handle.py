@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 
-from lsp_server.engine.generating.request import Counts, Result, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Result, Token
+
+Event = Candidate | Token | Result
 
 
 class Handle:
@@ -16,8 +18,9 @@ class Handle:
     how the scheduler is told.
     """
 
-    def __init__(self, events: asyncio.Queue[Token | Result], counts: Counts, cancel: Callable[[], None]) -> None:
+    def __init__(self, events: asyncio.Queue[Event], counts: Counts, cancel: Callable[[], None]) -> None:
         self.result: Result | None = None  # set when the iteration has ended
+        self.candidates: list[Candidate] = []  # all there are when the first tokens have come
         self._events, self._counts, self._cancel = events, counts, cancel
 
     @property
@@ -35,6 +38,7 @@ class Handle:
             events = [await self._events.get()]
             while not self._events.empty():
                 events.append(self._events.get_nowait())
+            self.candidates += [event for event in events if isinstance(event, Candidate)]
             tokens = [event for event in events if isinstance(event, Token)]
             if isinstance(events[-1], Result):
                 self.result = events[-1]

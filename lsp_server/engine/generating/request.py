@@ -57,10 +57,23 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A line with which an answer can begin. `follows`: the natural logarithm of the probability that the text behind
+    the answer follows it."""
+
+    tokens: tuple[Token, ...]
+    follows: float
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
     `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
-    with tokens that spell it, which may be others. `name`: under which it is logged."""
+    with tokens that spell it, which may be others. `name`: under which it is logged.
+
+    With several `candidates` the answer's first line is the best of so many (see `beam`), all of which are told of;
+    `follow` is what comes behind the answer.
+    """
 
     ids: Sequence[int]
     max_tokens: int
@@ -69,6 +82,8 @@ class Request:
     priority: int = 0
     heal: int = 0
     name: str = ""
+    candidates: int = 1
+    follow: Sequence[int] = ()
 
 
 @dataclass

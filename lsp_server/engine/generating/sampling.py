@@ -22,6 +22,19 @@ class Sampler:
 
     def choose(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> Token:
         """The next token for `logits`, [vocabulary], on any device and in any float type; one of `allowed` if given.
+        Raises as `weighed` does."""
+        logits = self.weighed(logits, allowed)
+        greedy = int(logits.argmax())
+        chosen = greedy if self._sampling.temperature == 0 else self._draw(logits)
+        if self._sampling.logprobs is None:
+            return Token(chosen)
+        logprobs = torch.log_softmax(logits, dim=-1)
+        values, ids = logprobs.topk(min(self._sampling.logprobs, len(logprobs)))
+        return Token(chosen, float(logprobs[chosen]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
+
+    def weighed(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> torch.Tensor:
+        """`logits`, [vocabulary], in float32 with the request's biases, and minus infinity for all but `allowed` if
+        given.
 
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
@@ -32,15 +45,9 @@ class Sampler:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False
             logits = logits.masked_fill(others, -torch.inf)
-        greedy = int(logits.argmax())
-        if math.isnan(float(logits[greedy])):  # argmax finds a NaN if there is one
+        if math.isnan(float(logits.max())):  # finds a NaN if there is one
             raise ArithmeticError("the model produced NaN")
-        chosen = greedy if self._sampling.temperature == 0 else self._draw(logits)
-        if self._sampling.logprobs is None:
-            return Token(chosen)
-        logprobs = torch.log_softmax(logits, dim=-1)
-        values, ids = logprobs.topk(min(self._sampling.logprobs, len(logprobs)))
-        return Token(chosen, float(logprobs[chosen]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
+        return logits
 
     def _draw(self, logits: torch.Tensor) -> int:
         """A token drawn by inverting the cumulative distribution: one random number a token, the same on any device."""

@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import torch
 
+from lsp_server.engine.generating.beam import most_tokens
 from lsp_server.engine.generating.choosing import Standing, choose
 from lsp_server.engine.generating.decoding import Generation
-from lsp_server.engine.generating.handle import Handle
+from lsp_server.engine.generating.handle import Event, Handle
 from lsp_server.engine.generating.healing import Spellings
 from lsp_server.engine.generating.kv_cache import CachePool
 from lsp_server.engine.generating.pace import Pace
@@ -29,7 +30,6 @@ from lsp_server.engine.generating.request import (
     Request,
     Result,
     SchedulerClosed,
-    Token,
     Totals,
 )
 from lsp_server.engine.generating.speculation import MOST as MOST_GUESSES
@@ -64,7 +64,7 @@ class _Job:
     generation: Generation
     loop: asyncio.AbstractEventLoop
     # Not bounded by itself, so that a slow reader never holds up the worker; max_tokens bounds it.
-    events: asyncio.Queue[Token | Result]
+    events: asyncio.Queue[Event]
     patience: float  # seconds that it waits at least until it is overdue
     cancelled: bool = False
     seconds: float = 0.0  # that its passes have taken until the first token
@@ -74,7 +74,7 @@ class _Job:
     def cancel(self) -> None:
         self.cancelled = True
 
-    def deliver(self, event: Token | Result) -> None:
+    def deliver(self, event: Event) -> None:
         try:
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
         except RuntimeError:  # the loop is closed: nobody is left to read
@@ -161,6 +161,8 @@ class Scheduler:
                 f"of at most {self.context_length - 1}."
             )
         request = dataclasses.replace(request, max_tokens=min(request.max_tokens, room))
+        if len(request.ids) + most_tokens(request.candidates) > self.kv_budget_tokens:
+            request = dataclasses.replace(request, candidates=1)
         with self._changed:
             if self._closed:
                 raise SchedulerClosed("The engine is shutting down.")
@@ -241,13 +243,14 @@ class Scheduler:
                 kept = self._pool.take(generation.ids, self.kv_budget_tokens - others)
                 generation.begin(kept or self._model.new_keys_values(), self._pool.recent(_SEQUENCES_TO_GUESS_FROM))
             self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
-            started, begun = time.monotonic(), generation.counts.generated_tokens > 0
+            started, reading = time.monotonic(), generation.is_reading
+            begun = generation.counts.generated_tokens > 0
             tokens = generation.step(self._model)
             job.since = time.monotonic()
             job.last_pass = job.since - started
-            if not begun:
+            if reading:
                 job.seconds += job.last_pass
-                if tokens:
+                if not generation.is_reading:
                     self.pace.note(generation.counts.prefilled_tokens, job.seconds)
         except Exception as error:
             failure = _sentence(error)
@@ -262,6 +265,9 @@ class Scheduler:
                 self._failures += 1
             self._end(job, "error", failure)
             return
+        if tokens and not begun:
+            for candidate in generation.candidates:
+                job.deliver(candidate)
         for token in tokens:
             job.deliver(token)
         if generation.finish_reason is not None:
@@ -269,7 +275,7 @@ class Scheduler:
 
     def _end(self, job: _Job, reason: FinishReason, message: str = "") -> None:
         generation = job.generation
-        keys_values, generation.keys_values = generation.keys_values, None
+        keys_values = generation.release()
         others = sum(other.generation.held_tokens for other in list(self._jobs.values()) if other is not job)
         if keys_values is not None:
             # Kept also when cancelled half-way: the next keystroke's prompt begins the same.
