@@ -68,9 +68,9 @@ class ModelState:
 @dataclasses.dataclass(frozen=True)
 class Reached:
     """A model that answers. `context_length` in tokens; `heals`: whether it can choose a prompt's last tokens anew;
-    `shared`: whether others use it too. `prefill_tokens_per_second`: at which it computes a prompt, as measured when it
-    was reached; None where that is not known. Its `client` knows that of late. `texts`: prompts as text, for a server
-    that takes no token ids.
+    `chooses`: and an answer's first line among several; `shared`: whether others use it too. `texts`: prompts as text,
+    for a server that takes no token ids. `prefill_tokens_per_second`: at which it computes a prompt, as measured when
+    it was reached; None where that is not known. Its `client` knows that of late.
 
     `lost` is to be called by who finds its engine gone; `again` then waits for the model and gives it, or raises
     ModelUnavailable.
@@ -87,6 +87,7 @@ class Reached:
     again: Callable[[], Awaitable[Reached]] | None = None
     prefill_tokens_per_second: float | None = None
     texts: TextForms | None = None
+    chooses: bool = False
 
 
 class ModelUnavailable(UserError):
@@ -123,8 +124,7 @@ class ModelAccess:
         self._dialects: dict[str, Dialect] = {}  # by the addresses of the servers that they are of
         self._rests: dict[str, Rest] = {}
         self._losses: list[float] = []
-        self._again_at = 0.0
-        self._closed = False
+        self._again_at, self._closed = 0.0, False
         self._note = ""  # what the user should know of an engine that others started
 
     def begins(self) -> bool:
@@ -385,9 +385,9 @@ class ModelAccess:
         self, client: ModelClient, tokenizer: CodeLlamaTokenizer, context_length: int, model: str, device: str
     ) -> Reached:
         lost = functools.partial(self.lost, client)
-        at = client.endpoint
-        speed = client.prefill_tokens_per_second
-        return Reached(client, tokenizer, context_length, model, device, at.heals, at.shared, lost, self.wait, speed)
+        at, speed = client.endpoint, client.prefill_tokens_per_second
+        known = Reached(client, tokenizer, context_length, model, device, at.heals, at.shared, lost, self.wait, speed)
+        return dataclasses.replace(known, chooses=at.chooses)
 
     def _fail(self, message: str, seconds: float = RETRY_SECONDS) -> None:
         self._again_at = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from lsp_server.model.access import Reached
 from lsp_server.model.circles import Circles
 from lsp_server.model.client import GREEDY, PRIORITY_AHEAD, PRIORITY_COMPLETION, Choice
 from lsp_server.model.exchange import EngineLost, EngineRefused
-from lsp_server.model.reading import Piece
+from lsp_server.model.reading import Candidate, Piece
 from lsp_server.model.words import Words
 
 if TYPE_CHECKING:
@@ -44,6 +44,23 @@ class Question:
     messages: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line with which an answer can begin, behind what is pending: the text and the log-probability of each of its
+    tokens, and that of what stands behind the answer."""
+
+    tokens: tuple[tuple[str, float], ...]
+    follows: float
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.tokens)
+
+    @property
+    def logprob(self) -> float:
+        return sum(logprob for _, logprob in self.tokens)
+
+
 class Answer:
     """The model's answer to one question, while it is written and afterwards.
 
@@ -51,6 +68,7 @@ class Answer:
     `time.perf_counter`. `finish_reason` is "" until the model has ended it, and REPEATS where it was ended as it went
     in circles; `against`: it ended because the model would go on with other text than what is pending. `line`: where
     asked for, the text and the log-probability of each token up to the end of the first line that is not blank.
+    `lines`: among which that was chosen, the best first, where several were asked for and the server can do that.
     """
 
     def __init__(self, model: Reached, question: Question) -> None:
@@ -60,6 +78,7 @@ class Answer:
         self.against = False
         self.usage: dict[str, Any] = {}
         self.line: list[tuple[str, float]] = []
+        self.lines: list[Line] = []
         self._model, self._question = model, question
         self._ids, self._texts = 0, 0
 
@@ -82,14 +101,17 @@ class Answer:
             try:
                 async with contextlib.aclosing(self._pieces()) as pieces:
                     async for piece in pieces:
+                        self.lines += filter(None, map(self._line_of, piece.candidates))
                         begins = not self.first
                         texts = self._texts_of(piece, decoder)
                         if begins and self._loses_space(piece):
                             pending = pending.removeprefix(" ")
                         if pending:
-                            pending = self._behind(pending, texts)
-                            if self.against:
+                            left = _behind(pending, texts)
+                            if left is None:
+                                self.against = True
                                 return
+                            pending = left
                         self._weigh(texts, piece.logprobs)
                         if question.ends_circles and not self.finish_reason and circles.closed_by("".join(texts)):
                             self.finish_reason = REPEATS
@@ -143,6 +165,15 @@ class Answer:
             texts.append(decoder.flush())
         return texts
 
+    def _line_of(self, candidate: Candidate) -> Line | None:
+        """A candidate as text; None where it does not begin with what is pending."""
+        decoder, ends = self._model.tokenizer.decoder(), self._question.stop_ids
+        texts = ["" if each in ends else decoder.push((each,)) for each in candidate.ids]
+        texts[-1] += decoder.flush()
+        if _behind(self._question.pending, texts) != "":
+            return None
+        return Line(tuple(zip(texts, candidate.logprobs, strict=True)), candidate.follows)
+
     def _loses_space(self, piece: Piece) -> bool:
         """Whether the space may be missing that an answer began with: a server that knows a prompt as text alone takes
         its answer for the beginning of a text, which in Llama's vocabulary has a space of its own that is not shown."""
@@ -158,17 +189,18 @@ class Answer:
                 return
             self.line.append((text, logprob))
 
-    def _behind(self, pending: str, texts: list[str]) -> str:
-        """Take what is pending away from the beginning of the texts; what is pending then."""
-        for at, text in enumerate(texts):
-            if text.startswith(pending):
-                texts[at] = text[len(pending) :]
-                return ""
-            if not pending.startswith(text):
-                self.against = True
-                break
-            texts[at], pending = "", pending[len(text) :]
-        return pending
+
+def _behind(pending: str, texts: list[str]) -> str | None:
+    """Take what is pending away from the beginning of the texts; what is pending then, None where they begin
+    otherwise."""
+    for at, text in enumerate(texts):
+        if text.startswith(pending):
+            texts[at] = text[len(pending) :]
+            return ""
+        if not pending.startswith(text):
+            return None
+        texts[at], pending = "", pending[len(text) :]
+    return pending
 
 
 def _names(tokenizer: CodeLlamaTokenizer, ids: Sequence[int]) -> list[str]:

@@ -40,13 +40,16 @@ KEPT_OUT, NOT_THERE = (401, 403), 404
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """How each token is chosen. `logit_bias`: what is added to logits, by id; -100 rules a token out. `logprobs`: the
-    answer is to say how probable each was."""
+    answer is to say how probable each was. `candidates`: among so many the first line is chosen, by how well `follow`,
+    the next ids behind the answer, follows; the project's own engine alone can do that."""
 
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
     logit_bias: Mapping[int, float] | None = None
     logprobs: bool = False
+    candidates: int = 1
+    follow: tuple[int, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """As a request has it."""
@@ -57,6 +60,8 @@ class Choice:
             fields["logit_bias"] = {str(each): bias for each, bias in self.logit_bias.items()}
         if self.logprobs:
             fields["logprobs"] = 0  # and how probable others were, of none
+        if self.candidates > 1:
+            fields |= {"candidates": self.candidates, "follow": list(self.follow)}
         return fields
 
 

@@ -36,9 +36,11 @@ OPTIONAL = (
     "return_token_ids",
     "generation_config",
     "heal",
+    "candidates",
+    "follow",
 )
 # Those that the project's own engine alone has, and those of vLLM.
-OWN = frozenset({"heal"})
+OWN = frozenset({"heal", "candidates", "follow"})
 _VLLMS = frozenset({"stop_token_ids", "priority", "return_token_ids"})
 # What servers that say what they are do not know, or do not do; some would refuse it, others pass over it.
 _UNKNOWN: dict[Kind, frozenset[str]] = {

@@ -84,6 +84,11 @@ class Endpoint:
         return self.ours
 
     @property
+    def chooses(self) -> bool:
+        """Whether it can choose an answer's first line among several."""
+        return self.ours
+
+    @property
     def shared(self) -> bool:
         """Whether others use it, so that nothing is asked of it that nobody waits for."""
         return not self.ours

@@ -24,16 +24,27 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A line with which an answer can begin, from the project's own engine. `follows`: the natural logarithm of the
+    probability that what stands behind the answer follows it."""
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    follows: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Piece:
     """A part of an answer: token ids where the server gives them, else text. The last one has the rest.
 
     `logprobs`: the natural logarithms of the probabilities that the model gave its tokens, where they were asked for
-    and the server gives them.
+    and the server gives them. `candidates` for the answer's first line, where they were asked for, come before it.
     """
 
     ids: tuple[int, ...] = ()
     text: str = ""
     logprobs: tuple[float, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     finish_reason: str = ""
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -67,6 +78,8 @@ class Reading:
         """The pieces that an event brings."""
         self.begun = True
         self.usage = _usage(event) or self.usage
+        if self.at.ours and (candidates := _candidates(event)):
+            yield Piece(candidates=candidates)
         for ids, beside, text, logprobs, ended in _choices(event):
             self.finish_reason = _ENDS.get(ended, ended) or self.finish_reason
             if ended and text in self._shown_ends:
@@ -114,6 +127,15 @@ def _choices(event: Event) -> Iterator[tuple[tuple[int, ...], list[Any], str, tu
                 _logprobs(choice.get("logprobs")),
                 ended if isinstance(ended, str) else "",
             )
+
+
+def _candidates(event: Event) -> tuple[Candidate, ...]:
+    """Those that the project's own engine tells of."""
+    choices = event.get("choices") or [{}]
+    return tuple(
+        Candidate(tuple(each["token_ids"]), tuple(each["token_logprobs"]), each["follows"])
+        for each in choices[0].get("candidates", ())
+    )
 
 
 def _text(choice: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from engine.conftest import served_on_a_socket, until
 
+from lsp_server.engine.generating.healing import Spellings
 from lsp_server.engine.generating.scheduler import Scheduler
 from lsp_server.engine.options import Options
 from lsp_server.engine.serving import server as serving
@@ -150,6 +151,46 @@ async def test_only_a_part_of_a_prompt_of_ids_can_be_healed(
     response = await client.post(path, json=ask)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "heal"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_candidates_for_the_first_line(
+    make_scheduler: Callable[..., Scheduler], llama: Any, codec: Any, stream: bool
+) -> None:
+    """The best is the answer, and all are told of before it."""
+    spellings = Spellings(lambda each: bytes([each % 256]), 300)
+    scheduler = make_scheduler(llama, spellings=spellings)
+    state = EngineState(model="tiny", status="ready", scheduler=scheduler, codec=codec)
+    asked = {"prompt": PROMPT, "max_tokens": 8, "temperature": 0, "candidates": 4, "follow": [7, 200, 30]}
+    asked |= {"stop_token_ids": list(range(100)), "return_token_ids": True, "logprobs": 0, "stream": stream}
+    async with connected(state) as client:
+        response = await client.post("/v1/completions", json=asked)
+        chunks = events(response.text) if stream else [response.json()]
+        plain = await client.post("/v1/completions", json={**asked, "candidates": 1, "stream": False})
+    (first, *others) = chunks[0]["choices"][0]["candidates"]
+    assert len(others) == 3
+    assert [sum(each["token_logprobs"]) + each["follows"] for each in (first, *others)] == sorted(
+        (sum(each["token_logprobs"]) + each["follows"] for each in (first, *others)), reverse=True
+    )
+    ids = [each for chunk in chunks for each in chunk["choices"][0]["token_ids"]]
+    assert ids[: len(first["token_ids"])] == first["token_ids"]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks).startswith(first["text"])
+    assert plain.json()["choices"][0]["token_ids"] in [each["token_ids"] for each in (first, *others)]
+    assert "candidates" not in plain.json()["choices"][0]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"prompt": "text"}, {"temperature": 1}, {"n": 2}, {"candidates": 9}, {"follow": [300]}, {"follow": "x"}]
+)
+async def test_candidates_are_for_the_most_likely_tokens_of_ids(
+    client: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    asked = {"prompt": PROMPT, "temperature": 0, "candidates": 4, "follow": [7], **fields}
+    response = await client.post("/v1/completions", json=asked)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] in ("candidates", "follow")
+    chat = {"messages": [{"role": "user", "content": "x"}], "temperature": 0, "candidates": 4}
+    assert (await client.post("/v1/chat/completions", json=chat)).status_code == 400
 
 
 async def test_streamed_text_never_shows_half_a_character(client: httpx.AsyncClient, model: Any) -> None:

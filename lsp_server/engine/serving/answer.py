@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from lsp_server.engine.generating.handle import Handle
 from lsp_server.engine.generating.pace import Pace
-from lsp_server.engine.generating.request import Counts, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Token
 from lsp_server.engine.serving import wire
 from lsp_server.engine.serving.shown import Shown
 from lsp_server.engine.serving.state import TextCodec
@@ -30,12 +30,14 @@ EVENTS = "text/event-stream"
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """A part of an answer: text and tokens, of which one may be empty, and at its end the reason."""
+    """A part of an answer: text and tokens, of which one may be empty, and at its end the reason. `candidates` for its
+    first line, each with its text, are in the first part."""
 
     text: str
     tokens: tuple[Token, ...]
     finish_reason: str | None = None
     stop_reason: int | str | None = None  # as in vLLM: the stop text, or a stop id that the request itself named
+    candidates: tuple[tuple[str, Candidate], ...] = ()
 
 
 class Sequences:
@@ -79,7 +81,11 @@ async def pieces(
     stops = Shown(pending, ask.stop_texts, ask.least_indent)
     first, last = None, None
     async for tokens in handle:
-        first = first or time.monotonic()
+        if first is None:
+            first = time.monotonic()
+            if codec is not None and handle.candidates:
+                texts = (_text(each, stop_ids, codec, pending) for each in handle.candidates)
+                yield AnswerPart("", (), candidates=tuple(zip(texts, handle.candidates, strict=True)))
         text = ""
         for number, token in enumerate(tokens, start=1):
             if token.id in stop_ids or decoder is None:
@@ -102,6 +108,13 @@ async def pieces(
     text = stops.push(decoder.flush()) + stops.flush() if decoder is not None else ""
     named = last if result.finish_reason == "stop" and last in ask.stop_ids else None
     yield AnswerPart(text, (), result.finish_reason, named)
+
+
+def _text(candidate: Candidate, stop_ids: frozenset[int], codec: TextCodec, pending: str) -> str:
+    """The line of a candidate, without what is pending at its beginning."""
+    decoder, shown = codec.decoder(), Shown(pending, ())
+    text = decoder.push([token.id for token in candidate.tokens if token.id not in stop_ids]) + decoder.flush()
+    return shown.push(text) + shown.flush()
 
 
 Parts = Callable[[Handle], AsyncIterator[AnswerPart]]
@@ -169,7 +182,8 @@ class Answer:
                 delta: dict[str, str] = {"role": "assistant"}
                 async for piece in self._parts(handle):
                     generated += len(piece.tokens)
-                    if not (piece.text or piece.finish_reason or (piece.tokens and self._shows_tokens)):
+                    said = piece.text or piece.finish_reason or piece.candidates
+                    if not (said or (piece.tokens and self._shows_tokens)):
                         continue  # the text so far may be the beginning of a stop text, or half a character
                     choice = self._choice(number, piece, "delta", {**delta, "content": piece.text})
                     chunk: dict[str, Any] = {**head, "choices": [choice]}
@@ -201,13 +215,16 @@ class Answer:
             choice["logprobs"] = wire.logprobs(piece.tokens, chat=self._chat)
         if self._ask.return_token_ids:
             choice["token_ids"] = [token.id for token in piece.tokens]
+        if piece.candidates:
+            choice["candidates"] = [wire.candidate(text, each) for text, each in piece.candidates]
         return choice
 
 
 def joined(parts: list[AnswerPart]) -> AnswerPart:
     """A whole answer of its parts, of which there is at least one."""
     tokens = tuple(token for part in parts for token in part.tokens)
-    return AnswerPart("".join(part.text for part in parts), tokens, parts[-1].finish_reason, parts[-1].stop_reason)
+    text, candidates = "".join(part.text for part in parts), parts[0].candidates
+    return AnswerPart(text, tokens, parts[-1].finish_reason, parts[-1].stop_reason, candidates)
 
 
 def event(data: dict[str, Any]) -> bytes:

@@ -186,8 +186,8 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
     if ask.messages is not None and state.codec is not None:
         biases = (*state.codec.dialog_bias.items(), *sampling.logit_bias)
         sampling = dataclasses.replace(sampling, logit_bias=biases)
-    name = _name(request)
-    wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, name)
+    wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, _name(request))
+    wanted = dataclasses.replace(wanted, candidates=ask.candidates, follow=ask.follow)
     sequences = Sequences(functools.partial(_submit, scheduler, wanted, _param(ask)), ask.count)
 
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:

@@ -1,9 +1,9 @@
 """The requests that the engine accepts and the answers it gives: OpenAI's completions API, with vLLM's additions.
 
 https://platform.openai.com/docs/api-reference/completions and
-https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `heal` is ours. Everything that a client may send
-is checked here. An editor's window of ours is told of a field that there is not; other programs, which speak to many
-servers, are not (`lenient`).
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `heal`, `candidates` and `follow` are ours.
+Everything that a client may send is checked here. An editor's window of ours is told of a field that there is not;
+other programs, which speak to many servers, are not (`lenient`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsp_server import settings, settings_sent
-from lsp_server.engine.generating.request import Counts, Sampling, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Sampling, Token
 from lsp_server.engine.options import FIXED, Options
 from lsp_server.engine.serving.state import Extra
 from lsp_server.errors import UserError
@@ -34,6 +34,7 @@ _NUMBERS: dict[str, tuple[bool, float, float]] = {
     "top_logprobs": (True, 0, 20),
     "heal": (True, 0, 64),
     "n": (True, 1, 16),
+    "candidates": (True, 1, 8),
 }
 _FLAGS = ("stream", "return_token_ids", "ignore_eos")
 # Fields of the API that are accepted only with the value that changes nothing.
@@ -59,6 +60,7 @@ _COMMON = {
     "stream_options",
     "logprobs",
     "logit_bias",
+    "follow",
     *_NUMBERS,
     *_FLAGS,
     *_ONLY,
@@ -79,8 +81,9 @@ class ApiRequest:
     """A checked request. Of `prompt` (text or ids) and `messages` one is there.
 
     `suffix`: the text after the place that is to be filled, None where nothing is; `extra` belongs to it. `count`:
-    so many answers. `least_indent`: the answer ends before a line after the first that is indented less;
-    `seconds`: once it has a whole line, so long after its first token. `fields`: those of the answer that are wanted.
+    so many answers. `candidates`, `follow`: as in the engine's own request. `least_indent`: the answer ends before a
+    line after the first that is indented less; `seconds`: once it has a whole line, so long after its first token.
+    `fields`: those of the answer that are wanted.
     `chooses`: it says itself at which temperature.
     """
 
@@ -97,6 +100,8 @@ class ApiRequest:
     include_usage: bool
     return_token_ids: bool
     heal: int = 0
+    candidates: int = 1
+    follow: tuple[int, ...] = ()
     suffix: str | None = None
     extra: tuple[Extra, ...] = ()
     count: int = 1
@@ -146,6 +151,8 @@ def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: boo
         include_usage=stream_options.get("include_usage", False),
         return_token_ids=fields.get("return_token_ids", False),
         heal=_heal(fields, chat),
+        candidates=_candidates(fields, chat),
+        follow=tuple(_ids(fields.get("follow", []), "follow", vocab_size)),
         suffix=_suffix(fields, chat),
         count=fields.get("n", 1),
         chooses="temperature" in fields or not lenient,
@@ -201,6 +208,15 @@ def _heal(fields: dict[str, Any], chat: bool) -> int:
     if heal and (chat or not isinstance(prompt, list) or heal >= len(prompt)):
         raise Refusal("heal needs a prompt of more token ids than are to be healed.", "heal")
     return heal
+
+
+def _candidates(fields: dict[str, Any], chat: bool) -> int:
+    """Among how many the first line of the answer is chosen: an addition of ours, for prompts of token ids."""
+    candidates = int(fields.get("candidates", 1))
+    fits = not chat and isinstance(fields.get("prompt"), list) and fields.get("temperature") == 0
+    if candidates > 1 and not (fits and fields.get("n", 1) == 1):
+        raise Refusal("candidates needs a prompt of token ids, temperature 0, and an n of 1.", "candidates")
+    return candidates
 
 
 def _check_fields(fields: dict[str, Any], known: set[str]) -> None:
@@ -353,6 +369,17 @@ def logprobs(tokens: Sequence[Token], *, chat: bool) -> dict[str, Any]:
         "tokens": [f"token_id:{token.id}" for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
         "top_logprobs": [{f"token_id:{i}": value for i, value in token.top} for token in tokens],
+    }
+
+
+def candidate(text: str, candidate: Candidate) -> dict[str, Any]:
+    """A candidate for the first line of an answer, an addition of ours: its ids, their log-probabilities, and that of
+    what follows."""
+    return {
+        "text": text,
+        "token_ids": [token.id for token in candidate.tokens],
+        "token_logprobs": [token.logprob for token in candidate.tokens],
+        "follows": candidate.follows,
     }
 
 
