@@ -151,7 +151,7 @@ def _key(way: str, place: Place) -> str:
 
 def _read(line: str) -> tuple[str, dict[str, Any]]:
     found = json.loads(line)
-    return found.pop("key"), {**found, "logprobs": tuple(found["logprobs"])}
+    return found.pop("key"), found
 
 
 if __name__ == "__main__":

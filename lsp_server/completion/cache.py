@@ -96,7 +96,10 @@ class Known:
         self._made: deque[tuple[Spot, Suggestion]] = deque(maxlen=KEPT)  # the newest first
 
     def add(self, spot: Spot, suggestion: Suggestion) -> None:
-        self._made.appendleft((spot, suggestion))
+        """Know a suggestion, and its others, which are shown to who asks by hand, and so stay."""
+        for other in reversed(suggestion.others):
+            self._made.appendleft((spot, dataclasses.replace(other, line=(), others=())))
+        self._made.appendleft((spot, dataclasses.replace(suggestion, others=())))
 
     def forget(self, uri: str) -> None:
         """Know nothing of a document any more."""

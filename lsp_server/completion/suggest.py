@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from lsp_server.completion import prompt as prompts
@@ -19,10 +19,13 @@ from lsp_server.context.languages import language
 from lsp_server.context.related.piece import Piece
 from lsp_server.context.window import automatic
 from lsp_server.model.access import Reached
-from lsp_server.model.answering import Answer, Question
+from lsp_server.model.answering import Answer, Line, Question
 from lsp_server.model.client import PRIORITY_COMPLETION, Choice
 from lsp_server.settings import Settings
 
+# Among so many the first line is chosen where there is time for it, by the next characters behind the cursor: more
+# than the engine looks at of their tokens.
+CANDIDATES, FOLLOWING = 4, 64
 TEMPERATURE = 0.7  # of suggestions other than the most likely one
 # So many others are tried where nothing of the most likely one can be shown: in front of the rest of a line, by hand.
 TRIES_IN_LINE, TRIES_BY_HAND = 2, 4
@@ -34,7 +37,8 @@ class Suggestion:
 
     `timings`: prompt tokens, tokens generated, and milliseconds for the prompt, to the first token, and altogether; or
     `known`, where the model was not asked. `line`: the text and the log-probability of each token of its first line,
-    where there is a threshold on them.
+    where it is known. `chosen`: among several; `evidence`: what is added to these, as what stands behind it follows on
+    it better or worse than on the others. `others`: what else could be suggested there, the best first.
     """
 
     row: int
@@ -44,11 +48,14 @@ class Suggestion:
     prompt: prompts.Prompt | None = None
     timings: dict[str, Any] = dataclasses.field(default_factory=dict)
     line: tuple[tuple[str, float], ...] = ()
+    chosen: bool = False
+    evidence: float = 0.0
+    others: tuple[Suggestion, ...] = ()
 
     @property
     def probability(self) -> float:
         """How probable the model finds its first line; 1 where it does not say."""
-        return math.exp(sum(logprob for _, logprob in self.line))
+        return math.exp(min(0.0, self.evidence + sum(logprob for _, logprob in self.line))) if self.line else 1.0
 
     def typed(self, count: int) -> tuple[tuple[str, float], ...]:
         """What is left of `line` once the first `count` characters of `text` are typed, and so certain."""
@@ -176,13 +183,15 @@ async def find(
     priority: int = PRIORITY_COMPLETION,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Suggestion:
-    """The model's most likely answer as a suggestion; where nothing of that can be shown, another that it might write,
-    and at last its answer to the `other` question.
+    """The model's most likely answer as a suggestion, or, for who asks by hand, what it chooses among several; where
+    nothing of that can be shown, another that it might write, and at last its answer to the `other` question.
 
     Where the cursor's line ends, and nobody asked, there may be nothing to add. Raises as `generate` does.
     """
-    first = await generate(model, asked, settings, priority=priority, on_text=on_text)
+    first = await generate(model, asked, settings, priority=priority, chooses=by_hand, on_text=on_text)
     tries = TRIES_BY_HAND if by_hand else TRIES_IN_LINE if asked.here.line_after.strip() else 0
+    if tries and not first.text and not by_hand and model.chooses:
+        first = await generate(model, asked, settings, priority=priority, chooses=True, on_text=on_text)
     for seed in range(0 if first.text else tries):
         another = await generate(model, asked, settings, priority=priority, seed=seed, on_text=on_text)
         if another.text:
@@ -207,16 +216,19 @@ async def generate(
     priority: int = PRIORITY_COMPLETION,
     seed: int | None = None,
     sampling: Sampled | None = None,
+    chooses: bool = False,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Suggestion:
     """The model's answer as a suggestion: as the settings choose, or, with a `seed`, another that it might write, or as
-    `sampling` has it. `on_text` is told what it has written so far, each time there is more.
+    `sampling` has it. `chooses`: its first line is the best of several, as far as the settings and the engine have
+    that. `on_text` is told what it has written so far, each time there is more.
 
     Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
     """
     started = time.perf_counter()
     prompt, here = asked.prompt, asked.here
     sampled = sampling or _sampled(settings, seed)
+    chooses = chooses and sampled.temperature == 0
     # A first answer in front of the rest of a line that did not fit may have ended too early.
     one_line = prompt.kind != "completion" and not here.multiline and (seed is None or not here.line_after.strip())
     answer = Answer(
@@ -232,16 +244,18 @@ async def generate(
                 top_p=sampled.top_p,
                 seed=sampled.seed,
                 logit_bias=model.tokenizer.infill_bias(one_line=one_line),
-                logprobs=least_probability(model, settings) > 0,
+                logprobs=model.chooses or least_probability(model, settings) > 0,
+                candidates=CANDIDATES if chooses else 1,
+                follow=tuple(model.tokenizer.encode_raw(here.suffix[:FOLLOWING])) if chooses else (),
             ),
             priority=priority,
         ),
     )
     text, finished = await _written(answer, asked, settings, on_text)
+    control = model.tokenizer.vocabulary.control
     if answer.against:
         text, reason = "", "The model would go on with other text than there is before the cursor."
     else:
-        control = model.tokenizer.vocabulary.control
         text, reason = await asyncio.to_thread(tidy, text, here, finished=finished, control=control)
     timings = {
         "promptTokens": len(asked.prompt.ids),
@@ -251,12 +265,60 @@ async def generate(
         "totalMs": round(asked.prompt_ms + _ms(started, time.perf_counter()), 2),
         **({"usage": answer.usage} if answer.usage else {}),
     }
-    return Suggestion(asked.row, asked.column, text, reason, asked.prompt, timings, tuple(answer.line))
+    first = Suggestion(
+        asked.row, asked.column, text, reason, asked.prompt, timings, tuple(answer.line), bool(answer.lines)
+    )
+    if not first.chosen:
+        return first
+    evidence, *more = _evidence(answer.lines)
+    first = dataclasses.replace(first, evidence=evidence)
+    others = await asyncio.to_thread(_others, first, list(zip(answer.lines[1:], more, strict=True)), here, control)
+    if others and not text:
+        return dataclasses.replace(others[0], others=others[1:])
+    return dataclasses.replace(first, others=others)
+
+
+def _others(
+    first: Suggestion, lines: Sequence[tuple[Line, float]], here: Place, control: Collection[str]
+) -> tuple[Suggestion, ...]:
+    """What can be shown of the other lines among which that of the `first` suggestion was chosen, each with its
+    evidence; each text once."""
+    found = {first.text: first}
+    for line, evidence in lines:
+        text, reason = tidy(line.text[: end_of(line.text, here)], here, finished=True, control=control)
+        if text:
+            other = dataclasses.replace(first, text=text, reason=reason, line=line.tokens, evidence=evidence)
+            found.setdefault(text, other)
+    return tuple(found.values())[1:]
+
+
+def _evidence(lines: Sequence[Line]) -> list[float]:
+    """What is added to the log-probability of each line, of which there is one at least, as one knows what follows.
+
+    Bayes' rule, with what follows taken to be as probable on average behind all that is not among the lines.
+    """
+    before = _sum_of([line.logprob for line in lines])
+    after = _sum_of([line.logprob + line.follows for line in lines])
+    return [line.follows + before - after for line in lines]
+
+
+def _sum_of(logprobs: Sequence[float]) -> float:
+    """The logarithm of the sum of probabilities, which may be tiny."""
+    most = max(logprobs)
+    return most + math.log(sum(math.exp(each - most) for each in logprobs))
 
 
 def least_probability(model: Reached, settings: Settings) -> float:
     """What is less probable is not shown unasked; 0: everything is."""
     return settings.min_probability if settings.min_probability >= 0 else model.tokenizer.min_probability
+
+
+def is_doubtful(model: Reached, settings: Settings, made: Suggestion, least: float) -> bool:
+    """Whether a second thought is worth its time, where the engine has that: less probable than `least`, or nothing of
+    what the model wrote can be shown."""
+    if made.chosen or settings.temperature or not model.chooses:
+        return False
+    return made.probability < least if made.text else any(text.strip() for text, _ in made.line)
 
 
 async def _written(

@@ -4,8 +4,10 @@ typed along, else from the model; and the next one ahead of time, while the user
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from lsp_server.completion.ahead import Windows
 from lsp_server.completion.cache import Known, Spot
@@ -18,6 +20,7 @@ from lsp_server.completion.suggest import (
     find,
     generate,
     in_other_layout,
+    is_doubtful,
     least_probability,
 )
 from lsp_server.completion.unasked import why_none
@@ -29,8 +32,10 @@ from lsp_server.model.access import ModelUnavailable, Reached
 from lsp_server.model.client import PRIORITY_AHEAD, PRIORITY_COMPLETION
 from lsp_server.settings import Settings
 
-# How many other suggestions the model is asked for, when the user asks for them.
+# How many other suggestions the model is asked for, when the user asks for them and the engine cannot choose.
 OTHERS = 2
+# What was made ahead of time and is less probable than that is chosen anew among several.
+DOUBTFUL_AHEAD = 0.7
 CHANGED = "The text changed meanwhile."
 UNSURE = "The model is not sure enough of what it wrote (codellama.minProbability)."
 
@@ -56,6 +61,7 @@ class Suggestions:
         self._windows = Windows()
         self._documents: dict[str, DocumentSuggestions] = {}
         self._ahead: Generation | None = None
+        self._choosing_ahead: asyncio.Task[None] | None = None
         self._resting: asyncio.Task[None] | None = None
 
     async def at(
@@ -166,6 +172,10 @@ class Suggestions:
             settings = dataclasses.replace(settings, debounce_ms=debounce)
             try:
                 suggestion = await self.ask(model, document, buffer, now, settings, by_hand=by_hand)
+                # That would not be shown, or is seldom right.
+                least = max(least_probability(model, settings), model.tokenizer.min_probability)
+                if not by_hand and is_doubtful(model, settings, suggestion, least):
+                    suggestion = await self._chosen(model, buffer, suggestion, settings, PRIORITY_COMPLETION)
             except UserError as error:
                 return Answer(reason=str(error))
         if suggestion.text and suggestion.probability < least_probability(model, settings):
@@ -178,7 +188,8 @@ class Suggestions:
             document.passed_over.shown(buffer, now, suggestion.text)
         self._look_ahead(model, buffer, suggestion, settings)
         self._windows.widen(model)
-        return Answer((suggestion,) if suggestion.text else (), suggestion.reason)
+        found = (suggestion, *suggestion.others) if by_hand else (suggestion,)
+        return Answer(found if suggestion.text else (), suggestion.reason)
 
     async def _others(self, model: Reached, buffer: Buffer, shown: Suggestion) -> tuple[Suggestion, ...]:
         """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""
@@ -188,14 +199,36 @@ class Suggestions:
         if len(self._known.find(buffer, spot)) < 2 and isinstance(
             asked := self._windows.prepare(model, *place, settings, related), Asked
         ):
+            ways: list[dict[str, Any]] = [{"seed": seed} for seed in range(OTHERS)]
+            if model.chooses and not settings.temperature:
+                ways = [{"chooses": True}]
             try:
-                made = await asyncio.gather(*(generate(model, asked, settings, seed=seed) for seed in range(OTHERS)))
+                made = await asyncio.gather(*(generate(model, asked, settings, **way) for way in ways))
             except UserError:
                 return ()
             for suggestion in (*reversed(made), shown):  # the one that is shown stays the first
                 if suggestion.text:
                     self._known.add(spot, suggestion)
         return tuple(each for each in self._known.find(buffer, spot) if each.text != shown.text)
+
+    async def _chosen(
+        self, model: Reached, buffer: Buffer, doubtful: Suggestion, settings: Settings, priority: int
+    ) -> Suggestion:
+        """What the model writes in place of a `doubtful` suggestion, once it chooses among several; that one where
+        there is nothing else.
+
+        Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
+        """
+        place, related = (buffer, doubtful.row, doubtful.column), self._around.related.pieces(buffer)
+        asked = self._windows.prepare(model, *place, settings, related)
+        if isinstance(asked, Suggestion):
+            return doubtful
+        chosen = await generate(model, asked, settings, priority=priority, chooses=True)
+        if not chosen.text:
+            return doubtful
+        chosen = dataclasses.replace(chosen, others=())
+        self._known.add(Spot.of(*place), chosen)
+        return chosen
 
     def known(self, buffer: Buffer, now: Spot) -> Suggestion | None:
         """The suggestion at `now` if it is known, for which the model is not asked."""
@@ -290,8 +323,21 @@ class Suggestions:
         asked = self._windows.prepare(model, buffer, row, column, settings, self._around.related.pieces(buffer))
         if isinstance(asked, Asked) and not why_none(asked.here, settings):
             self._end_ahead()
-            self._ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
+            self._ahead = ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
+            ahead.task.add_done_callback(lambda task: self._choose_ahead(model, buffer, ahead, settings))
         self._windows.widen(model)
+
+    def _choose_ahead(self, model: Reached, buffer: Buffer, made: Generation, settings: Settings) -> None:
+        """Go on with what was made ahead of time, if that is doubtful and nobody has asked for it yet."""
+        if self._ahead is made and not made.task.cancelled() and made.task.exception() is None:
+            suggestion = made.task.result()
+            if is_doubtful(model, settings, suggestion, DOUBTFUL_AHEAD):
+
+                async def choose() -> None:
+                    with contextlib.suppress(UserError):  # the next key finds the engine gone, and says so
+                        await self._chosen(model, buffer, suggestion, settings, PRIORITY_AHEAD)
+
+                self._choosing_ahead = asyncio.ensure_future(choose())
 
     def _begin(
         self,
@@ -328,6 +374,9 @@ class Suggestions:
         if self._ahead is not None:
             self._ahead.task.cancel()
             self._ahead = None
+        if self._choosing_ahead is not None:
+            self._choosing_ahead.cancel()
+            self._choosing_ahead = None
 
 
 def _why_off(buffer: Buffer | None, settings: Settings) -> str:

@@ -45,8 +45,8 @@ class Place:
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of a request at a place. `text` is "" where nothing is shown, and `reason` says why. `ms`: from the
-    request to the answer; `tokens` and `prompt_tokens`: 0 where nothing is shown. `logprobs`: those of the tokens of
-    the first line."""
+    request to the answer; `tokens` and `prompt_tokens`: 0 where nothing is shown. `probability`: that of the first
+    line, None where the model does not say."""
 
     kind: str
     language: str
@@ -59,7 +59,7 @@ class Outcome:
     ms: float
     tokens: int
     prompt_tokens: int
-    logprobs: tuple[float, ...]
+    probability: float | None
     scores: Scores
 
     @property
@@ -134,7 +134,7 @@ def _outcome(place: Place, shown: Suggestion | None, reason: str, ms: float) -> 
         ms=round(ms, 1),
         tokens=int(timings.get("tokens") or 0),
         prompt_tokens=int(timings.get("promptTokens") or 0),
-        logprobs=tuple(logprob for _, logprob in shown.line) if shown else (),
+        probability=shown.probability if shown and shown.line else None,
         scores=scores(hole, text),
     )
 

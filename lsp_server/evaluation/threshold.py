@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
 from collections.abc import Sequence
 
@@ -40,7 +39,7 @@ class Step:
 def calibration(outcomes: Sequence[Outcome], steps: Sequence[float] = STEPS) -> list[Step]:
     """What each threshold would do to the suggestions among `outcomes` that were shown with none, as far as the model
     said how sure it was; nothing where none of them is right."""
-    told = [(math.exp(sum(each.logprobs)), each.scores.exact) for each in outcomes if each.shown and each.logprobs]
+    told = [(each.probability, each.scores.exact) for each in outcomes if each.shown and each.probability is not None]
     rng = random.Random(SEED)
     found = []
     for step in steps:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from lsp_server.evaluation import threshold
@@ -22,8 +20,8 @@ def outcome(
     **more: object,
 ) -> Outcome:
     scored = Scores(exact, similarity, more.pop("parses", True), False, False)  # type: ignore[arg-type]
-    logprobs = (math.log(sure),) * 2 if sure else ()
-    return Outcome(kind, "python", "a", 1, 1, text, "w", "", float(more.pop("ms", 10)), 3, 100, logprobs, scored)  # type: ignore[arg-type]
+    probability = sure**2 if sure else None
+    return Outcome(kind, "python", "a", 1, 1, text, "w", "", float(more.pop("ms", 10)), 3, 100, probability, scored)  # type: ignore[arg-type]
 
 
 def test_figures_by_hand() -> None:
