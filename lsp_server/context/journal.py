@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from lsp_server.context import edits
 from lsp_server.context.buffer import Buffer
+from lsp_server.context.steps import Steps
 from lsp_server.context.window import normalized
 
 # How long a change is remembered after its last key.
@@ -64,10 +65,11 @@ class _Open:
 
 
 class Journal:
-    """For one thread, that which takes the changes in. `clock` gives seconds."""
+    """For one thread, that which takes the changes in. `clock` gives seconds. `steps`: the same, edit by edit."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.steps = Steps(clock)
         self._open: dict[str, _Open] = {}
         self._closed: deque[Change] = deque(maxlen=MOST_CLOSED)
         self._ticks = 0
@@ -84,6 +86,7 @@ class Journal:
 
     def closed(self, uri: str) -> None:
         document = self._open.pop(uri, None)
+        self.steps.forget(uri)
         if document is not None:
             document.buffer.on_change = None
             self._closed.extend(self._changes_in(document))
@@ -142,6 +145,7 @@ class Journal:
 
     def _lost(self, document: _Open, first: int, old: int, new: int) -> None:
         """More was changed than can be told: what was known there is not any more."""
+        self.steps.forget(document.buffer.uri)
         document.hunks = [hunk for hunk in document.hunks if hunk.row >= first + old or hunk.row + hunk.count <= first]
         for hunk in document.hunks:
             if hunk.row >= first + old:
@@ -149,6 +153,7 @@ class Journal:
 
     def _joined(self, document: _Open, lines: Sequence[str], first: int, old: Sequence[str], count: int) -> None:
         """`old` from row `first` on are now `count` lines; `lines` is the text now."""
+        self.steps.spliced(document.buffer.uri, lines, first, old, count)
         last, moved = first + len(old), count - len(old)
         touched = [hunk for hunk in document.hunks if hunk.row <= last + GAP and hunk.row + hunk.count >= first - GAP]
         begin = min([first, *(hunk.row for hunk in touched)])
