@@ -21,6 +21,7 @@ FLOORS = (
     {"commands"},
     {"evaluation"},
     {"server"},
+    {"next_edit"},
     {"actions"},
     {"chat"},
     {"completion"},

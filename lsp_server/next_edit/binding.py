@@ -1,0 +1,152 @@
+"""Where a name is bound: what stands for something from there on, and within which node."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lsp_server.context.languages import words
+
+CLASSES = frozenset(
+    words(
+        "class_definition class_declaration abstract_class_declaration interface_declaration enum_declaration "
+        "record_declaration class_specifier struct_specifier union_specifier enum_specifier impl_item trait_item "
+        "struct_item enum_item union_item type_spec type_alias_declaration class"
+    )
+)
+FUNCTIONS = frozenset(
+    words(
+        "function_definition function_declaration generator_function_declaration method_definition method_declaration "
+        "function_item constructor_declaration method_signature function_signature function_signature_item method "
+        "singleton_method abstract_method_signature local_function_statement"
+    )
+)
+_PATTERNS = frozenset(
+    words(
+        "pattern_list tuple_pattern list_pattern expression_list object_pattern array_pattern pair_pattern "
+        "rest_pattern object_assignment_pattern list_splat_pattern dictionary_splat_pattern mut_pattern ref_pattern "
+        "reference_pattern slice_pattern struct_pattern field_pattern pointer_declarator array_declarator "
+        "reference_declarator as_pattern_target captured_pattern tuple_struct_pattern left_assignment_list"
+    )
+)
+# In these, the field that a name must stand in to be bound, and the one that it must not.
+_WITHIN = {
+    "field_pattern": ("", "type"),
+    "tuple_struct_pattern": ("", "type"),
+    "pair_pattern": ("value", ""),
+    "object_assignment_pattern": ("left", ""),
+}
+# Where a pattern stands that binds the names in it: "*" in any field.
+_BINDS = {
+    "assignment": "left",
+    "for_statement": "left",
+    "for_in_clause": "left",
+    "for_in_statement": "left",
+    "short_var_declaration": "left",
+    "range_clause": "left",
+    "named_expression": "name",
+    "let_declaration": "pattern",
+    "let_condition": "pattern",
+    "for_expression": "pattern",
+    "match_pattern": "*",
+    "closure_parameters": "*",
+    "parameters": "*",
+    "formal_parameters": "*",
+    "lambda_parameters": "*",
+    "inferred_parameters": "*",
+    "parameter": "pattern",
+    "required_parameter": "pattern",
+    "optional_parameter": "pattern",
+    "assignment_pattern": "left",
+    "typed_parameter": "*",
+    "variable_declarator": "name",
+    "arrow_function": "parameter",
+    "lambda_expression": "parameters",
+    "as_pattern": "alias",
+    "catch_clause": "parameter",
+    "init_declarator": "declarator",
+    "declaration": "declarator",
+    "field_declaration": "declarator",
+    "parameter_declaration": "declarator",
+    "optional_parameter_declaration": "declarator",
+    "function_declarator": "declarator",
+    "import_clause": "*",
+    "namespace_import": "*",
+    "use_as_clause": "alias",
+    "use_declaration": "argument",
+    "use_list": "*",
+}
+IMPORTS = frozenset(words("import_statement import_from_statement use_declaration import_declaration import_spec"))
+_NAMED = re.compile(
+    r"(definition|declaration|declarator|_item|_spec|signature|specifier|parameter|variant|enum_constant|enumerator"
+    r"|enhanced_for_statement|resource|type_alias|method|class|module)$"
+)
+
+
+def is_field(parent: Any, field: str, node: Any) -> bool:
+    """Whether a node is in a field of the one above it."""
+    return bool(field) and node in parent.children_by_field_name(field)
+
+
+def binding(node: Any) -> Any:
+    """The node from which on outwards the scope is looked for that a name is bound in; None where it is not bound."""
+    parent = node.parent
+    if parent is None:
+        return None
+    kind = parent.type
+    if kind == "import_specifier":
+        alias = parent.child_by_field_name("alias")
+        return parent if alias is None or alias == node else None
+    if kind == "aliased_import":
+        return parent if is_field(parent, "alias", node) else None
+    if kind == "dotted_name":
+        return _imported(node, parent)
+    if kind == "scoped_identifier":  # Rust: `use a::b`
+        around = parent.parent
+        return parent if around is not None and around.type in ("use_declaration", "use_list") else None
+    if (
+        is_field(parent, "name", node)
+        and _NAMED.search(kind)
+        and kind not in ("import_spec", "constructor_declaration")
+    ):
+        if kind in FUNCTIONS or kind in CLASSES or kind in ("type_spec", "function_definition"):
+            return parent.parent
+        return parent
+    return _bound_by_pattern(node)
+
+
+def _bound_by_pattern(node: Any) -> Any:
+    inner, parent = node, node.parent
+    while parent is not None and parent.type in _PATTERNS:
+        needed, kept_out = _WITHIN.get(parent.type, ("", ""))
+        if (needed and not is_field(parent, needed, inner)) or is_field(parent, kept_out, inner):
+            return None
+        inner, parent = parent, parent.parent
+    if parent is None:
+        return None
+    field = _BINDS.get(parent.type, "")
+    if not field or not (field == "*" or is_field(parent, field, inner)):
+        return None
+    if parent.type == "typed_parameter" and parent.named_children[0] != inner:
+        return None
+    if parent.type == "function_declarator":
+        return _declared(parent)
+    return parent
+
+
+def _imported(node: Any, dotted: Any) -> Any:
+    """What Python's import statements bind: of `import a.b` the `a`, of `from m import a` the `a`."""
+    statement = dotted.parent
+    if statement is None or statement.type not in IMPORTS:
+        return None
+    if statement.type == "import_from_statement" and not is_field(statement, "name", dotted):
+        return None
+    return statement if dotted.named_children[0] == node else None
+
+
+def _declared(declarator: Any) -> Any:
+    """What is around the function or prototype that a declarator of C names."""
+    node = declarator.parent
+    while node is not None and node.type in ("pointer_declarator", "reference_declarator"):
+        node = node.parent
+    return node.parent if node is not None and node.type == "function_definition" else node

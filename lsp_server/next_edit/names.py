@@ -1,0 +1,258 @@
+"""A name in a text: each place where it stands, what it is there, and which of them mean the same.
+
+Found in the syntax tree, for several languages at once: the types of their nodes hardly collide.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Literal
+
+from lsp_server.context.languages import words
+from lsp_server.context.trees import Tree
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field
+
+Role = Literal["plain", "member", "key", "path"]
+_IN_WORD = re.compile(rb"[\w\x80-\xff]")
+# Languages that say `self`, or the object, in front of a member.
+_WITH_SELF = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact", "rust", "go", "ruby", "php")
+# More places of one name than this are no work for single edits.
+MOST_HITS = 300
+
+_MEMBER = {
+    "attribute": "attribute",
+    "member_expression": "property",
+    "selector_expression": "field",
+    "field_expression": "field",
+    "field_access": "field",
+    "method_invocation": "name",
+    "scoped_identifier": "name",
+    "scoped_type_identifier": "name",
+    "qualified_identifier": "name",
+    "qualified_type": "name",
+    "member_access_expression": "name",
+}
+_KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key"}
+_PATHS = frozenset(words("import_from_statement import_statement dotted_name relative_import package_clause"))
+# Between a class and its members.
+_BODIES = frozenset(
+    words(
+        "block class_body interface_body enum_body declaration_list field_declaration_list object_type struct_type "
+        "enum_variant_list ordered_field_declaration_list enum_body_declarations decorated_definition "
+        "field_declaration variable_declarator expression_statement assignment annotation body_statement "
+        "field_declaration_list interface_type method_spec_list enumerator_list"
+    )
+)
+_PYTHON_SCOPES = frozenset(
+    words(
+        "function_definition lambda class_definition list_comprehension set_comprehension dictionary_comprehension "
+        "generator_expression"
+    )
+)
+_SCOPES = frozenset(
+    words(
+        "function_declaration generator_function_declaration method_definition arrow_function function_expression "
+        "statement_block for_statement for_in_statement catch_clause class_body func_literal method_declaration block "
+        "if_statement switch_statement expression_case type_case communication_case default_case function_item "
+        "closure_expression match_arm for_expression if_expression while_expression constructor_declaration "
+        "lambda_expression enhanced_for_statement try_with_resources_statement function_definition compound_statement "
+        "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
+        "field_declaration_list method singleton_method do_block"
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Hit:
+    """One place of a name. `column` counts characters. `binds`: it stands for something from here on. `scope`: of a
+    plain one, the id of the node within which it means the same, 0 where it is bound nowhere."""
+
+    node: Any
+    row: int
+    column: int
+    role: Role
+    binds: bool
+    scope: int = 0
+
+    @functools.cached_property
+    def imported(self) -> bool:
+        return self.binds and above(self.node, IMPORTS) is not None
+
+    @functools.cached_property
+    def receiver(self) -> str:
+        """What stands in front of a member; "" for its definition."""
+        parent = self.node.parent
+        if parent is None or not is_field(parent, _MEMBER.get(parent.type, ""), self.node):
+            return ""
+        first = parent.named_children[0]
+        return first.text.decode() if first != self.node else ""
+
+    @functools.cached_property
+    def owner(self) -> str:
+        """The class it is a member of by where it is defined, or by what stands in front; "" if that does not tell."""
+        around = above(self.node, CLASSES)
+        if not self.receiver or self.receiver in ("self", "this", "Self", "cls", "*this"):
+            if around is not None:
+                return name_of_class(around)
+            method = above(self.node, frozenset(("method_declaration",)))  # of Go
+            return _received(method)[1] if method is not None and not self.receiver else ""
+        method = above(self.node, frozenset(("method_declaration",)))
+        name, kind = _received(method)
+        return kind if name and name == self.receiver else self.receiver if self.receiver[:1].isupper() else ""
+
+    @functools.cached_property
+    def defines(self) -> bool:
+        """Whether it is where a member or a variable comes from: Python's and JavaScript's members are assigned to."""
+        parent = self.node.parent
+        assigned = parent is not None and parent.parent is not None and is_field(parent.parent, "left", parent)
+        return self.binds or (self.receiver in ("self", "this") and assigned)
+
+    @property
+    def is_shorthand(self) -> bool:
+        """Whether it is the name of a field and its value at once."""
+        parent = self.node.parent
+        return self.node.type in ("shorthand_property_identifier", "shorthand_property_identifier_pattern") or (
+            parent is not None and parent.type == "shorthand_field_initializer"
+        )
+
+
+def hits(tree: Tree, name: str) -> list[Hit]:
+    """Where a name stands in the code, in the order of the text: not in strings and comments."""
+    found: list[Hit] = []
+    wanted, data, at = name.encode(), tree.data, -1
+    while (at := data.find(wanted, at + 1)) >= 0:
+        end = at + len(wanted)
+        if _IN_WORD.match(data, at - 1 if at else end) or _IN_WORD.match(data, end):
+            continue
+        node = tree.root.descendant_for_byte_range(at, end)
+        if node is not None and (node.start_byte, node.end_byte) == (at, end) and _is_name(node):
+            role = _role(node)
+            row, column = node.start_point
+            characters = len(tree.lines[row][:column].decode())
+            found.append(Hit(node, row, characters, role, role != "key" and binding(node) is not None))
+        if len(found) > MOST_HITS:
+            return []
+    return _resolved(tree, found)
+
+
+def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
+    bound = {next(_scopes(tree, binding(hit.node))).id for hit in found if hit.role == "plain" and hit.binds}
+    # Where members need no `self`, they are bound in their class.
+    free = tree.language.id not in _WITH_SELF
+    owned = {above(hit.node, CLASSES).id for hit in found if free and hit.role == "member" and hit.binds and hit.owner}
+    placed = []
+    for hit in found:
+        if hit.role == "plain":
+            start = binding(hit.node) if hit.binds else hit.node.parent
+            scope = next((each.id for each in _scopes(tree, start, owned) if each.id in bound | owned), 0)
+            role: Role = "member" if scope in owned and not hit.binds else "plain"
+            hit = dataclasses.replace(hit, scope=scope, role=role)
+        placed.append(hit)
+    return placed
+
+
+def _scopes(tree: Tree, node: Any, more: Collection[int] = ()) -> Iterator[Any]:
+    """The scopes around a node, it among them, the innermost first; `more`: the ids of what counts as one, too."""
+    types = _PYTHON_SCOPES if tree.language.id == "python" else _SCOPES
+    while node is not None:
+        if node.type in types or node.parent is None or node.id in more:
+            yield node
+        node = node.parent
+
+
+def is_visible(tree: Tree, name: str, node: Any) -> bool:
+    """Whether a variable or parameter of that name is bound where a node stands, and before it."""
+    around = {scope.id for scope in _scopes(tree, node)}
+    return any(
+        hit.role == "plain" and hit.scope in around and hit.binds and hit.node.start_byte < node.start_byte
+        for hit in hits(tree, name)
+    )
+
+
+def name_at(tree: Tree, row: int, column: int, name: str) -> bool:
+    """Whether a name stands at a place in characters, as code."""
+    if row >= len(tree.lines):
+        return False
+    start = len(tree.lines[row].decode()[:column].encode())
+    node = tree.root.descendant_for_point_range((row, start), (row, start + len(name.encode())))
+    return node is not None and _is_name(node) and bool(node.text.decode() == name)
+
+
+def above(node: Any, types: frozenset[str]) -> Any:
+    """The innermost node of some types around a node; None where there is none."""
+    node = node.parent
+    while node is not None and node.type not in types:
+        node = node.parent
+    return node
+
+
+def function_of(node: Any) -> Any:
+    """The function around a node."""
+    return above(node, FUNCTIONS | {"arrow_function", "function_expression", "lambda", "closure_expression"})
+
+
+def class_of(node: Any) -> Any:
+    """The class around a node."""
+    return above(node, CLASSES)
+
+
+def is_member_definition(node: Any) -> bool:
+    """Whether a name is defined directly in a class."""
+    definition = node.parent
+    if definition is None:
+        return False
+    if definition.type == "method_declaration" and definition.child_by_field_name("receiver") is not None:
+        return True  # Go
+    if definition.type in CLASSES or definition.type == "constructor_declaration":
+        return False
+    if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):
+        if not is_field(definition, "name", node):
+            return False
+    elif definition.type == "function_declarator":
+        definition = definition.parent
+    node = definition.parent
+    while node is not None and node.type in _BODIES:
+        node = node.parent
+    return bool(node is not None and node.type in CLASSES)
+
+
+def name_of_class(node: Any) -> str:
+    """What a class is called; of an `impl`, what it is for."""
+    named = node.child_by_field_name("name") or node.child_by_field_name("type")
+    return named.text.decode().partition("<")[0] if named is not None else ""
+
+
+def _received(method: Any) -> tuple[str, str]:
+    """What a method of Go calls its receiver, and the type of that."""
+    receiver = method.child_by_field_name("receiver") if method is not None else None
+    parts = receiver.text.decode().strip("()").split("[")[0].split() if receiver is not None else []
+    return (parts[0] if len(parts) > 1 else "", parts[-1].lstrip("*")) if parts else ("", "")
+
+
+def _is_name(node: Any) -> bool:
+    return bool(node.child_count == 0) and (
+        node.type.endswith("identifier") or node.type.endswith("identifier_pattern")
+    )
+
+
+def _role(node: Any) -> Role:
+    parent = node.parent
+    if parent is None:
+        return "plain"
+    kind = parent.type
+    if kind in _KEYS and is_field(parent, _KEYS[kind], node):
+        return "key"
+    if kind == "literal_element" and parent.parent is not None and parent.parent.type == "keyed_element":
+        return "key" if parent.parent.named_children[0] == parent else "plain"
+    if kind in _MEMBER and is_field(parent, _MEMBER[kind], node):
+        if kind == "method_invocation" and parent.child_by_field_name("object") is None:
+            return "plain"
+        return "plain" if above(node, IMPORTS) is not None and binding(node) is not None else "member"
+    if above(node, IMPORTS) is not None and binding(node) is None:
+        return "path"
+    if is_member_definition(node):
+        return "member"
+    return "plain"

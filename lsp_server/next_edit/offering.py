@@ -1,0 +1,116 @@
+"""The next edit for where the user is: the best of what follows from the last steps, if it is sound; else nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from lsp_server.context.steps import Step
+from lsp_server.context.trees import errors_in, parse
+from lsp_server.next_edit import calls, parallels, renames, repeats
+from lsp_server.next_edit.documents import Situation
+from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.tokens import tokens
+
+# Seconds and steps after which what was done leads nowhere, and steps that had nothing to do with it.
+SECONDS, MOST_STEPS, MOST_UNRELATED = 180.0, 16, 2
+# Lines and characters of an offer.
+MOST_LINES, MOST_CHARACTERS = 8, 600
+
+RULES: tuple[Callable[[Situation, Step], Iterator[Proposal]], ...] = (
+    renames.proposals,
+    calls.proposals,
+    parallels.proposals,
+    repeats.proposals,
+)
+
+
+def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda proposal: True) -> Proposal | None:
+    """What to offer. `is_wanted`: whether the user may still want a proposal of that kind and cause."""
+    for step in _leading(here):
+        for rule in RULES:
+            found = sorted(filter(is_wanted, rule(here, step)), key=lambda each: _distance(here, each))
+            sound = next((each for each in found[:4] if is_sound(here, each)), None)
+            if sound is not None:
+                return sound
+    return None
+
+
+def _leading(here: Situation) -> Iterator[Step]:
+    """The steps that may lead to something, the newest first."""
+    if not here.steps:
+        return
+    newest, unrelated = here.steps[-1], 0
+    for step in list(here.steps)[: -MOST_STEPS - 1 : -1]:
+        if newest.time - step.time > SECONDS:
+            return
+        if step is not newest and not _is_related(step, newest):
+            unrelated += 1
+        if unrelated > MOST_UNRELATED:
+            return
+        yield step
+
+
+def _is_related(one: Step, other: Step) -> bool:
+    """Whether two steps were made on lines with a name in common."""
+    names = [
+        {token.text for token in tokens("".join((*step.before, *step.after))) if token.is_word} - repeats.ORDINARY
+        for step in (one, other)
+    ]
+    return not names[0].isdisjoint(names[1])
+
+
+def _distance(here: Situation, proposal: Proposal) -> tuple[bool, bool, str, int, int]:
+    """Down from where the user is, then from the top, then the other files."""
+    away = proposal.uri != here.uri
+    return away, proposal.version is None, proposal.uri if away else "", *_below(here, proposal, away)
+
+
+def _below(here: Situation, proposal: Proposal, away: bool) -> tuple[int, int]:
+    wrapped = 10**7 if not away and proposal.row < here.row else 0
+    return wrapped + proposal.row, proposal.column
+
+
+def is_sound(here: Situation, proposal: Proposal) -> bool:
+    """Whether a proposal is small, fits its text, and leaves no more that does not parse than there is."""
+    if proposal.new.count("\n") >= MOST_LINES or len(proposal.new) > MOST_CHARACTERS:
+        return False
+    document = here.documents.get(proposal.uri)
+    if document is None:  # a file that is not open
+        return True
+    if document.tree is None:
+        return False
+    first, last = _around(document.tree.root, proposal)
+    lines = document.lines[first : last + 1]
+    made = applied(lines, dataclasses.replace(proposal, row=proposal.row - first, end_row=proposal.end_row - first))
+    if made is None:
+        return False
+    before, after = (parse(text, document.language_id) for text in ("\n".join(lines), made))
+    if before is None or after is None:
+        return False
+    return not after.root.has_error or (before.root.has_error and errors_in(after) <= errors_in(before))
+
+
+def _around(root: Any, proposal: Proposal) -> tuple[int, int]:
+    """The rows of what stands at the outermost level around a proposal: parsing that is enough, and fast."""
+    first, last = proposal.row, proposal.end_row
+    node = root.descendant_for_point_range((first, 0), (last, proposal.end_column))
+    while node is not None and node.parent is not None and node.parent.parent is not None:
+        node = node.parent
+    if node is None or node.parent is None:
+        return first, last
+    return min(first, node.start_point.row), max(last, node.end_point.row)
+
+
+def applied(lines: Sequence[str], proposal: Proposal) -> str | None:
+    """Some lines with a proposal made; None where it does not fit."""
+    if proposal.end_row >= len(lines):
+        return None
+    text = "\n".join(lines[proposal.row : proposal.end_row + 1])
+    start = proposal.column
+    end = len(text) - (len(lines[proposal.end_row]) - proposal.end_column)
+    if text[start:end] != proposal.old:
+        return None
+    made = text[:start] + proposal.new + text[end:]
+    return "\n".join([*lines[: proposal.row], made, *lines[proposal.end_row + 1 :]])

@@ -1,0 +1,247 @@
+"""A name was changed at one place: the others of the same meaning follow."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from lsp_server.context.languages import words
+from lsp_server.context.steps import Step
+from lsp_server.context.trees import Tree
+from lsp_server.next_edit.documents import Document, Situation, now
+from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, name_at, name_of_class
+from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.tokens import differences
+
+# Members that many classes have: of what an object is, only `self` tells.
+_COMMON = frozenset(
+    words(
+        "get set add append remove pop push items keys values update insert delete close open read write run start "
+        "stop name value size length len next iter map filter find index count clear copy key data type id text "
+        "string to_string toString equals hashCode clone new default push_back begin end at contains join split "
+        "format print log send call apply bind then init main build create load save parse render reset"
+    )
+)
+# Names that are there without being bound; what Python has built in may be bound anew.
+_GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
+_BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+# Languages in which a file must import what it uses of others.
+_IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """The name `old` became `new`, each at (row, column) of its text: that before a step, and that after it. `alone`:
+    nothing else changed."""
+
+    old: str
+    new: str
+    was: tuple[int, int]
+    now: tuple[int, int]
+    alone: bool = False
+
+
+def pairs(step: Step) -> list[Pair]:
+    """The names that a step changed into others; what `as` names counts as a change of the name before."""
+    found = differences(step.before, step.after)
+    made = []
+    for each in found:
+        if len(each.old) == len(each.new) == 1:
+            old, new = each.old[0], each.new[0]
+        elif not each.old and len(each.new) == 2 and each.new[0].text == "as" and each.ahead is not None:
+            old, new = each.ahead, each.new[1]
+        else:
+            continue
+        if old.is_word and new.is_word:
+            places = (step.row + old.row, old.column), (step.row + new.row, new.column)
+            made.append(Pair(old.text, new.text, *places))
+    alone = len({(pair.old, pair.new) for pair in made}) == 1 and len(made) == len(found)
+    return [dataclasses.replace(pair, alone=alone) for pair in made]
+
+
+def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
+    """What follows from the names that a step changed."""
+    for old, new in dict.fromkeys((pair.old, pair.new) for pair in pairs(step)):
+        if new not in _GIVEN:
+            yield from _follow(here, *_origin(here, step, old, new))
+
+
+def _origin(here: Situation, step: Step, old: str, new: str) -> tuple[Step, Pair]:
+    """Where a name was first changed in this way: what came later followed from it."""
+    return next(
+        (earlier, pair) for earlier in here.steps for pair in pairs(earlier) if (pair.old, pair.new) == (old, new)
+    )
+
+
+def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
+    document = here.documents.get(step.uri)
+    base = document.tree_before(step) if document is not None else None
+    if document is None or base is None or document.tree is None:
+        return
+    later = here.since(step)
+    place = now(later[1:], *pair.now)
+    if place is None or not name_at(document.tree, *place, pair.new) or document.is_broken(place[0]):
+        return
+    places = hits(base, pair.old)
+    changed = next((hit for hit in places if (hit.row, hit.column) == pair.was), None)
+    if changed is None:
+        return
+    same = _same(changed, places)
+    if not _is_renaming(base, pair, changed, same):
+        return
+    left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
+    yield from lines(document, pair, left)
+    if _is_seen_elsewhere(base, changed):
+        for other in here.others(step.uri, pair.old):
+            if other.tree is not None:
+                found = elsewhere(document, other, pair.old, changed)
+                yield from lines(other, pair, [(hit.row, hit.column, hit.is_shorthand) for hit in found])
+
+
+def _left(document: Document, later: list[Step], hit: Hit, old: str) -> tuple[int, int, bool] | None:
+    """Where a place of the text before is now, if the name stands there still."""
+    place = now(later, hit.row, hit.column)
+    if place is None or not document.lines[place[0]].startswith(old, place[1]):
+        return None
+    return *place, hit.is_shorthand
+
+
+def lines(document: Document, pair: Pair, places: list[tuple[int, int, bool]]) -> Iterator[Proposal]:
+    """One proposal for each line, with all its places."""
+    for row in dict.fromkeys(row for row, _, _ in sorted(places)):
+        mine = sorted({(column, short) for at, column, short in places if at == row})
+        first, last = mine[0][0], mine[-1][0] + len(pair.old)
+        line, new, end = document.lines[row], "", first
+        for column, short in mine:
+            new += line[end:column] + (f"{pair.old}: {pair.new}" if short else pair.new)
+            end = column + len(pair.old)
+        why = f"{pair.old} → {pair.new}"
+        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
+
+
+def _same(changed: Hit, places: list[Hit]) -> list[Hit]:
+    """The places where the name means what it means at the changed one, that included."""
+    if changed.role == "plain":
+        same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
+        return same + (_keywords(changed, places) if changed.binds else [])
+    if changed.role != "member":
+        return []
+    members = [hit for hit in places if hit.role == "member"]
+    owners = {hit.owner for hit in members if hit.defines and hit.owner}
+    owner = changed.owner or (next(iter(owners)) if len(owners) == 1 else "")
+    if owner not in owners:
+        return []
+    if len(owners) > 1 or changed.node.text.decode() in _COMMON:
+        members = [hit for hit in members if hit.owner == owner]
+    return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
+
+
+def _made(hit: Hit) -> str:
+    """The class that is made or called where a name is a key."""
+    around = above(hit.node, frozenset(words("call composite_literal struct_expression new_expression")))
+    named = around and (
+        around.child_by_field_name("function")
+        or around.child_by_field_name("type")
+        or around.child_by_field_name("name")
+    )
+    return named.text.decode().rpartition(".")[2] if named is not None else ""
+
+
+def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
+    """Where a parameter is given by its name."""
+    function = function_of(changed.node)
+    parameters = function.child_by_field_name("parameters") if function is not None else None
+    if parameters is None or not parameters.start_byte <= changed.node.start_byte < parameters.end_byte:
+        return []
+    named = function.child_by_field_name("name")
+    name = named.text.decode() if named is not None else ""
+    if name == "__init__":
+        around = class_of(function)
+        name = name_of_class(around) if around is not None else ""
+    return [hit for hit in places if hit.role == "key" and name and _made(hit) == name]
+
+
+def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
+    """Whether the name was changed for all that it means, and not put in the place of another."""
+    defining = [hit for hit in same if hit.defines]
+    others = [hit for hit in defining if hit is not changed]
+    if _is_taken(base, pair.new, changed):
+        return False
+    if not changed.defines:
+        return pair.new not in _BUILT_IN and pair.alone and bool(defining) and not any(hit.imported for hit in defining)
+    if not others:
+        return True
+    if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):
+        return False  # shadowed, overloaded
+    return pair.alone and changed is defining[0]
+
+
+def function_like(node: Any) -> bool:
+    """Whether a name is that of a function."""
+    parent = node.parent
+    return parent is not None and parent.child_by_field_name("parameters") is not None
+
+
+def is_under_way(here: Situation, step: Step) -> bool:
+    """Whether a step changed a name for a new one where it is bound, and nothing else: what follows is the business of
+    renaming."""
+    document = here.documents.get(step.uri)
+    base = document.tree_before(step) if document is not None else None
+    for pair in pairs(step)[:1]:
+        if base is None or not pair.alone:
+            break
+        origin, first = _origin(here, step, pair.old, pair.new)
+        start = document.tree_before(origin) if document is not None and origin.uri == step.uri else base
+        changed = next((hit for hit in hits(start or base, pair.old) if (hit.row, hit.column) == first.was), None)
+        return changed is not None and changed.scope > 0 and not changed.imported and not hits(start or base, pair.new)
+    return False
+
+
+def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
+    """Whether the new name meant something there already."""
+    there = hits(base, name)
+    if changed.role == "member":
+        return any(hit.role == "member" and hit.owner == changed.owner for hit in there)
+    scope = changed.node
+    while scope.parent is not None and scope.id != changed.scope:
+        scope = scope.parent
+    return any(hit.role == "plain" and scope.start_byte <= hit.node.start_byte < scope.end_byte for hit in there)
+
+
+def _is_seen_elsewhere(base: Tree, changed: Hit) -> bool:
+    if changed.role == "member":
+        return changed.node.text.decode() not in _COMMON
+    return changed.scope == base.root.id and not changed.imported
+
+
+def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> list[Hit]:
+    """The places of the same meaning in another file."""
+    assert other.tree is not None
+    places = hits(other.tree, name)
+    if changed.role == "member":
+        members = [hit for hit in places if hit.role == "member"]
+        return [] if any(hit.defines for hit in members) else members
+    path = PurePosixPath(document.uri)
+    stem = path.parent.name if path.stem in ("__init__", "index", "mod") else path.stem
+    imported = [hit for hit in places if hit.imported and is_from(hit.node, stem)]
+    found = [hit for hit in places if hit.role == "plain" and hit.scope in {each.scope for each in imported}]
+    found += [hit for hit in places if hit.role in ("member", "path") and hit.receiver.rpartition(".")[2] == stem]
+    if other.spoken.id in _IMPORTING or found:
+        return found
+    free = [hit for hit in places if hit.role == "plain" and not hit.scope]
+    if other.spoken.id in ("c", "cpp"):  # declared in one file, defined in the other
+        free = [hit for hit in places if hit.role == "plain" and hit.scope in (0, other.tree.root.id)]
+    return free
+
+
+def is_from(node: Any, stem: str) -> bool:
+    """Whether what imports a name names a module."""
+    statement = above(node, frozenset(words("import_statement import_from_statement use_declaration")))
+    if statement is None:
+        return False
+    module = statement.child_by_field_name("module_name") or statement.child_by_field_name("source") or statement
+    parts = module.text.decode().strip("'\"").replace("::", "/").replace(".", "/").split("/")
+    return stem in parts
