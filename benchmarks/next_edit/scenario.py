@@ -1,0 +1,169 @@
+"""Scenarios of the next edit: files, what is done in them, and what should be offered then.
+
+They are written as text, several in a file:
+
+    === what it is about
+    --- shapes.py             a file, and its text
+    def area(w):
+        return w * w
+    --- edit shapes.py 1      line 1 becomes these lines (`2-4`: several, `1+`: they come behind it)
+    def area(width):
+    --- next shapes.py 2      right is: line 2 becomes this
+        return width * width
+    --- nothing               or: to offer nothing
+
+Several `next` are several that are right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from lsp_server.context.buffer import Buffer, split_lines
+from lsp_server.context.journal import Journal
+from lsp_server.context.languages import language
+from lsp_server.next_edit.documents import Document, Situation, Trees
+from lsp_server.next_edit.offering import applied, offered
+from lsp_server.next_edit.proposal import Proposal
+
+FOLDER = Path(__file__).parent / "scenarios"
+# Between two edits of a user's.
+SECONDS = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """In a file the lines from `first` up to, not including, `last` become `text`, which ends in a line ending or is
+    empty."""
+
+    name: str
+    first: int
+    last: int
+    text: str
+
+    def made(self, text: str) -> str:
+        lines = split_lines(text)
+        return "".join([*lines[: self.first], self.text, *lines[self.last :]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """`wanted`: the edits that are right, none where nothing is to be offered."""
+
+    title: str
+    language: str
+    files: dict[str, str]
+    edits: tuple[Change, ...]
+    wanted: tuple[Change, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was offered, whether that was right, and how long it took, of which processor time in ms."""
+
+    scenario: Scenario
+    offer: Proposal | None
+    right: bool
+    wall: float
+    processor: float
+
+
+def scenarios(folder: Path = FOLDER) -> list[Scenario]:
+    """All of a folder, by the names of its files."""
+    return [each for file in sorted(folder.glob("*.txt")) for each in read(file.read_text("utf-8"), file.stem)]
+
+
+def read(text: str, name: str) -> list[Scenario]:
+    """The scenarios of one file. Raises ValueError where one cannot be read."""
+    found = []
+    for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
+        title, _, rest = part.partition("\n")
+        files: dict[str, str] = {}
+        edits: list[Change] = []
+        wanted: list[Change] = []
+        for block in re.split(r"^--- ", rest, flags=re.MULTILINE)[1:]:
+            head, _, body = block.partition("\n")
+            body = body.rstrip("\n") + "\n" if body.strip() else ""
+            words = head.split()
+            if words[0] in ("edit", "next"):
+                (edits if words[0] == "edit" else wanted).append(_change(words, body))
+            elif words[0] != "nothing":
+                files[words[0]] = body
+        if not files or not edits:
+            raise ValueError(f"The scenario {title!r} has no file or no edit.")
+        found.append(Scenario(title, name, files, tuple(edits), tuple(wanted)))
+    return found
+
+
+def _change(words: list[str], body: str) -> Change:
+    _, name, where = words
+    if where.endswith("+"):
+        return Change(name, int(where[:-1]), int(where[:-1]), body)
+    first, _, last = where.partition("-")
+    return Change(name, int(first) - 1, int(last or first), body)
+
+
+def played(scenario: Scenario, padding: str = "") -> Outcome:
+    """A scenario, played: what is offered after its last edit. `padding` comes behind each text."""
+    clock = 0.0
+    journal = Journal(lambda: clock)
+    buffers: dict[str, Buffer] = {}
+    trees = Trees()
+    for name, text in scenario.files.items():
+        uri = f"file:///work/{name}"
+        spoken = language("", name).id
+        buffers[name] = Buffer(uri, text + padding, version=1, language_id=spoken, encoding="utf-32")
+        journal.opened(buffers[name])
+        trees.now(uri, spoken, buffers[name].lines)
+    row = 0
+    for change in scenario.edits[:-1]:
+        clock += SECONDS
+        _type(buffers[change.name], change)
+        _offer(buffers, journal, trees, change.name, change.first)
+    last = scenario.edits[-1]
+    clock += SECONDS
+    _type(buffers[last.name], last)
+    row = last.first
+    wall, processor = time.perf_counter(), time.process_time()
+    offer = _offer(buffers, journal, trees, last.name, row)
+    wall, processor = 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - processor)
+    return Outcome(scenario, offer, _is_right(scenario, buffers, offer), wall, processor)
+
+
+def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str, row: int) -> Proposal | None:
+    documents = {
+        each.uri: Document(each.uri, each.language_id, list(each.lines), each.version, trees)
+        for each in buffers.values()
+    }
+    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row))
+
+
+def _type(buffer: Buffer, change: Change) -> None:
+    """Make a change as an editor would tell it: no more than what differs."""
+    old = "".join(buffer.lines[change.first : change.last])
+    new = change.text
+    start = next((at for at in range(min(len(old), len(new))) if old[at] != new[at]), min(len(old), len(new)))
+    most = min(len(old), len(new)) - start
+    end = next((at for at in range(most) if old[-1 - at] != new[-1 - at]), most)
+    before = old[:start]
+    first = SimpleNamespace(line=change.first + before.count("\n"), character=start - (before.rfind("\n") + 1))
+    before = old[: len(old) - end]
+    last = SimpleNamespace(line=change.first + before.count("\n"), character=len(before) - (before.rfind("\n") + 1))
+    where: Any = SimpleNamespace(start=first, end=last)
+    buffer.version = (buffer.version or 0) + 1
+    buffer.apply_change(SimpleNamespace(range=where, text=new[start : len(new) - end]))
+
+
+def _is_right(scenario: Scenario, buffers: dict[str, Buffer], offer: Proposal | None) -> bool:
+    """Whether one of the texts that are right comes out, or nothing where nothing is right."""
+    if offer is None or not scenario.wanted:
+        return offer is None and not scenario.wanted
+    name = next(name for name, buffer in buffers.items() if buffer.uri == offer.uri)
+    text = buffers[name].source
+    made = applied([line.rstrip("\n") for line in buffers[name].lines], offer)
+    return any(change.name == name and change.made(text) == made for change in scenario.wanted)

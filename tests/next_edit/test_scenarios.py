@@ -1,0 +1,48 @@
+"""What is offered in the scenarios of `benchmarks/next_edit`: no worse than it was, and as good as was promised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.next_edit.figures import measured
+from benchmarks.next_edit.scenario import FOLDER, Outcome, played, read, scenarios
+
+BASELINE = json.loads((FOLDER.parent / "baseline.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> list[Outcome]:
+    return [played(each) for each in scenarios()]
+
+
+def test_offers_are_right_and_there_are_none_where_nothing_is_right(outcomes: list[Outcome]) -> None:
+    found = measured(outcomes)
+    wrong = [f"{each.scenario.language}: {each.scenario.title}" for each in outcomes if not each.right]
+    assert found.precision >= max(0.9, BASELINE["precision"]), wrong
+    assert found.quiet >= max(0.97, BASELINE["quiet"]), wrong
+    assert found.recall >= max(0.85, BASELINE["recall"]), wrong
+
+
+def test_there_are_enough_of_them_and_a_third_wants_nothing(outcomes: list[Outcome]) -> None:
+    silent = [each for each in outcomes if not each.scenario.wanted]
+    assert len(outcomes) >= 150
+    assert len(silent) >= len(outcomes) / 3
+    assert len({each.scenario.language for each in outcomes}) >= 6
+
+
+def test_a_wrong_offer_counts() -> None:
+    text = "=== t\n--- a.py\ndef f(a):\n    return a\n--- edit a.py 1\ndef f(b):\n"
+    right, wrong, unwanted = (
+        played(read(text + end, "python")[0])
+        for end in ("--- next a.py 2\n    return b\n", "--- next a.py 2\n    return c\n", "--- nothing\n")
+    )
+    assert (right.right, wrong.right, unwanted.right) == (True, False, False)
+    assert measured([right, wrong, unwanted]) == (1 / 3, 0.0, 0.5)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no edit"):
+        read("=== t\n--- a.py\nx = 1\n--- nothing\n", "python")
