@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         doctor.show(check)
     if not settings.engine_url:
         if broken := [check for check in checks if check.failed]:
-            raise Failed(f"{broken[0].name}: {broken[0].found}. Mend that first: {broken[0].mend}.")
+            raise Failed(f"Mend this first, then run setup again: {broken[0].name}, {broken[0].found}.")
         _headline("Model")
         settings = _with_model(settings, options)
     _headline("The first suggestion")

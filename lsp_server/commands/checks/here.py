@@ -55,19 +55,21 @@ def engine() -> Iterator[Check]:
 
 def packages() -> Check:
     """Those of the engine: there, and not older than this program needs."""
-    versions, wrong = [], []
+    versions, missing, wrong = [], [], []
     needed = _needed()
     for name in ENGINE_PACKAGES:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{name} missing")
+            missing.append(name)
             continue
         versions.append(f"{name} {version}")
         if name in needed and not needed[name].specifier.contains(version, prereleases=True):
             wrong.append(f"{name} {version} is not {needed[name].specifier}")
+    if missing:
+        wrong.insert(0, f"{', '.join(missing)} missing")
     if wrong:
-        return Check("engine packages", False, ", ".join(wrong), f"{installing.engine()}, or set an engine URL")
+        return Check("engine packages", False, "; ".join(wrong), f"{installing.engine()}, or set an engine URL")
     return fine("engine packages", ", ".join(versions))
 
 
