@@ -106,7 +106,8 @@ def machine() -> str:
 
     memory = psutil.virtual_memory().total / 2**30
     card = ", ".join(card.name for card in cards()) or "no graphics card"
-    return f"{os.cpu_count()} processors, {memory:.0f} GiB of memory and {card}"
+    busy = f", with {os.getloadavg()[0]:.0f} processes of others at work" if os.getloadavg()[0] >= 1 else ""
+    return f"{os.cpu_count()} processors, {memory:.0f} GiB of memory and {card}{busy}"
 
 
 def run(step: Step, folder: Path, env: dict[str, str]) -> tuple[str, float]:
