@@ -128,13 +128,17 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     assert.match(host.read('main.py'), /^def greet\(name\):\n    """Greet somebody by name."""\n    return "Hello, " \+ name\n/);
     assert.equal(engine.asked, before + 1, 'looking at the menu asks no model');
   });
-  await step('an action is discarded', async () => {
-    engine.answer = '```python\ndef greet(name):\n    """Nothing of this stays."""\n    return "Hello, " + name\n```';
+  await step('an action that may be wrong says so in its preview, and is discarded', async () => {
+    engine.answer = '```python\ndef hello(name):\n    return "Nothing of this stays, " + name\n```';
     await window.goTo(3, 6);
-    await window.command('Code Llama: Document');
-    await page.locator('.tab.active', { hasText: 'Document' }).waitFor();
+    await window.command('Code Llama: Simplify');
+    await page.locator('.tab.active', { hasText: /^main\.py: Simplify greet \(Code Llama\) ⚠ The model's answer drops the function `greet`\./ }).waitFor();
     await page.locator('.view-line', { hasText: 'Nothing of this' }).first().waitFor();
+    const drawn = (): Promise<string> => page.evaluate(() => [...document.querySelectorAll('.view-line span')].map((each) => getComputedStyle(each, '::after').content).join());
+    await until(async () => (await drawn()).includes('drops the function `greet`'), 'the warning stands there');
+    await picture('preview-doubt');
     await page.keyboard.press('Control+Backspace');
+    await until(async () => !(await window.tabs()).some((tab) => tab.includes('Simplify')), 'it is closed');
     await window.back('main.py');
     assert.equal(await page.locator('.tab.dirty').count(), 0);
   });

@@ -41,10 +41,10 @@ export class Proposals implements vscode.TextDocumentContentProvider, vscode.Dis
     this.open.set(uri.toString(), proposal);
     const before = base === undefined ? uri.with({ query: 'empty' }) : target;
     const name = target.path.split('/').at(-1) ?? '';
-    await vscode.commands.executeCommand('vscode.diff', before, uri, `${doubt && '⚠ '}${name}: ${title.replaceAll('`', '')}`, { preview: false });
+    await vscode.commands.executeCommand('vscode.diff', before, uri, `${name}: ${title.replaceAll('`', '')}${doubt && ` ⚠ ${doubt}`}`, { preview: false });
     if (doubt) {
       const row = lineChange(split(base ?? ''), split(proposed)).first;
-      const after = { contentText: `⚠ Look closely before you accept it. ${doubt}`, color: new vscode.ThemeColor('editorWarning.foreground'), margin: '0 0 0 2em' };
+      const after = { contentText: `⚠ ${doubt}`, color: new vscode.ThemeColor('editorWarning.foreground'), margin: '0 0 0 2em' };
       const shown = vscode.window.visibleTextEditors.find((each) => each.document.uri.toString() === uri.toString());
       shown?.setDecorations(DOUBT, [{ range: new vscode.Range(row, 0, row, 1e4), renderOptions: { after } }]);
     }
