@@ -199,6 +199,11 @@ class Settings:
     related_open: bool = _setting(True, "Take from open tabs and recently seen files what the lines here use.")
     related_copied: bool = _setting(True, "Take what was just copied inside the editor, where the editor tells.")
     related_cells: bool = _setting(True, "In a notebook, take the cells before.")
+    next_edit: bool = _setting(
+        True,
+        "After a change, offer the next one that follows from it: the other places of a name, the calls of a function "
+        "whose parameters changed, lines for which the same was done twice. No model is asked.",
+    )
     debounce_ms: int = _setting(
         0,
         "How long to wait, in milliseconds, for another keystroke before the model is asked. A suggestion that is "

@@ -6,6 +6,10 @@ from typing import Any
 
 STATUS = "codellama/status"
 COPIED = "codellama/copied"
+NEXT_EDIT = "codellama/nextEdit"
+NEXT_EDIT_OUTCOME = "codellama/nextEdit/outcome"
+# As plugins for another server know it.
+INLINE_EDIT, NEXT_EDIT_ACCEPTED = "textDocument/copilotInlineEdit", "codellama.nextEdit.accepted"
 ACTION = "codellama.action"
 ACTING = "codellama/action"
 CHAT = "codellama/chat/"
@@ -14,4 +18,5 @@ CHAT_METHODS = ("send", "stop", "preview", "list", "get", "rename", "delete", "e
 
 def experimental() -> dict[str, Any]:
     """The entry of the server's capabilities."""
-    return {"codellama/chat": {"methods": [CHAT + name for name in CHAT_METHODS]}, ACTING: {}, STATUS: {}, COPIED: {}}
+    chat = {"methods": [CHAT + name for name in CHAT_METHODS]}
+    return {"codellama/chat": chat, ACTING: {}, STATUS: {}, COPIED: {}, NEXT_EDIT: {}}

@@ -26,6 +26,7 @@ from lsp_server.server import (
     documents,
     inline_completion,
     log_files,
+    next_edit,
     notebooks,
     preload,
     prompt,
@@ -50,6 +51,9 @@ FEATURES: tuple[tuple[str, Callable[..., Any], Any], ...] = (
     (types.NOTEBOOK_DOCUMENT_DID_CHANGE, notebooks.changed, None),
     (types.NOTEBOOK_DOCUMENT_DID_CLOSE, notebooks.closed, None),
     (announced.COPIED, documents.copied, None),
+    (announced.NEXT_EDIT, next_edit.next_edit, None),
+    (announced.NEXT_EDIT_OUTCOME, next_edit.outcome, None),
+    (announced.INLINE_EDIT, next_edit.inline_edit, None),
     (types.WORKSPACE_DID_CHANGE_CONFIGURATION, configuration.changed, None),
     # Without options the library does not announce the feature.
     (types.TEXT_DOCUMENT_INLINE_COMPLETION, inline_completion.inline_completion, types.InlineCompletionOptions()),
@@ -64,6 +68,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Coroutine[Any, Any, Any]]], ...] = (
     ("codellama.prompt", prompt.prompt),
     ("codellama.logs", log_files.log_files),
     ("codellama.restart", restart.restart),
+    (announced.NEXT_EDIT_ACCEPTED, next_edit.accepted),
 )
 
 

@@ -23,6 +23,7 @@ from lsp_server.waiting import within
 
 if TYPE_CHECKING:
     from lsp_server.chat.chats import Chats
+    from lsp_server.next_edit.offers import Offers
     from lsp_server.server.actions import Actions
     from lsp_server.server.menu import Menu
 
@@ -74,6 +75,13 @@ class Session:
         reach = self.for_chat.reach
         around = Environment(settings=lambda: self.settings, workspace=lambda: self.workspace, reach=reach)
         return Chats(Store(), around, SLASH_COMMANDS)
+
+    @functools.cached_property
+    def next_edits(self) -> Offers:
+        """What the user's last changes lead to."""
+        from lsp_server.next_edit.offers import Offers
+
+        return Offers(lambda: self.workspace, lambda: self.keeping.index)
 
     def opened(self, uri: str) -> None:
         """A document was opened: its first menu and its first suggestion are prepared."""

@@ -67,6 +67,14 @@ async def recorded(tmp_path: Path, tokenizer: Path) -> dict[str, Any]:
         await session.ask("workspace/executeCommand", explain["command"], as_="command")
         session.tell(announced.COPIED, {**document, "text": "return a + b"}, as_="copied")
 
+        renamed = {"start": {"line": 0, "character": 8}, "end": {"line": 0, "character": 9}}
+        changes = [{"range": renamed, "text": "one"}]
+        session.tell("textDocument/didChange", {"textDocument": {**document, "version": 3}, "contentChanges": changes})
+        asked = {"textDocument": document, "position": {"line": 0, "character": 11}}
+        offer = await session.ask(announced.NEXT_EDIT, asked, as_="next edit")
+        outcome = {"id": offer["edit"]["id"], "outcome": "accepted"}
+        session.tell(announced.NEXT_EDIT_OUTCOME, outcome, as_="next edit outcome")
+
         engine.answers = ["It adds `a` and `b`."]
         attached = [{**document, "range": {"start": {"line": 0, "character": 0}, "end": {"line": 2, "character": 0}}}]
         asked = {"message": "What does this do?", "attachments": attached, "partialResultToken": "t1"}
@@ -106,6 +114,9 @@ def test_every_method_of_our_own_is_on_the_page() -> None:
         announced.ACTING,
         announced.STATUS,
         announced.COPIED,
+        announced.NEXT_EDIT,
+        announced.NEXT_EDIT_OUTCOME,
+        announced.INLINE_EDIT,
         *(announced.CHAT + name for name in announced.CHAT_METHODS),
     ]
     assert [name for name in own if f"`{name}`" not in text] == []

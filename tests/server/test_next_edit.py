@@ -1,0 +1,119 @@
+"""Over the wire: what is offered after a change, and when nothing is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from editor import Editor, editor
+from lsprotocol import types
+
+SHAPES = "def area(width):\n    double = width * 2\n    print(double)\n    return double\n\n\nprint(area(1))\n"
+PAGE = "from shapes import area\n\ntotal = area(2)\nshown = total\n"
+
+
+@pytest.fixture
+async def window(tmp_path: Path) -> AsyncIterator[Editor]:
+    (tmp_path / "shapes.py").write_text(SHAPES, encoding="utf-8")
+    (tmp_path / "page.py").write_text(PAGE, encoding="utf-8")
+    async with editor({"engineUrl": "http://127.0.0.1:9"}, folder=tmp_path) as made:
+        yield made
+
+
+def put(window: Editor, uri: str, row: int, start: int, end: int, text: str) -> None:
+    where = types.Range(types.Position(row, start), types.Position(row, end))
+    window.change(uri, types.TextDocumentContentChangePartial(where, text))
+
+
+async def ask(window: Editor, uri: str, row: int, method: str = "codellama/nextEdit") -> Any:
+    params = {"textDocument": {"uri": uri}, "position": {"line": row, "character": 0}}
+    return plain(await window.client.protocol.send_request_async(method, params))
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if hasattr(value, "_asdict"):
+        return {key: plain(each) for key, each in value._asdict().items()}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value
+
+
+def tell(window: Editor, id: str, outcome: str) -> None:
+    window.client.protocol.notify("codellama/nextEdit/outcome", {"id": id, "outcome": outcome})
+
+
+async def test_from_place_to_place_and_to_a_file_that_is_not_open(window: Editor, tmp_path: Path) -> None:
+    uri = window.open(tmp_path / "shapes.py")
+    assert await ask(window, uri, 0) == {"edit": None}
+    put(window, uri, 1, 4, 10, "twice")
+    edit = (await ask(window, uri, 1))["edit"]
+    assert (edit["oldText"], edit["newText"], edit["title"]) == ("double", "twice", "double → twice")
+    assert edit["textDocument"] == {"uri": uri, "version": 2}
+    assert edit["range"] == {"start": {"line": 2, "character": 10}, "end": {"line": 2, "character": 16}}
+    tell(window, edit["id"], "accepted")
+    put(window, uri, 2, 10, 16, "twice")
+    assert (await ask(window, uri, 2))["edit"]["range"]["start"] == {"line": 3, "character": 11}
+    put(window, uri, 3, 11, 17, "twice")
+    assert await ask(window, uri, 3) == {"edit": None}
+
+    put(window, uri, 0, 4, 8, "surface")
+    assert (await ask(window, uri, 0))["edit"]["range"]["start"] == {"line": 6, "character": 6}
+    put(window, uri, 6, 6, 10, "surface")
+    for _ in range(100):
+        if edit := (await ask(window, uri, 6))["edit"]:
+            break
+        await asyncio.sleep(0.1)  # the index is being made
+    page = (tmp_path / "page.py").as_uri()
+    assert edit["textDocument"] == {"uri": page, "version": None}
+    assert edit["range"]["start"] == {"line": 0, "character": 19}
+    window.open(tmp_path / "page.py")
+    put(window, page, 0, 19, 23, "surface")
+    edit = (await ask(window, page, 0))["edit"]
+    assert (edit["textDocument"]["uri"], edit["range"]["start"]["line"]) == (page, 2)
+
+
+async def test_plugins_for_another_server_understand_it(window: Editor, tmp_path: Path) -> None:
+    uri = window.open("untitled:é", "été = 1\nprint('é😀', été)\n")
+    put(window, uri, 0, 0, 3, "hiver")
+    answer = await ask(window, uri, 0, "textDocument/copilotInlineEdit")
+    (edit,) = answer["edits"]
+    assert edit["text"] == "hiver"
+    assert edit["textDocument"] == {"uri": uri, "version": 2}
+    assert edit["range"] == {"start": {"line": 1, "character": 13}, "end": {"line": 1, "character": 16}}, "in UTF-16"
+    command = edit["command"]
+    params = types.ExecuteCommandParams(command["command"], command["arguments"])
+    assert await window.client.workspace_execute_command_async(params) is None
+    assert await ask(window, window.open("untitled:b", "x = 1\n"), 0, "textDocument/copilotInlineEdit") == {"edits": []}
+
+
+async def test_what_the_user_makes_of_it_counts(window: Editor) -> None:
+    ignored = window.open("untitled:i", "one = 1\nprint(one)\n")
+    put(window, ignored, 0, 0, 3, "uno")
+    with pytest.raises(Exception, match="needs a textDocument with its uri, and a position"):
+        await window.client.protocol.send_request_async("codellama/nextEdit", {"textDocument": {}})
+    window.client.protocol.notify("codellama/nextEdit/outcome", {"id": 3})
+    for _ in range(2):
+        tell(window, (await ask(window, ignored, 0))["edit"]["id"], "ignored")
+    assert await ask(window, ignored, 0) == {"edit": None}, "ignored twice"
+
+    uri = window.open("untitled:a", "one = 1\ntwo = 2\nsix = 6\nprint(one, two)\nprint(six)\n")
+    put(window, uri, 0, 0, 3, "ein")
+    off = {"codellama": {"engineUrl": "http://127.0.0.1:9", "nextEdit": False}}
+    window.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(off))
+    assert await ask(window, uri, 0) == {"edit": None}, "switched off"
+    on = {"codellama": {"engineUrl": "http://127.0.0.1:9"}}
+    window.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(on))
+    for row, name in enumerate(("ein", "zwei")):
+        if row:
+            put(window, uri, row, 0, 3, name)
+        edit = (await ask(window, uri, row))["edit"]
+        assert edit["newText"] == name
+        tell(window, edit["id"], "rejected")
+        assert await ask(window, uri, row) == {"edit": None}, "not again"
+    put(window, uri, 2, 0, 3, "sechs")
+    assert await ask(window, uri, 2) == {"edit": None}, "after two rejections of a kind it is quiet"
