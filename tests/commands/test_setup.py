@@ -12,7 +12,6 @@ import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import checkpoints
 import pytest
 from forking import program
 from hub_stand_in import Hub
@@ -77,7 +76,8 @@ def test_what_is_here_is_proposed_before_what_is_to_be_fetched(monkeypatch: pyte
 
 
 def test_a_model_of_ones_own_is_proposed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    mine = str(checkpoints.random_checkpoint(tmp_path / "mine", layers=1, hidden=64))
+    mine = str(tmp_path / "mine")
+    Path(mine).mkdir()
     choice = proposing.proposed(proposing.choices(mine, DISK, SLOW), mine)
     assert (choice.model, proposing.described(choice)) == (mine, "as it is set, on this disk")
     gone = str(tmp_path / "gone.gguf")
