@@ -54,6 +54,10 @@ $ codellama-ls config --path
 $ codellama-ls config --schema
 ```
 
+In the environment, `CODELLAMA_LS_ENGINE_TOKEN` is the commands' `engineToken`, and folders are moved:
+`CODELLAMA_LS_CACHE` the models and the indexes of workspaces, `CODELLAMA_LS_INDEX` the indexes alone,
+`CODELLAMA_LS_RUNTIME` sockets, locks and logs, `CODELLAMA_LS_DATA` the conversations.
+
 *Engine* and *client* say what begins anew when a setting changes while the server runs: the engine with its model, or
 the connection to it. All others count from the next request on.
 
