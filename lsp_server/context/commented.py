@@ -2,18 +2,18 @@
 
 id [other ids] | name | what begins a line that is one | what a block of it is between | suffixes
 
-Where several marks begin a comment, as in the dialects of assembly, the first is the usual one. A language without any
-has "-": nothing in it can be documented.
+Ids are those of the protocol, and those of Neovim where it has others. Where several marks begin a comment, as in the
+dialects of assembly, the first is the usual one. A language without any has "-": nothing in it can be documented.
 """
 
 from __future__ import annotations
 
 COMMENTED = """
     jinja jinja2 jinja-html jinja-yaml jinja-sql nunjucks twig | Jinja | - | {# #} | .jinja .jinja2 .j2 .njk .twig
-    django-html django-txt | Django template | - | {# #} | -
+    django-html django-txt htmldjango | Django template | - | {# #} | -
     handlebars mustache | Handlebars | - | {{!-- --}} | .hbs .mustache
     liquid | Liquid | - | {% comment %} {% endcomment %} | .liquid
-    erb ejs | ERB | - | <%# %> | .erb .ejs
+    erb ejs eruby | ERB | - | <%# %> | .erb .ejs
     blade | Blade | - | {{-- --}} | .blade
     smarty | Smarty | - | {* *} | .tpl
     haml | Haml | -# | - | .haml
@@ -30,8 +30,8 @@ COMMENTED = """
     jsonc json5 | JSON with comments | // | /* */ | .jsonc .json5
     json jsonl | JSON | - | - | .json .jsonl
     csv tsv | CSV | - | - | .csv .tsv
-    latex tex bibtex | LaTeX | % | - | .tex .sty .bib
-    restructuredtext | reStructuredText | .. | - | .rst
+    latex tex bibtex plaintex bib | LaTeX | % | - | .tex .sty .bib
+    restructuredtext rst | reStructuredText | .. | - | .rst
     clojure scheme racket lisp commonlisp emacs-lisp elisp | Lisp | ; | - | .clj .cljs .scm .rkt .lisp .el
     ocaml | OCaml | - | (* *) | .ml .mli
     sml | Standard ML | - | (* *) | .sml
@@ -42,7 +42,7 @@ COMMENTED = """
     elm purescript | Elm | -- | {- -} | .elm .purs
     cobol | COBOL | *> * | - | .cob .cbl
     vb | Visual Basic | ' | - | .vb .bas
-    bat batch cmd | batch file | REM :: rem | - | .bat .cmd
+    bat batch cmd dosbatch | batch file | REM :: rem | - | .bat .cmd
     vim viml | Vim script | " | - | .vim
     cmake | CMake | # | - | .cmake
     terraform hcl | Terraform | # // | /* */ | .tf .hcl
@@ -58,8 +58,9 @@ COMMENTED = """
     awk | AWK | # | - | .awk
     fish | fish | # | - | .fish
     starlark bazel | Starlark | # | - | .bzl .star
-    properties dotenv | properties | # ! | - | .properties
+    properties dotenv jproperties | properties | # ! | - | .properties
     nginx | nginx | # | - | -
+    gitconfig gitignore editorconfig | configuration | # ; | - | -
     prolog | Prolog | % | /* */ | .pro
     gleam | Gleam | // | - | .gleam
 """

@@ -360,17 +360,15 @@ LANGUAGES = {language.id: language for language in _TABLE}
 _LITTLE_KNOWN = {id: language for language in _COMMENTED for id in (language.id, *language.aliases)}
 _BY_SUFFIX = {suffix: language for language in reversed((*_TABLE, *_COMMENTED)) for suffix in language.suffixes}
 # What editors send that is not the protocol's id.
-_OTHER_IDS = {
-    "sh": "shellscript",
-    "bash": "shellscript",
-    "zsh": "shellscript",
-    "cuda": "cuda-cpp",
-    "objc": "objective-c",
-    "octave": "matlab",
-    "fortran-modern": "fortran",
-    "fortranfreeform": "fortran",
-}
-_OTHER_IDS |= {"tsx": "typescriptreact", "jsx": "javascriptreact", "c++": "cpp", "cs": "csharp", "text": "plaintext"}
+_OTHER_IDS = dict(
+    pair.split("=")
+    for pair in words(
+        "sh=shellscript bash=shellscript zsh=shellscript cuda=cuda-cpp objc=objective-c octave=matlab "
+        "fortran-modern=fortran fortranfreeform=fortran tsx=typescriptreact jsx=javascriptreact "
+        "javascript.jsx=javascriptreact c++=cpp cs=csharp text=plaintext make=makefile ps1=powershell "
+        "dosini=ini conf=ini"
+    )
+)
 
 
 def is_known(spoken: Language) -> bool:

@@ -139,7 +139,16 @@ def test_types_only_where_some_are_missing(signature: str, offered: bool) -> Non
 
 @pytest.mark.parametrize(
     ("id", "offered"),
-    [("jinja-html", True), ("nasm", True), ("vue", True), ("terraform", True), ("json", False), ("csv", False)],
+    [
+        ("jinja-html", True),
+        ("htmldjango", True),
+        ("nasm", True),
+        ("dosini", True),
+        ("vue", True),
+        ("terraform", True),
+        ("json", False),
+        ("csv", False),
+    ],
 )
 def test_documented_is_what_may_have_comments(id: str, offered: bool) -> None:
     assert ("document" in ids(place(0, 0, end=(1, 1), text="a b\nc d\n", id=id))) is offered
