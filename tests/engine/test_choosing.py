@@ -46,3 +46,12 @@ def test_one_that_is_overdue_has_its_turn_where_nobody_makes_way_for_it() -> Non
     assert choose([key, chat], 90) == Choice(running=3, emptied=(1,), held=0)
     older = Standing(10, 0, need=5, overdue=True)
     assert choose([key, chat, older], 100) == Choice(running=0, held=90)
+
+
+def test_equals_take_turns_as_long_as_both_have_room() -> None:
+    first, second = Standing(10, 1, held=40, need=41, turns=3), Standing(10, 2, held=20, need=21, turns=2)
+    assert choose([first, second], 100) == Choice(running=2, held=40)
+    assert choose([first, second], 60) == Choice(running=1, emptied=(2,), held=0), "there is room for one alone"
+    waiting = Standing(10, 2, need=50)
+    assert choose([first, waiting], 80) == Choice(running=1), "the one that has begun is not made to begin again"
+    assert choose([first, second, Standing(0, 3, need=9)], 100) == Choice(running=3, held=60)

@@ -812,3 +812,22 @@ def test_connections_are_bounded(socket: str, monkeypatch: pytest.MonkeyPatch) -
     for connection in held:
         connection.close()
     until(lambda: client_is_served(socket))
+
+
+async def test_how_far_a_prompt_is_computed_is_told_where_it_is_wanted(client: httpx.AsyncClient) -> None:
+    fields = {"prompt": PROMPT * 10, "max_tokens": 1, "stream": True}
+    response = await client.post("/v1/completions", json=fields)
+    assert not any("prompt_progress" in each for each in events(response.text))
+    fields = {**fields, "prompt": [9, *PROMPT * 10], "return_progress": True}
+    told = events((await client.post("/v1/completions", json=fields)).text)
+    progress = [event["prompt_progress"] for event in told if "prompt_progress" in event]
+    assert progress[0] == {"total": 401, "cache": 0, "processed": 0, "others": 0}
+    assert progress[-1] == {"total": 401, "cache": 0, "processed": 256, "others": 0}
+
+
+async def test_how_much_of_a_prompt_is_known(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/known", json={"prompt": PROMPT})).json() == {"tokens": 40, "known": 0}
+    await client.post("/v1/completions", json={"prompt": PROMPT, "max_tokens": 1})
+    assert (await client.post("/known", json={"prompt": [*PROMPT, 9]})).json() == {"tokens": 41, "known": 40}
+    refused = await client.post("/known", json={"prompt": "text"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")

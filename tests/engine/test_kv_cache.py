@@ -164,3 +164,11 @@ def test_the_pool_does_not_hold_on_to_memory_that_was_cut_off() -> None:
     assert taken is not None
     pool.put(list(range(60)), taken, 1000)
     assert taken.nbytes == filled(60).nbytes
+
+
+def test_it_says_how_much_of_a_prompt_it_knows() -> None:
+    pool = CachePool()
+    assert pool.known([1, 2, 3]) == 0
+    pool.put([1, 2, 3], filled(3), limit=100)
+    assert pool.known([1, 2, 9, 9]) == 2
+    assert pool.known([1, 2, 3]) == 2, "the last one is computed, whatever is known"

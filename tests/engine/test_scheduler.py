@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from lsp_server.engine.generating.handle import Handle
-from lsp_server.engine.generating.request import PromptTooLong, QueueFull, Request, Sampling, SchedulerClosed
+from lsp_server.engine.generating.request import PromptTooLong, QueueFull, Prefill, Request, Sampling, SchedulerClosed
 from lsp_server.engine.generating.scheduler import Scheduler
 from lsp_server.errors import UserError
 
@@ -367,3 +368,38 @@ def test_a_request_whose_event_loop_is_gone_is_given_up(make_scheduler: Callable
 
     assert asyncio.run(another()) == model.continuation(HIGH, 1)
     assert len(model.passes) < 900
+
+
+async def test_two_chats_share_the_model_and_neither_is_computed_twice(
+    make_scheduler: Callable[..., Scheduler], model: Any, gate: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsp_server.engine.generating.scheduler.TURN_SECONDS", 0.0005)
+    model.before_pass = lambda: time.sleep(0.001)  # each pass is a turn
+    scheduler = make_scheduler()
+    first = scheduler.submit(Request(LOW, max_tokens=40, priority=10))
+    second = scheduler.submit(Request(HIGH, max_tokens=40, priority=10))
+    answers = await asyncio.gather(ids_of(first), ids_of(second))
+    assert answers == [model.continuation(LOW, 40), model.continuation(HIGH, 40)]
+    order = [ids for ids, _ in model.passes]
+    half = order[: len(order) // 2]
+    assert 10 < half.count(HIGH[0]) < 30, "the second does not wait for the end of the first"
+    assert (first.counts.prefilled_tokens, second.counts.prefilled_tokens) == (len(LOW), len(HIGH))
+
+
+async def test_who_wants_to_know_is_told_how_far_the_prompt_is_computed(
+    make_scheduler: Callable[..., Scheduler], gate: Callable[[int], Any]
+) -> None:
+    held = gate(0)
+    scheduler = make_scheduler(chunk_tokens=16)
+    other = scheduler.submit(Request(HIGH[:5], max_tokens=1, priority=5))
+    handle = scheduler.submit(Request(LOW, max_tokens=2, priority=10, tells_prefill=True))
+    reading = aiter(handle)
+    assert await anext(reading) == []
+    assert handle.prefill == Prefill(40, others=1)
+    held.opened.set()
+    assert await ids_of(other)
+    assert [token.id async for tokens in reading for token in tokens]
+    assert handle.prefill == Prefill(40, tokens=32)
+    again = scheduler.submit(Request([*LOW, *HIGH], max_tokens=1, priority=10, tells_prefill=True))
+    assert await ids_of(again)
+    assert again.prefill == Prefill(70, tokens=len(LOW) + 16, cached=len(LOW))

@@ -75,6 +75,10 @@ class CachePool:
         self._entries.append(_Entry(list(ids), keys_values))
         self.shrink(limit)
 
+    def known(self, ids: Sequence[int]) -> int:
+        """How many of `ids` would not have to be computed. From any thread."""
+        return max((min(common_prefix(entry.ids, ids), len(ids) - 1) for entry in list(self._entries)), default=0)
+
     def recent(self, count: int) -> list[Sequence[int]]:
         """The ids of the sequences used last, the last one first."""
         return [entry.ids for entry in self._entries[: -count - 1 : -1]]

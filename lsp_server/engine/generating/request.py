@@ -66,10 +66,22 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Prefill:
+    """How far a prompt of `total` tokens is computed: `tokens` of it, of which `cached` were there already. `others`:
+    requests that have not ended either, and of which somebody reads the answer."""
+
+    total: int
+    tokens: int = 0
+    cached: int = 0
+    others: int = 0
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
     `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
-    with tokens that spell it, which may be others. `name`: under which it is logged.
+    with tokens that spell it, which may be others. `name`: under which it is logged. `tells_prefill`: who asked wants
+    to know how far the prompt is computed.
 
     With several `candidates` the answer's first line is the best of so many (see `beam`), all of which are told of;
     `follow` is what comes behind the answer.
@@ -84,6 +96,7 @@ class Request:
     name: str = ""
     candidates: int = 1
     follow: Sequence[int] = ()
+    tells_prefill: bool = False
 
 
 @dataclass

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -25,6 +25,7 @@ from lsp_server.engine.generating.kv_cache import CachePool
 from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import (
     FinishReason,
+    Prefill,
     PromptTooLong,
     QueueFull,
     Request,
@@ -51,6 +52,9 @@ _AHEAD = 20
 # as its last one took: a tenth of the model. Suggestions are the most urgent, and served one after the other.
 _SHARE, _SUGGESTION = 9, 0
 PATIENCE_SECONDS = 0.2
+# So long does one of several equals have the model, where they are no suggestions: those are short, and best one after
+# the other.
+TURN_SECONDS = 0.2
 
 # Sequences of earlier requests in which the next tokens are looked for.
 _SEQUENCES_TO_GUESS_FROM = 4
@@ -66,6 +70,7 @@ class _Job:
     # Not bounded by itself, so that a slow reader never holds up the worker; max_tokens bounds it.
     events: asyncio.Queue[Event]
     patience: float  # seconds that it waits at least until it is overdue
+    had: float = 0.0  # seconds of the model, counted from what the one of its equals had that had least when it came
     cancelled: bool = False
     seconds: float = 0.0  # that its passes have taken until the first token
     last_pass: float = 0.0  # seconds
@@ -86,13 +91,18 @@ class _Job:
         held = generation.held_tokens
         # A request that has none yet may be given the keys and values of all but its last token.
         need = held + generation.next_tokens if generation.keys_values is not None else len(generation.ids)
-        return Standing(generation.request.priority, self.number, held, need, self.cancelled, self._is_overdue)
+        turns = int(self.had / TURN_SECONDS) if self.is_patient else 0
+        return Standing(generation.request.priority, self.number, held, need, self.cancelled, self._is_overdue, turns)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether somebody waits for it who reads what comes: a chat, or an action."""
+        return _SUGGESTION < self.generation.request.priority < _AHEAD
 
     @property
     def _is_overdue(self) -> bool:
         waited = time.monotonic() - self.since
-        may_be = _SUGGESTION < self.generation.request.priority < _AHEAD
-        return may_be and waited > max(self.patience, _SHARE * self.last_pass)
+        return self.is_patient and waited > max(self.patience, _SHARE * self.last_pass)
 
 
 class Scheduler:
@@ -180,6 +190,9 @@ class Scheduler:
                 spellings=self._spellings,
             )
             job = _Job(self._submitted, generation, asyncio.get_running_loop(), asyncio.Queue(), self.patience)
+            equals = (each for each in self._jobs.values() if each.generation.request.priority == request.priority)
+            job.had = min((each.had for each in equals), default=0.0)
+            self._tell_prefill(job)
             self._jobs[job.number] = job
             self._changed.notify()
         return Handle(job.events, generation.counts, job.cancel)
@@ -198,6 +211,10 @@ class Scheduler:
         """Have the worker call this before its next forward pass: some of torch's settings are a thread's own."""
         self._calls.append(call)
 
+    def known(self, ids: Sequence[int]) -> int:
+        """How many of the ids of a prompt are computed already, in what is kept. From any thread."""
+        return self._pool.known(ids)
+
     @property
     def queued(self) -> int:
         """Requests that have not ended, running and paused ones included."""
@@ -212,6 +229,13 @@ class Scheduler:
     def kv_tokens(self) -> int:
         """Tokens whose keys and values exist now."""
         return self._pool.tokens + sum(job.generation.held_tokens for job in list(self._jobs.values()))
+
+    def _tell_prefill(self, job: _Job) -> None:
+        """Tell who asked how far the prompt is computed, if they want to know."""
+        if job.generation.request.tells_prefill:
+            others = sum(each.is_patient for each in list(self._jobs.values()) if each is not job)
+            counts, held = job.generation.counts, job.generation.held_tokens
+            job.deliver(Prefill(counts.prompt_tokens, held, counts.cached_tokens, others))
 
     # Below here: the worker thread.
 
@@ -248,6 +272,7 @@ class Scheduler:
             tokens = generation.step(self._model)
             job.since = time.monotonic()
             job.last_pass = job.since - started
+            job.had += job.last_pass
             if reading:
                 job.seconds += job.last_pass
                 if not generation.is_reading:
@@ -265,6 +290,8 @@ class Scheduler:
                 self._failures += 1
             self._end(job, "error", failure)
             return
+        if reading and generation.is_reading:
+            self._tell_prefill(job)
         if tokens and not begun:
             for candidate in generation.candidates:
                 job.deliver(candidate)

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from lsp_server.engine.generating.handle import Handle
 from lsp_server.engine.generating.pace import Pace
-from lsp_server.engine.generating.request import Candidate, Counts, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Prefill, Token
 from lsp_server.engine.serving import wire
 from lsp_server.engine.serving.shown import Shown
 from lsp_server.engine.serving.state import TextCodec
@@ -30,14 +30,16 @@ EVENTS = "text/event-stream"
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """A part of an answer: text and tokens, of which one may be empty, and at its end the reason. `candidates` for its
-    first line, each with its text, are in the first part."""
+    """A part of an answer: text and tokens, of which one may be empty, and at its end the reason. Before the first:
+    how far the prompt is computed, for who wants to know. `candidates` for its first line, each with its text, are in
+    the first part."""
 
     text: str
     tokens: tuple[Token, ...]
     finish_reason: str | None = None
     stop_reason: int | str | None = None  # as in vLLM: the stop text, or a stop id that the request itself named
     candidates: tuple[tuple[str, Candidate], ...] = ()
+    prefill: Prefill | None = None
 
 
 class Sequences:
@@ -81,6 +83,9 @@ async def pieces(
     stops = Shown(pending, ask.stop_texts, ask.least_indent)
     first, last = None, None
     async for tokens in handle:
+        if not tokens:
+            yield AnswerPart("", (), prefill=handle.prefill)
+            continue
         if first is None:
             first = time.monotonic()
             if codec is not None and handle.candidates:
@@ -182,6 +187,8 @@ class Answer:
                 delta: dict[str, str] = {"role": "assistant"}
                 async for piece in self._parts(handle):
                     generated += len(piece.tokens)
+                    if piece.prefill is not None:
+                        yield event({**head, "choices": [], **wire.prompt_progress(piece.prefill)})
                     said = piece.text or piece.finish_reason or piece.candidates
                     if not (said or (piece.tokens and self._shows_tokens)):
                         continue  # the text so far may be the beginning of a stop text, or half a character

@@ -116,6 +116,13 @@ def create_app(
             await run_in_threadpool(state.change, changed)
         return _Json(dataclasses.asdict(state.options))
 
+    async def known(request: Request) -> Response:
+        """How much of a prompt would not have to be computed."""
+        scheduler = _ready(state)
+        body = await _body(request, _SMALL_BODY_BYTES + _BYTES_FOR_AN_ID * scheduler.context_length)
+        ids = await run_in_threadpool(wire.prompt_ids, body, scheduler.vocab_size)
+        return _Json({"tokens": len(ids), "known": await run_in_threadpool(scheduler.known, ids)})
+
     async def metrics_text(request: Request) -> Response:
         return Response(metrics.render(state), headers={"content-type": metrics.CONTENT_TYPE})
 
@@ -133,7 +140,7 @@ def create_app(
             described("/api/show", ollama.show, "POST"),
         ]
     else:  # an engine that others use goes on as it was started
-        routes += [Route("/options", options, methods=["POST"])]
+        routes += [Route("/options", options, methods=["POST"]), Route("/known", known, methods=["POST"])]
     guarded = others or token is not None
     around = [Middleware(Guard, token=token, refuse=_refuse, hosts=hosts)] if guarded else []
     app = Starlette(
@@ -187,7 +194,8 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
         biases = (*state.codec.dialog_bias.items(), *sampling.logit_bias)
         sampling = dataclasses.replace(sampling, logit_bias=biases)
     wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, _name(request))
-    wanted = dataclasses.replace(wanted, candidates=ask.candidates, follow=ask.follow)
+    tells = ask.stream and ask.return_progress
+    wanted = dataclasses.replace(wanted, candidates=ask.candidates, follow=ask.follow, tells_prefill=tells)
     sequences = Sequences(functools.partial(_submit, scheduler, wanted, _param(ask)), ask.count)
 
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:

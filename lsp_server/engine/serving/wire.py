@@ -1,7 +1,8 @@
 """The requests that the engine accepts and the answers it gives: OpenAI's completions API, with vLLM's additions.
 
 https://platform.openai.com/docs/api-reference/completions and
-https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `heal`, `candidates` and `follow` are ours.
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `return_progress` is llama.cpp's; `heal`,
+`candidates` and `follow` are ours.
 Everything that a client may send is checked here. An editor's window of ours is told of a field that there is not;
 other programs, which speak to many servers, are not (`lenient`).
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsp_server import settings, settings_sent
-from lsp_server.engine.generating.request import Candidate, Counts, Sampling, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Prefill, Sampling, Token
 from lsp_server.engine.options import FIXED, Options
 from lsp_server.engine.serving.state import Extra
 from lsp_server.errors import UserError
@@ -36,7 +37,7 @@ _NUMBERS: dict[str, tuple[bool, float, float]] = {
     "n": (True, 1, 16),
     "candidates": (True, 1, 8),
 }
-_FLAGS = ("stream", "return_token_ids", "ignore_eos")
+_FLAGS = ("stream", "return_token_ids", "return_progress", "ignore_eos")
 # Fields of the API that are accepted only with the value that changes nothing.
 _ONLY: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),
@@ -109,6 +110,7 @@ class ApiRequest:
     seconds: float | None = None
     fields: tuple[str, ...] | None = None
     chooses: bool = True
+    return_progress: bool = False
 
 
 def parse(body: bytes, vocab_size: int, *, chat: bool, lenient: bool = False) -> ApiRequest:
@@ -156,6 +158,7 @@ def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: boo
         suffix=_suffix(fields, chat),
         count=fields.get("n", 1),
         chooses="temperature" in fields or not lenient,
+        return_progress=fields.get("return_progress", False),
     )
 
 
@@ -354,6 +357,23 @@ def timings(counts: Counts, tokens_per_second: float | None) -> dict[str, Any]:
         "ms_per_token": _milliseconds(counts.seconds_per_token),
         "prefill_tokens_per_second": tokens_per_second,
     }
+
+
+def prompt_progress(prefill: Prefill) -> dict[str, Any]:
+    """How far a prompt is computed, as llama.cpp has it; `others` is ours: requests that want the model too."""
+    return {
+        "prompt_progress": {
+            "total": prefill.total,
+            "cache": prefill.cached,
+            "processed": prefill.tokens,
+            "others": prefill.others,
+        }
+    }
+
+
+def prompt_ids(body: bytes, vocab_size: int) -> list[int]:
+    """The ids of a prompt about which something is asked. Raises Refusal."""
+    return _ids(read_object(body).get("prompt"), "prompt", vocab_size)
 
 
 def _milliseconds(seconds: float | None) -> float | None:
