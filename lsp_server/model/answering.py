@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lsp_server.engine.generating.request import Prefill
 from lsp_server.model.access import Reached
 from lsp_server.model.circles import Circles
 from lsp_server.model.client import GREEDY, PRIORITY_AHEAD, PRIORITY_COMPLETION, Choice
@@ -30,7 +31,8 @@ class Question:
 
     `messages`: those that the ids of a conversation were made of, for a server that takes no ids. The last `heal` ids
     count only as text. `pending`: what the answer begins with that is there already.
-    `ends_circles`: an answer that says the same again and again is ended.
+    `ends_circles`: an answer that says the same again and again is ended. `on_prefill` is told how far the prompt is
+    computed, by a server that tells.
     """
 
     ids: Sequence[int]
@@ -42,6 +44,7 @@ class Question:
     priority: int = PRIORITY_COMPLETION
     ends_circles: bool = False
     messages: Sequence[Mapping[str, Any]] = ()
+    on_prefill: Callable[[Prefill], None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +132,12 @@ class Answer:
             self._model = await self._model.again()
             self.asked = time.perf_counter()
 
-    def _pieces(self) -> AsyncGenerator[Piece, None]:
+    async def _pieces(self) -> AsyncGenerator[Piece, None]:
+        """What the server sends of the answer."""
         question, tokenizer = self._question, self._model.tokenizer
         # Every server ends at those by itself, and in a text they may be the user's.
         stops = [each for each in question.stop_ids if each not in tokenizer.eos_ids]
-        return self._model.client.complete(
+        answer = self._model.client.complete(
             question.ids,
             max_tokens=question.max_tokens,
             stop_ids=question.stop_ids,
@@ -143,6 +147,12 @@ class Answer:
             priority=question.priority,
             words=Words(question.messages, self._model.texts, _names(tokenizer, tokenizer.eos_ids)),
         )
+        async with contextlib.aclosing(answer) as pieces:
+            async for piece in pieces:
+                if piece.prefill is None:
+                    yield piece
+                elif question.on_prefill is not None:
+                    question.on_prefill(piece.prefill)
 
     def _texts_of(self, piece: Piece, decoder: StreamDecoder) -> list[str]:
         """The text of each token of a piece; what was held back comes with the end."""

@@ -132,6 +132,17 @@ class ModelClient:
         self._hear(body)
         return health
 
+    async def known_tokens(self, prompt: Sequence[int]) -> int:
+        """How much of a prompt the project's own engine would not have to compute; 0 where nobody says."""
+        if not self.endpoint.ours:
+            return 0
+        try:
+            asked = {"prompt": list(prompt)}
+            async with self.servers.exchange("POST", "/known", asked, seconds=ANSWER_SECONDS) as exchange:
+                return int(json.loads(await exchange.content())["known"])
+        except (EngineLost, EngineRefused, ValueError, LookupError, TypeError):
+            return 0
+
     async def give_options(self, options: Options) -> bool:
         """Have the project's own engine go on with these options; whether it does: not all can change while it runs."""
         sent = {camel(name): value for name, value in dataclasses.asdict(options).items()}
@@ -180,6 +191,7 @@ class ModelClient:
         The last `heal` ids count only as text, with which the answer begins: the project's own engine alone can do
         that. A field that the server refuses is left out; stop ids are then looked for in what it sends, or the
         `stop_texts` where it sends no ids. `words`: the prompt otherwise, for a server that takes no ids.
+        Where somebody waits patiently, pieces say how far the prompt is computed, if the server does.
 
         Raises EngineLost, EngineRefused. Close the iterator (`contextlib.aclosing`) to end the work early.
         """
@@ -195,6 +207,7 @@ class ModelClient:
             "priority": priority,
             **choice.fields(),
             **({"heal": heal} if heal else {}),
+            **({"return_progress": True} if priority in PATIENT else {}),
         }
         ways = self.dialect.ways(words.can)
         if not ways:

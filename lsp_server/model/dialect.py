@@ -34,13 +34,14 @@ OPTIONAL = (
     "priority",
     "stream_options",
     "return_token_ids",
+    "return_progress",
     "generation_config",
     "heal",
     "candidates",
     "follow",
 )
 # Those that the project's own engine alone has, and those of vLLM.
-OWN = frozenset({"heal", "candidates", "follow"})
+OWN = frozenset({"heal", "candidates", "follow", "return_progress"})
 _VLLMS = frozenset({"stop_token_ids", "priority", "return_token_ids"})
 # What servers that say what they are do not know, or do not do; some would refuse it, others pass over it.
 _UNKNOWN: dict[Kind, frozenset[str]] = {

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from lsp_server.engine.generating.request import Prefill
 from lsp_server.engine.serving.stop_texts import StopTexts
 from lsp_server.model.bounds import Bounds
 from lsp_server.model.endpoint import Endpoint
@@ -39,6 +40,7 @@ class Piece:
 
     `logprobs`: the natural logarithms of the probabilities that the model gave its tokens, where they were asked for
     and the server gives them. `candidates` for the answer's first line, where they were asked for, come before it.
+    `prefill`: how far the prompt is computed, of a server that tells.
     """
 
     ids: tuple[int, ...] = ()
@@ -47,6 +49,7 @@ class Piece:
     candidates: tuple[Candidate, ...] = ()
     finish_reason: str = ""
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    prefill: Prefill | None = None
 
 
 class Reading:
@@ -80,6 +83,8 @@ class Reading:
         self.usage = _usage(event) or self.usage
         if self.at.ours and (candidates := _candidates(event)):
             yield Piece(candidates=candidates)
+        if (prefill := _prefill(event)) is not None:
+            yield Piece(prefill=prefill)
         for ids, beside, text, logprobs, ended in _choices(event):
             self.finish_reason = _ENDS.get(ended, ended) or self.finish_reason
             if ended and text in self._shown_ends:
@@ -136,6 +141,16 @@ def _candidates(event: Event) -> tuple[Candidate, ...]:
         Candidate(tuple(each["token_ids"]), tuple(each["token_logprobs"]), each["follows"])
         for each in choices[0].get("candidates", ())
     )
+
+
+def _prefill(event: Event) -> Prefill | None:
+    """How far the prompt is computed, where an event says so and makes sense."""
+    said = event.get("prompt_progress")
+    counts = _counts(said) if isinstance(said, dict) else {}
+    total, tokens, cached = (int(counts.get(name, 0)) for name in ("total", "processed", "cache"))
+    if not 0 <= cached <= tokens <= total or not total:
+        return None
+    return Prefill(total, tokens, cached, int(counts.get("others", 0)))
 
 
 def _text(choice: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from editor import editor
 
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.engine.generating.request import Prefill
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import Choice
@@ -22,11 +23,11 @@ def tokenizer(tokenizer_folder):
 
 @pytest.fixture
 def ask(theirs, client, tokenizer):
-    """ask(*pieces, **question): (the parts of the answer, the answer); a piece is a text or a list of ids."""
+    """ask(*pieces, **question): (the parts of the answer, the answer); a piece is a text, a list of ids, or a whole
+    event."""
 
     async def asked(*pieces, refuses=(), **more):
-        events = [{"text": each} if isinstance(each, str) else {"token_ids": each, "text": "?"} for each in pieces]
-        stream = b"".join(b"data: %s\n\n" % json.dumps({"choices": [each]}).encode() for each in events)
+        stream = b"".join(b"data: %s\n\n" % json.dumps(event_of(each)).encode() for each in pieces)
         end = {"choices": [{"text": "", "finish_reason": "stop"}], "usage": {"completion_tokens": 40}}
         stream += b"data: %s\n\n" % json.dumps(end).encode()
 
@@ -44,6 +45,12 @@ def ask(theirs, client, tokenizer):
             return [part async for part in parts], made
 
     return asked
+
+
+def event_of(piece):
+    if isinstance(piece, dict):
+        return piece
+    return {"choices": [{"text": piece} if isinstance(piece, str) else {"token_ids": piece, "text": "?"}]}
 
 
 def text_of(parts):
@@ -156,3 +163,14 @@ async def test_servers_that_do_not_say_how_probable_it_is(theirs, client, tokeni
     async with contextlib.aclosing(answer.parts()) as parts:
         assert text_of([part async for part in parts]) == "yes"
     assert answer.line == []
+
+
+async def test_how_far_a_prompt_is_computed_is_told_and_is_no_part_of_the_answer(ask):
+    told = []
+    right = ({"total": 40, "cache": 8, "processed": 8, "others": 1}, {"total": 40, "cache": 8, "processed": 24})
+    wrong = ({}, [], 7, {"total": 9, "processed": 10}, {"total": -1, "processed": -1})
+    said = [*({"choices": [], "prompt_progress": each} for each in (*right, *wrong)), "one"]
+    parts, answer = await ask(*said, on_prefill=told.append)
+    assert told == [Prefill(40, 8, 8, 1), Prefill(40, 24, 8, 0)]
+    assert (text_of(parts), answer.tokens) == ("one", 40)
+    assert text_of((await ask(*said))[0]) == "one"
