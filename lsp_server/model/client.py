@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
+from lsp_server.engine.generating.speed import Speed
 from lsp_server.engine.options import Options
 from lsp_server.model.dialect import NOTHING_THERE, Dialect, Way, alike
 from lsp_server.model.endpoint import Endpoint
@@ -92,11 +93,13 @@ class ModelClient:
     understand. Use from one event loop.
 
     `model`: what requests name; "" for nothing, None where that has not been asked for. `owner`: whom the model is said
-    to be owned by. `prefill_tokens_per_second`: at which it has computed prompts of late, where it says so. `on_denied`
-    is told why it refuses all that it is asked. `rests`: see Servers. Raises network.NoWay.
+    to be owned by. `prefill_tokens_per_second`: at which it has computed prompts of late, where it says so; `speed`:
+    the same of any length. `on_denied` is told why it refuses all that it is asked. `rests`: see Servers. Raises
+    network.NoWay.
     """
 
     prefill_tokens_per_second: float | None = None
+    speed: Speed | None = None
 
     def __init__(
         self,
@@ -281,9 +284,13 @@ class ModelClient:
 
     def _hear(self, said: Any) -> None:
         """Take in what a server says of its speed."""
-        speed = said.get("prefill_tokens_per_second") if isinstance(said, dict) else None
-        if isinstance(speed, (int, float)) and 0 < speed < math.inf:
-            self.prefill_tokens_per_second = float(speed)
+        if not isinstance(said, dict):
+            return
+        if speed := _positive(said.get("prefill_tokens_per_second")):
+            self.prefill_tokens_per_second = speed
+        found = said.get("prefill_speed")
+        if isinstance(found, dict) and (first := _positive(found.get("tokens_per_second"))):
+            self.speed = Speed(first, _positive(found.get("slows_by")))
 
     async def _problem(self, at: Endpoint, refusal: Refusal | None) -> EngineLost | EngineRefused:
         """Why there is no whole answer of a server."""
@@ -376,6 +383,11 @@ def _error(event: Event) -> Any:
     if "choices" not in event and (event.get("message") or event.get("detail")):
         return event
     return event.get("error")
+
+
+def _positive(value: Any) -> float:
+    """A number that is one, and 0 for all else."""
+    return float(value) if isinstance(value, (int, float)) and 0 < value < math.inf else 0.0
 
 
 def _most_telling(refusals: Sequence[Refusal]) -> Refusal:

@@ -565,7 +565,7 @@ async def test_health_and_models(client: httpx.AsyncClient, state: EngineState) 
     assert set(health) == {
         *("status", "progress", "message", "model", "path", "version"),
         *("pid", "context_length", "device", "plan", "idle_seconds", "options", "users"),
-        *("prefill_tokens_per_second", "prefill_by_pass"),
+        *("prefill_tokens_per_second", "prefill_speed", "prefill_by_pass"),
     }
     assert health["prefill_tokens_per_second"] is None
     await client.post("/v1/completions", json={"prompt": PROMPT * 3, "max_tokens": 1})

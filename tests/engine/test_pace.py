@@ -14,6 +14,7 @@ from lsp_server.engine.generating import pace
 from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import Request
 from lsp_server.engine.generating.scheduler import Scheduler
+from lsp_server.engine.generating.speed import Speed
 
 
 class Slow:
@@ -88,3 +89,28 @@ async def test_the_scheduler_hears_of_real_prompts(make_scheduler: Callable[...,
         pass
     until(lambda: not scheduler.queued)
     assert (scheduler.pace.tokens_per_second or 0) > 0
+
+
+def test_far_from_the_beginning_a_token_takes_longer() -> None:
+    made = Pace({256: 1000.0})
+    assert made.speed == Speed(1000.0)
+    for place in range(0, 2048, 256):  # twice as long at 2,000 tokens
+        made.note_pass(place, 256, 256 / 1000 * (1 + (place + 128) / 2000))
+    made.note_pass(0, 1, 1.0)  # a key's single token says nothing
+    speed = made.speed
+    assert speed is not None
+    assert (speed.tokens_per_second, speed.slows_by) == (pytest.approx(1000, rel=0.1), pytest.approx(1 / 2000, rel=0.2))
+    steady = Pace({256: 1000.0})
+    for place in range(0, 2048, 256):
+        steady.note_pass(place, 256, 0.512)
+    assert steady.speed is not None
+    assert steady.speed.seconds(0, 1000) == pytest.approx(2.0, rel=0.3)
+    assert Pace().speed is None
+
+
+def test_how_long_a_prompt_takes_and_how_much_is_read_in_that_time() -> None:
+    steady, slowing = Speed(500.0), Speed(1000.0, 1 / 2000)
+    assert (steady.seconds(500, 1500), steady.tokens(2.0)) == (2.0, 1000)
+    assert slowing.seconds(0, 2000) == pytest.approx(3.0)  # the integral of (1 + n / 2000) / 1000 up to 2000
+    assert slowing.seconds(0, 1000) + slowing.seconds(1000, 2000) == pytest.approx(3.0)
+    assert slowing.tokens(3.0) == pytest.approx(2000, abs=1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lsp_server.engine.generating.handle import Handle
-from lsp_server.engine.generating.request import PromptTooLong, QueueFull, Prefill, Request, Sampling, SchedulerClosed
+from lsp_server.engine.generating.request import Prefill, PromptTooLong, QueueFull, Request, Sampling, SchedulerClosed
 from lsp_server.engine.generating.scheduler import Scheduler
 from lsp_server.errors import UserError
 

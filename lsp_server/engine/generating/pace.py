@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from lsp_server.engine.generating.speed import Speed
 from lsp_server.engine.passes.model import Model
 
 # Tokens of the passes that are measured, each only where the one before took no longer than this: a start is not held
@@ -17,6 +20,9 @@ LATE, FEWEST_TOKENS = 7, 64
 # The share of the greatest speed that a pass of fewer tokens must have to be as good, where somebody may come who wants
 # the model at once.
 GOOD_SHARE = 0.6
+# Passes by which is judged how much longer a token takes far from the beginning, the last ones, and from how many
+# tokens on a pass counts. No model slows down by more: what says so was held up by something else.
+LATE_PASSES, FEWEST_IN_PASS, MOST_SLOWING = 40, 64, 1 / 500
 
 
 class Pace:
@@ -24,7 +30,10 @@ class Pace:
 
     def __init__(self, by_size: Mapping[int, float] | None = None) -> None:
         self.by_size = dict(by_size or {})
-        self._late = deque(list(self.by_size.values())[-1:], maxlen=LATE)
+        fastest = list(self.by_size.items())[-1:]
+        self._late = deque((speed for _, speed in fastest), maxlen=LATE)
+        # The place in the middle of each pass, and the seconds for a token of it.
+        self._passes = deque(((size / 2, 1 / speed) for size, speed in fastest), maxlen=LATE_PASSES)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -36,6 +45,33 @@ class Pace:
         """A prompt had so many tokens to compute, in passes that took so long."""
         if tokens >= FEWEST_TOKENS and seconds > 0:
             self._late.append(tokens / seconds)
+
+    def note_pass(self, place: int, tokens: int, seconds: float) -> None:
+        """A pass computed so many tokens of a prompt, from a place on."""
+        if tokens >= FEWEST_IN_PASS and seconds > 0:
+            self._passes.append((place + tokens / 2, seconds / tokens))
+
+    @property
+    def speed(self) -> Speed | None:
+        """That of a prompt of any length, as its passes have been of late; None where nothing is known."""
+        passes = list(self._passes)
+        if not passes:
+            return None
+        usual = statistics.median(seconds for _, seconds in passes)
+        if len({place for place, _ in passes}) < 2:
+            return Speed(1 / usual)
+        each, first = statistics.linear_regression(*zip(*passes, strict=True))
+        if each <= 0 or first <= 0:
+            return Speed(1 / usual)
+        return Speed(1 / first, min(each / first, MOST_SLOWING))
+
+    def told(self) -> dict[str, Any]:
+        """What others are told: the speed of a prompt of some hundred tokens, and of one of any length."""
+        speed = self.speed
+        return {
+            "prefill_tokens_per_second": self.tokens_per_second,
+            "prefill_speed": dataclasses.asdict(speed) if speed is not None else None,
+        }
 
     def short_pass(self, most: int) -> int:
         """The fewest tokens of a pass, `most` at most, that cost a prompt little more time than longer passes would."""

@@ -267,13 +267,14 @@ class Scheduler:
                 kept = self._pool.take(generation.ids, self.kv_budget_tokens - others)
                 generation.begin(kept or self._model.new_keys_values(), self._pool.recent(_SEQUENCES_TO_GUESS_FROM))
             self._pool.shrink(self.kv_budget_tokens - others - generation.held_tokens - generation.next_tokens)
-            started, reading = time.monotonic(), generation.is_reading
-            begun = generation.counts.generated_tokens > 0
+            place, reading = generation.held_tokens, generation.is_reading
+            started, begun = time.monotonic(), generation.counts.generated_tokens > 0
             tokens = generation.step(self._model)
             job.since = time.monotonic()
             job.last_pass = job.since - started
             job.had += job.last_pass
             if reading:
+                self.pace.note_pass(place, generation.held_tokens - place, job.last_pass)
                 job.seconds += job.last_pass
                 if not generation.is_reading:
                     self.pace.note(generation.counts.prefilled_tokens, job.seconds)

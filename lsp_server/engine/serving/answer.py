@@ -210,7 +210,7 @@ class Answer:
 
     def _cost(self, generated: int) -> dict[str, Any]:
         counts = self._sequences.counts
-        timings = wire.timings(counts, self._pace.tokens_per_second)
+        timings = wire.timings(counts, self._pace)
         return {"usage": wire.usage(counts, generated), "timings": timings}
 
     def _choice(self, number: int, piece: AnswerPart, name: str, message: dict[str, str]) -> dict[str, Any]:

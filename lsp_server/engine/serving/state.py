@@ -119,7 +119,7 @@ class EngineState:
             "context_length": self.context_length,
             "device": self.device,
             "plan": self.plan,
-            "prefill_tokens_per_second": pace.tokens_per_second if pace is not None else None,
+            **(pace.told() if pace is not None else {"prefill_tokens_per_second": None}),
             "prefill_by_pass": pace.by_size if pace is not None else {},
             "options": asdict(self.options),
             "users": sorted(self.users),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsp_server import settings, settings_sent
+from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import Candidate, Counts, Prefill, Sampling, Token
 from lsp_server.engine.options import FIXED, Options
 from lsp_server.engine.serving.state import Extra
@@ -343,9 +344,9 @@ def usage(counts: Counts, completion_tokens: int) -> dict[str, Any]:
     }
 
 
-def timings(counts: Counts, tokens_per_second: float | None) -> dict[str, Any]:
+def timings(counts: Counts, pace: Pace) -> dict[str, Any]:
     """What it cost: an addition of ours. Times are in milliseconds from the request's arrival, waiting included.
-    `tokens_per_second`: at which prompts are computed of late."""
+    `pace`: at which prompts are computed of late."""
     return {
         "prefilled_tokens": counts.prefilled_tokens,
         "cached_tokens": counts.cached_tokens,
@@ -355,7 +356,7 @@ def timings(counts: Counts, tokens_per_second: float | None) -> dict[str, Any]:
         "right_guesses": counts.right_guesses,
         "time_to_first_token_ms": _milliseconds(counts.first_token_seconds),
         "ms_per_token": _milliseconds(counts.seconds_per_token),
-        "prefill_tokens_per_second": tokens_per_second,
+        **pace.told(),
     }
 
 
