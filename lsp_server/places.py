@@ -2,7 +2,7 @@
 
 `CODELLAMA_LS_CONFIG` names the user's configuration file. `CODELLAMA_LS_CACHE` moves the checkpoints and the indexes
 of workspaces, `CODELLAMA_LS_INDEX` the indexes alone, `CODELLAMA_LS_RUNTIME` the sockets, locks and logs of engines,
-`CODELLAMA_LS_DATA` the conversations.
+`CODELLAMA_LS_DATA` the conversations and statistics.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def config_file() -> Path:
 
 
 def data_folder() -> Path:
-    """Where conversations are kept: of this user alone (0700), created if need be."""
+    """Where conversations and statistics are kept: of this user alone (0700), created if need be."""
     folder = Path(os.environ.get("CODELLAMA_LS_DATA") or platformdirs.user_data_path(NAME, appauthor=False))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -264,11 +264,23 @@ class Settings:
         minimum=0,
         maximum=1,
     )
+    chat_read_seconds: float = _setting(
+        6,
+        "For how many seconds the model may read what is attached to a question, by its speed on this machine: of a "
+        "long file the lines around what is asked are sent, and it is said which. 0: as much as has room.",
+        minimum=0,
+        maximum=3600,
+    )
     chat_max_tokens: int = _setting(1024, "Most tokens of a chat's answer.", minimum=1, maximum=131072)
     actions: list[dict[str, Any]] = _setting(
         [],
         "Your own code actions: each with a `title` and an `instruction`, and if need be `appliesTo` (a list of "
         "`function`, `class`, `selection`), `languages` (a list of language ids) and `result` (`edit` or `answer`).",
+    )
+    keep_statistics: bool = _setting(
+        True,
+        "Count on this machine what becomes of suggestions, for `codellama-ls stats`: numbers by day, language and "
+        "editor, no text. Nothing of it is sent anywhere.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "How much is logged. The text of your buffers never is.", restarts="engine"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lsp_server.chat import mentions
-from lsp_server.chat.attachments import Wanted, all_attached, named_together
+from lsp_server.chat.attachments import Wanted, all_attached, named_together, without_around
 from lsp_server.chat.fitting import Exchange
 from lsp_server.chat.turns import Attachment, Conversation, Turn
 from lsp_server.context.languages import LANGUAGES, language
@@ -115,7 +115,7 @@ def gathered(workspace: Workspace, ask: Ask) -> tuple[list[Attachment], list[str
     found, said = all_attached(workspace, ask.attachments or ())
     named, more = mentions.resolved(workspace, ask.message)
     found = named_together(list(dict.fromkeys([*found, *named])))
-    return [_pointed(ask.message, one) for one in found], [*said, *more]
+    return without_around([_pointed(ask.message, one) for one in found]), [*said, *more]
 
 
 def expanded(message: str, instructions: Mapping[str, str], language_name: str = "") -> str:

@@ -17,6 +17,9 @@ from lsp_server.context.window import normalized
 from lsp_server.context.workspace import MAX_BYTES, Workspace
 from lsp_server.errors import UserError
 
+# Lines that go along of what is around a cursor: the function, where it is no longer, else so many on both sides.
+MOST_AROUND, LINES_AROUND = 60, 15
+
 SEVERITIES = {1: "error", 2: "warning", 3: "information", 4: "hint"}
 
 
@@ -38,7 +41,8 @@ class Reported:
 class Wanted:
     """An attachment as it was asked for. `rows` are 0-based, both included; `column` as the editor counts.
 
-    With rows, a "file" is sent whole as long as there is room, a "selection" is those rows alone.
+    With rows, a "file" is sent whole as long as there is room, a "selection" is those rows alone; "around" is what
+    there is around the first of them.
     """
 
     uri: str
@@ -100,6 +104,8 @@ def attached(workspace: Workspace, request: Wanted) -> Attachment:
         if block is None:
             raise Refused(f"There is no function at line {row + 1} of {found.name}; nothing of it was attached.")
         return found.part("function", block.first_line + 1, block.last_line + 1, block.path)
+    if request.kind == "around":
+        return _around(found, request.rows[0] if request.rows else 0, request.column)
     if request.rows is None:
         return found.whole()
     first, last = request.rows
@@ -136,6 +142,27 @@ def named_together(attachments: Sequence[Attachment]) -> list[Attachment]:
         dataclasses.replace(one, named=one.named or named.get(one.uri)) if one.kind == "file" else one
         for one in attachments
     ]
+
+
+def without_around(attachments: Sequence[Attachment]) -> list[Attachment]:
+    """What is around the cursor goes along where nothing else of its document does; of a file that is attached whole,
+    and in which nothing is named, those lines stay when it shrinks."""
+    around = {one.uri: one.named for one in attachments if one.kind == "around"}
+    others = {one.uri for one in attachments if one.kind not in ("around", "diagnostics")}
+    return [
+        dataclasses.replace(one, named=one.named or around.get(one.uri)) if one.kind == "file" else one
+        for one in attachments
+        if one.kind != "around" or (one.uri not in others and one.text.strip())
+    ]
+
+
+def _around(found: Document, row: int, column: int) -> Attachment:
+    """The function at a place, where that is short, else the lines around it."""
+    row = min(row, max(found.total, 1) - 1)
+    block = syntax.enclosing(found.text, found.language.id, row, column)
+    if block is not None and block.last_line - block.first_line < MOST_AROUND:
+        return found.part("around", block.first_line + 1, block.last_line + 1)
+    return found.part("around", max(0, row - LINES_AROUND) + 1, row + LINES_AROUND + 1)
 
 
 def _diagnostics(workspace: Workspace, request: Wanted) -> Attachment:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from lsp_server.chat.asking import Ask, InvalidAsk, OpenQuestion, joined, opened
 from lsp_server.chat.conversation import Cost, TooLong, continuation
 from lsp_server.chat.fitting import Counter, Fitted, fit
+from lsp_server.chat.prefill import Estimate, SentFiles, estimated, readable, told
 from lsp_server.chat.recorder import Recorder
 from lsp_server.chat.store import Store, StoreError
 from lsp_server.chat.turns import Attachment, Turn
 from lsp_server.context.workspace import Workspace
 from lsp_server.errors import UserError
 from lsp_server.model.access import ModelUnavailable, Reached
+from lsp_server.model.client import Choice
 from lsp_server.model.exchange import EngineLost, EngineRefused
 from lsp_server.settings import Settings
 from lsp_server.waiting import within
@@ -46,6 +49,17 @@ class Reply:
     finish_reason: str
     usage: dict[str, Any]
     left_out: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preview:
+    """What would be sent: the question, and where there is a model the prompt, its budget of tokens, and what it takes
+    to read that."""
+
+    begun: OpenQuestion
+    fitted: Fitted | None = None
+    budget: int = 0
+    estimate: Estimate | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +93,7 @@ class Chats:
         self._around = around
         self._running: dict[str, _Running] = {}
         self._counter: Counter | None = None
+        self._sent = SentFiles()
 
     def is_running(self, conversation: str) -> bool:
         return conversation in self._running
@@ -92,7 +107,8 @@ class Chats:
 
     async def send(self, ask: Ask, on_part: OnPart) -> Reply:
         """Answer a question. `on_part` gets {"delta": text} for each token, before that {"delta": "", ...} with the
-        conversation and with what was left out. Cancelling, like `stop`, ends the answer; the reply is as usual then.
+        conversation, with what was left out, and with how far the question is read. Cancelling, like `stop`, ends the
+        answer; the reply is as usual then.
 
         Raises Unanswered, InvalidAsk, NoConversation, Conflict, StoreError.
         """
@@ -104,9 +120,8 @@ class Chats:
             running.stop.set()
             return await task
 
-    async def preview(self, ask: Ask) -> tuple[OpenQuestion, Fitted | None, int]:
-        """What `send` would send, without keeping or sending it: (question, prompt, budget); no prompt and a budget of
-        0 while there is no model. Raises as `send`."""
+    async def preview(self, ask: Ask) -> Preview:
+        """What `send` would send, without keeping or sending it. Raises as `send`."""
         from lsp_server.codellama import DialogError  # here, so that a server that nobody chats with starts fast
 
         begun = await asyncio.to_thread(self._begun, ask)
@@ -117,8 +132,8 @@ class Chats:
                 fitted, budget = await self._fitted(begun, model)
             except (TooLong, DialogError) as error:
                 raise InvalidAsk(str(error)) from error
-            return begun, fitted, budget
-        return begun, None, 0
+            return Preview(begun, fitted, budget, await estimated(model, fitted.ids))
+        return Preview(begun)
 
     async def _send(self, ask: Ask, on_part: OnPart, running: _Running) -> Reply:
         name = ask.conversation
@@ -176,22 +191,28 @@ class Chats:
     async def _written(self, begun: OpenQuestion, model: Reached, on_part: OnPart, running: _Running) -> str:
         fitted, budget = await self._fitted(begun, model)
         running.left_out = (*begun.left_out, *fitted.left_out)
+        self._sent.note(fitted.attachments)
         if running.recorder is None:
             await asyncio.to_thread(self._keep, begun, fitted, budget)
             running.recorder = Recorder(self.store, begun.conversation.id, begun.position + 1)
             if running.left_out:
                 on_part({"delta": "", "leftOut": list(running.left_out)})
         options, settings = begun.conversation.settings, self._around.settings()
-        running.cost = Cost(len(fitted.ids))
+        running.cost, started = Cost(len(fitted.ids)), time.monotonic()
         deltas = continuation(
             model,
             fitted.ids,
             max_tokens=self._most(begun),
-            temperature=settings.chat_temperature if options.get("temperature") is None else options["temperature"],
-            top_p=options.get("topP", settings.chat_top_p),
-            seed=settings.fixed_seed if running.seed is None else running.seed,
+            choice=Choice(
+                settings.chat_temperature if options.get("temperature") is None else options["temperature"],
+                top_p=options.get("topP", settings.chat_top_p),
+                seed=settings.fixed_seed if running.seed is None else running.seed,
+            ),
             cost=running.cost,
             messages=fitted.messages,
+            on_prefill=lambda prefill: on_part(
+                {"delta": "", "reading": told(prefill, model.client.speed, time.monotonic() - started)}
+            ),
         )
         finish = "stop"
         async with contextlib.aclosing(deltas):
@@ -214,8 +235,13 @@ class Chats:
         first = options.get("first", 0) if options.get("budget") == budget else 0
         first = min(first, len(begun.past.exchanges))
         asked, attachments, _ = joined(begun.questions)
-        arguments = (self._counter, options.get("system", ""), begun.past.exchanges, asked, attachments)
-        return await asyncio.to_thread(fit, *arguments, budget=budget, first=first), budget
+        most, counter, past = readable(model, self._around.settings()), self._counter, begun.past.exchanges
+
+        def fitted() -> Fitted:
+            new, system = self._sent.as_before(attachments, counter, most), options.get("system", "")
+            return fit(counter, system, past, asked, new, budget=budget, first=first, readable=most)
+
+        return await asyncio.to_thread(fitted), budget
 
     def _keep(self, begun: OpenQuestion, fitted: Fitted, budget: int) -> None:
         """Keep with the turns what was sent of their attachments, so that the next prompt begins the same; begin the

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
+from lsp_server.engine.generating.request import Prefill
 from lsp_server.errors import UserError
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import Answer, Question
@@ -67,8 +68,8 @@ async def answer(
     Raises DialogError for a dialog that cannot be right, and as `continuation`. Close the iterator to stop.
     """
     ids = model.tokenizer.dialog_ids(list(messages))
-    top_p = Settings.chat_top_p
-    deltas = continuation(model, ids, max_tokens=max_tokens, temperature=temperature, top_p=top_p, messages=messages)
+    choice = Choice(temperature, top_p=Settings.chat_top_p)
+    deltas = continuation(model, ids, max_tokens=max_tokens, choice=choice, messages=messages)
     async with contextlib.aclosing(deltas):
         async for delta in deltas:
             yield delta
@@ -79,16 +80,16 @@ async def continuation(
     ids: Sequence[int],
     *,
     max_tokens: int,
-    temperature: float,
-    top_p: float,
-    seed: int | None = None,
+    choice: Choice,
     cost: Cost | None = None,
     messages: Sequence[Mapping[str, Any]] = (),
+    on_prefill: Callable[[Prefill], None] | None = None,
 ) -> AsyncGenerator[Delta, None]:
     """The answer to a dialog that is token ids already, at most as long as the context has room.
 
-    `messages`: those of the ids, for a server that takes no ids. `cost` counts along, for callers that may stop. Raises
-    TooLong, EngineLost, EngineRefused, ModelUnavailable. Close the iterator to stop.
+    `messages`: those of the ids, for a server that takes no ids. `cost` counts along, for callers that may stop.
+    `on_prefill` is told how far the prompt is read. Raises TooLong, EngineLost, EngineRefused, ModelUnavailable. Close
+    the iterator to stop.
     """
     tokenizer = model.tokenizer
     room = model.context_length - len(ids)
@@ -103,10 +104,11 @@ async def continuation(
             ids,
             tokenizer.dialog_stop_ids,
             min(max_tokens, room),
-            choice=Choice(temperature, top_p=top_p, seed=seed, logit_bias=tokenizer.dialog_bias),
+            choice=dataclasses.replace(choice, logit_bias=tokenizer.dialog_bias),
             priority=PRIORITY_CHAT,
             ends_circles=True,
             messages=messages,
+            on_prefill=on_prefill,
         ),
     )
     begun = False

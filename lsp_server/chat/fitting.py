@@ -29,6 +29,8 @@ UNNAMED_SHARE = 0.125
 # Headline and fence of an attachment, at most; the real count is checked at the end.
 FRAME_TOKENS = 48
 LEAST_ATTACHED = 16
+# What would take so many times as long to be read is worth a word.
+LITTLE_MORE = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,13 @@ class Counter:
     def last(self, system: str, question: str) -> int:
         """Tokens of a prompt that has the system's text and one question alone."""
         return self._counted(dialog(system, (), question))
+
+    def attachment(self, attachment: Attachment) -> int:
+        """What the lines that are sent of an attachment add to a prompt, at most."""
+        first, last = attachment.shown()
+        return (
+            sum(self.lines(attachment.lines()[first - attachment.first : last - attachment.first + 1])) + FRAME_TOKENS
+        )
 
     def lines(self, lines: Sequence[str]) -> list[int]:
         """Tokens of each line with its end. Added up they may be a little too many, as pieces can span lines."""
@@ -131,19 +140,38 @@ def fit(
     *,
     budget: int,
     first: int = 0,
+    readable: int = 0,
 ) -> Fitted:
     """The dialog of at most `budget` tokens whose last question is `asked`, with `attachments` before it.
 
-    `first`: how many exchanges went earlier; it stays so. Raises TooLong where the question alone does not fit, and
-    DialogError where the model cannot chat.
+    `first`: how many exchanges went earlier; it stays so. `readable`: tokens of the attachments that the model reads
+    in the time that it may take; 0: all. Raises TooLong where the question alone does not fit, and DialogError where
+    the model cannot chat.
     """
+    whole = sum(counter.attachment(dataclasses.replace(each, kept=None)) for each in attachments)
+    attachments = _readable(counter, list(attachments), readable)
     room = budget
     for _ in range(4):
         fitted = _fit(counter, system, list(past), asked, list(attachments), budget=room, first=first)
         if (excess := len(fitted.ids) - budget) <= 0:
-            return fitted
+            slow = _slow(counter, whole, fitted.attachments) if whole > readable > 0 else ()
+            return dataclasses.replace(fitted, left_out=(*fitted.left_out, *slow))
         room -= excess + 8  # lines were counted one by one, and templates may add what depends on the whole
     raise TooLong(f"The question does not fit the {budget} tokens that the model has room for.")
+
+
+def _readable(counter: Counter, new: list[Attachment], tokens: int) -> list[Attachment]:
+    """The attachments in so many tokens, 0 being any number."""
+    wanted = [counter.attachment(each) for each in new]
+    return _shrunk(counter, new, wanted, tokens) if 0 < tokens < sum(wanted) else new
+
+
+def _slow(counter: Counter, whole: int, sent: Sequence[Attachment]) -> tuple[str, ...]:
+    """What is said where less is sent than `whole`, so that it is read in time."""
+    times = whole / max(1, sum(counter.attachment(each) for each in sent))
+    if times < LITTLE_MORE:
+        return ()
+    return (f"To read all of it would take the model {times:.1f} times as long (codellama.chatReadSeconds).",)
 
 
 def _fit(
@@ -160,7 +188,7 @@ def _fit(
     if alone > budget:
         raise TooLong(f"The question is {alone} tokens long, but the model has room for {budget}; shorten it.")
     costs = [counter.exchange(exchange) if at >= first else 0 for at, exchange in enumerate(past)]
-    wanted = [_tokens(counter, attachment) for attachment in new]
+    wanted = [counter.attachment(attachment) for attachment in new]
     if alone + sum(costs) + sum(wanted) > budget:
         least = sum(min(want, _least(counter, one, budget)) for want, one in zip(wanted, new, strict=True))
         if alone + sum(costs) + least > budget:
@@ -234,18 +262,12 @@ def _window(counter: Counter, attachment: Attachment, tokens: int) -> tuple[int,
     return low, high
 
 
-def _tokens(counter: Counter, attachment: Attachment) -> int:
-    first, last = attachment.shown()
-    lines = attachment.lines()[first - attachment.first : last - attachment.first + 1]
-    return sum(counter.lines(lines)) + FRAME_TOKENS
-
-
 def _least(counter: Counter, attachment: Attachment, budget: int) -> int:
     """What an attachment shrinks to before anything of the past goes."""
     if attachment.named is None:
         return int(budget * UNNAMED_SHARE)
     named = _keeping(attachment, _named(counter, attachment, budget))
-    return min(_tokens(counter, named), int(budget * NAMED_SHARE))
+    return min(counter.attachment(named), int(budget * NAMED_SHARE))
 
 
 def _named(counter: Counter, attachment: Attachment, budget: int) -> tuple[int, int]:

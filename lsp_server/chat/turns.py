@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any, Literal
 
-Kind = Literal["selection", "file", "function", "symbol", "diagnostics"]
+Kind = Literal["selection", "file", "function", "symbol", "diagnostics", "around"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Attachment:
             return f"File `{name}`:"
         if self.kind == "file":
             return f"File `{name}`, {lines} of {self.total}:"
+        if self.kind == "around":
+            return f"The cursor is in `{name}`, {lines} of {self.total}:"
         if self.kind == "selection":
             return f"Selected in `{name}`, {lines}:"
         return f"{'Function' if self.kind == 'function' else 'Symbol'} `{name}`, {lines}:"
@@ -124,6 +126,8 @@ class Conversation:
 
 
 def question_text(asked: str, attachments: tuple[Attachment, ...]) -> str:
-    """What is attached, then the question: another question about the same files can reuse what was computed."""
-    blocks = [text for attachment in attachments if (text := attachment.rendered())]
+    """What is attached, whole files first, then the question: what is computed of a file serves the next question about
+    it too, whatever else goes along with that."""
+    ordered = sorted(attachments, key=lambda one: one.kind != "file")
+    blocks = [text for attachment in ordered if (text := attachment.rendered())]
     return "\n\n".join([*blocks, asked])

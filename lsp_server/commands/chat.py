@@ -82,11 +82,11 @@ async def prompt_ids(
     around = Environment(lambda: settings, lambda: workspace, reach)
     ask = Ask(question, attachments=tuple(located(workspace, place) for place in files))
     try:
-        _, fitted, _ = await Chats(Store(), around, instructions).preview(ask)
+        preview = await Chats(Store(), around, instructions).preview(ask)
     except InvalidAsk as error:
         raise Failed(str(error)) from error
-    assert fitted is not None
-    return fitted.ids
+    assert preview.fitted is not None
+    return preview.fitted.ids
 
 
 async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> int:
@@ -227,11 +227,12 @@ async def _edit(talk: Talk, question: str) -> None:
 
 
 async def _preview(talk: Talk, question: str) -> None:
-    begun, fitted, room = await talk.chats.preview(_complete(talk, Ask(question)))
-    messages = fitted.messages if fitted else [{"role": "user", "content": begun.questions[-1].content}]
+    preview = await talk.chats.preview(_complete(talk, Ask(question)))
+    fitted = preview.fitted
+    messages = fitted.messages if fitted else [{"role": "user", "content": preview.begun.questions[-1].content}]
     notes.print("\n\n".join(f"{each['role']}:\n{each['content']}" for each in messages))
     if fitted:
-        notes.print(f"{len(fitted.ids)} tokens, of {room} there is room for", style="dim")
+        notes.print(f"{len(fitted.ids)} tokens, of {preview.budget} there is room for", style="dim")
 
 
 ENDINGS = ("/quit", "/exit")

@@ -4,16 +4,18 @@
               maxTokens?, topP?, seed?, systemPrompt?, languageId?}
              -> {conversationId, message, turn, finishReason, usage, leftOut}
     stop     {conversationId} -> null
-    preview  as send -> {attachments, messages, promptTokens, roomTokens, leftOut}: what would be sent
+    preview  as send -> {attachments, messages, promptTokens, roomTokens, knownTokens, readSeconds, leftOut}: what
+             would be sent, and how long the model would take to read it
     list     {query?} -> [{id, title, created, updated, turns, excerpt}], the last changed first
     get      {conversationId} -> {id, title, created, updated, temperature, maxTokens, turns}
     rename   {conversationId, title} -> null
     delete   {conversationId} -> null
     export   {conversationId} -> {text}, as Markdown
-    commands {} -> [{name, instruction}], the slash commands
+    commands {} -> [{name, description, instruction}], the slash commands
 
 While an answer is written, `$/progress` with the token brings `{delta}` for each token; the first one has
-`conversationId` and `turn` too, one may have `leftOut`: sentences on what could not be sent. An attachment is
+`conversationId` and `turn` too, one may have `leftOut`: sentences on what could not be sent; and until the first
+token some have `reading`: {percent, message}, how far the model has read the question. An attachment is
 `{uri, range?, kind?, diagnostics?}` with a kind of chat.turns. A request that is cancelled is answered like one that is
 stopped, with `finishReason` "stopped" and what there is of the answer. See `chat.fields` for the checks.
 """
@@ -93,8 +95,15 @@ async def _send(session: Session, fields: Fields) -> dict[str, Any]:
     def on_part(part: dict[str, Any]) -> None:
         if token is not None:
             session.editor.send_part(token, part)
+        if "reading" in part:
+            session.status.answering(part["reading"]["message"])
+        elif part["delta"]:
+            session.status.answering("Answering a question.")
 
-    reply = await session.chats.send(fields.ask(lambda uri: _language(session, uri)), on_part)
+    try:
+        reply = await session.chats.send(fields.ask(lambda uri: _language(session, uri)), on_part)
+    finally:
+        session.status.answering("")
     return {
         "conversationId": reply.conversation,
         "message": reply.message,
@@ -110,13 +119,16 @@ async def _stop(session: Session, fields: Fields) -> None:
 
 
 async def _preview(session: Session, fields: Fields) -> dict[str, Any]:
-    begun, fitted, room = await session.chats.preview(fields.ask(lambda uri: _language(session, uri)))
+    preview = await session.chats.preview(fields.ask(lambda uri: _language(session, uri)))
+    fitted, begun, estimate = preview.fitted, preview.begun, preview.estimate
     attachments = fitted.attachments if fitted else begun.questions[-1].attachments
     return {
         "attachments": [_attachment(one) for one in attachments],
         "messages": fitted.messages if fitted else None,
         "promptTokens": len(fitted.ids) if fitted else None,
-        "roomTokens": room or None,
+        "roomTokens": preview.budget or None,
+        "knownTokens": estimate.known if estimate else None,
+        "readSeconds": estimate.seconds if estimate else None,
         "leftOut": [*begun.left_out, *(fitted.left_out if fitted else ())],
     }
 
@@ -157,7 +169,10 @@ async def _export(session: Session, fields: Fields) -> dict[str, str]:
 
 
 async def _commands(session: Session, fields: Fields) -> list[dict[str, str]]:
-    return [{"name": name, "instruction": text} for name, text in session.chats.instructions.items()]
+    return [
+        {"name": name, "description": _described(text), "instruction": text}
+        for name, text in session.chats.instructions.items()
+    ]
 
 
 _HANDLERS: dict[str, Callable[[Session, Fields], Awaitable[Any]]] = {
@@ -171,6 +186,11 @@ _HANDLERS: dict[str, Callable[[Session, Fields], Awaitable[Any]]] = {
     "export": _export,
     "commands": _commands,
 }
+
+
+def _described(instruction: str) -> str:
+    """The first clause of what a slash command asks, which is short enough for a list."""
+    return re.split(r"[.:]", instruction, maxsplit=1)[0]
 
 
 def _language(session: Session, uri: str) -> str:

@@ -14,6 +14,8 @@ from lsp_server.chat.chats import Chats, Environment
 from lsp_server.chat.store import Store
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.context.workspace import Workspace
+from lsp_server.engine.generating.request import Prefill
+from lsp_server.engine.generating.speed import Speed
 from lsp_server.model.access import Reached
 from lsp_server.model.client import EngineLost, Piece
 from lsp_server.settings import Settings
@@ -40,6 +42,7 @@ class Script:
     """Stands for an engine: says `answers` in turn, token by token, and remembers what it was asked."""
 
     url = "http://scripted"
+    speed: Speed | None = None
 
     def __init__(self, tokenizer: CodeLlamaTokenizer, *answers: str) -> None:
         self.tokenizer, self.answers = tokenizer, list(answers)
@@ -52,11 +55,16 @@ class Script:
         self.lose_after: int | None = None
         self.group = 1
 
+    async def known_tokens(self, prompt: Sequence[int]) -> int:
+        past = [one + two for one, two in zip(self.prompts, self.generated, strict=True)]
+        return max((common(one, prompt) for one in past), default=0)
+
     async def complete(self, prompt: Sequence[int], *, max_tokens: int, **_: Any) -> AsyncGenerator[Piece, None]:
         past = [one + two for one, two in zip(self.prompts, self.generated, strict=True)]
         self.prompts.append(list(prompt))
         self.limits.append(max_tokens)
         self.cached.append(max((common(one, prompt) for one in past), default=0))
+        yield Piece(prefill=Prefill(len(prompt), len(prompt) - 1, self.cached[-1]))
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         source_step = self.tokenizer.abilities.chat_format == "source-step"
         ids = self.tokenizer.encode_raw(text if source_step else " " + text)[:max_tokens]

@@ -89,7 +89,7 @@ async def test_stopping_keeps_what_was_shown_and_ends_the_work(talk: Talk, store
         assert reply.finish_reason == "stopped"
         assert reply.message == "".join(part["delta"] for part in parts)
         assert 5 < len(reply.message) < 500
-        assert reply.usage["generatedTokens"] == len(parts) - 1
+        assert reply.usage["generatedTokens"] == sum("reading" not in part for part in parts) - 1
         kept = store.get(reply.conversation).turns[1]
         assert (kept.content, kept.finished, kept.usage) == (reply.message, "stopped", reply.usage)
     assert script.closed == 2
@@ -211,10 +211,11 @@ async def test_preview_shows_what_send_sends_and_keeps_nothing(talk: Talk, store
     (tmp_path / "work" / "a.py").write_text("x = 1\n")
     chats, script = talk()
     ask = Ask("What is @a.py and @nothing?")
-    begun, fitted, room = await chats.preview(ask)
+    preview = await chats.preview(ask)
+    begun, fitted = preview.begun, preview.fitted
     assert store.summaries() == []
     assert fitted is not None
-    assert room == 4096 - 1024
+    assert preview.budget == 4096 - 1024
     assert begun.left_out == ("@nothing names no file, function or class in the workspace; it was sent as text.",)
     reply = await chats.send(ask, ignored)
     assert script.prompts[0] == fitted.ids
