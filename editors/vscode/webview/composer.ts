@@ -1,11 +1,18 @@
 /** Where a question is written: text, chips of what goes with it, completion of / and @, send and stop. */
-import type { Attached, Question, SlashCommand, Turn } from '../src/chat/messages';
+import type { Attached, Here, Preview, Question, SlashCommand, Turn } from '../src/chat/messages';
 import { button, h, iconOf } from './dom';
 import { Popup, type Choice } from './popup';
+
+/** A question takes this long to be read before that is worth a word. */
+const WORTH_SECONDS = 2;
+/** So long after the last key is it found out. */
+const ESTIMATE_MS = 400;
 
 export interface Draft {
   readonly text: string;
   readonly attached: readonly Attached[];
+  /** Whether what is around the cursor stays behind. */
+  readonly alone?: boolean;
 }
 
 export interface Wishes {
@@ -13,6 +20,7 @@ export interface Wishes {
   readonly stop: () => void;
   readonly attach: () => void;
   readonly preview: (question: Question) => void;
+  readonly estimate: (question: Question) => void;
   readonly names: (query: string) => void;
   readonly changed: (draft: Draft) => void;
 }
@@ -22,10 +30,14 @@ export class Composer {
   commands: readonly SlashCommand[] = [];
   private readonly field: HTMLTextAreaElement;
   private readonly chips = h('div', { class: 'chips', role: 'list', 'aria-label': 'Goes with the question' });
+  private readonly estimate = h('span', { class: 'estimate', role: 'status' });
   private readonly note = h('div', { class: 'note', hidden: true });
   private readonly go: HTMLButtonElement;
   private readonly popup: Popup;
   private attached: readonly Attached[] = [];
+  private at: Here | null = null;
+  private alone = false;
+  private asking = 0;
   private editing: Turn | undefined;
   private busy = false;
 
@@ -41,6 +53,7 @@ export class Composer {
       input: () => this.typed(),
       keydown: (event) => this.key(event as KeyboardEvent),
       blur: () => this.popup.hide(),
+      focus: () => this.wonder(),
     });
     this.popup = new Popup(this.field, (choice) => this.complete(choice));
     this.go = button('send', 'Send', () => this.busy ? wishes.stop() : this.send(), 'go');
@@ -60,6 +73,7 @@ export class Composer {
           button('add', 'Add code to the question', wishes.attach),
           button('eye', 'Show what would be sent', () => wishes.preview(this.question())),
           h('span', { class: 'space' }),
+          this.estimate,
           this.go,
         ),
       ),
@@ -67,14 +81,35 @@ export class Composer {
   }
 
   get draft(): Draft {
-    return { text: this.field.value, attached: this.attached };
+    return { text: this.field.value, attached: this.attached, alone: this.alone };
   }
 
-  restore({ text, attached }: Draft): void {
+  restore({ text, attached, alone }: Draft): void {
     this.field.value = text;
     this.attached = attached;
+    this.alone = alone ?? this.alone;
     this.drawChips();
     this.grow();
+  }
+
+  /** What is in the editor. */
+  set here(here: Here | null) {
+    this.at = here;
+    this.drawChips();
+  }
+
+  /** What it takes to read the question as it is. */
+  estimated({ promptTokens, knownTokens, readSeconds, leftOut }: Preview): void {
+    const slow = readSeconds !== null && readSeconds >= WORTH_SECONDS;
+    this.estimate.textContent = [slow && `about ${Math.round(readSeconds)} s to read`, leftOut.length && 'in part'].filter(Boolean).join(', ');
+    this.estimate.title = [`${promptTokens ?? 0} tokens, ${knownTokens ?? 0} of them known from before.`, ...leftOut].join('\n');
+  }
+
+  /** Ask one of the examples. */
+  example(message: string, whole: boolean): void {
+    this.field.value = message;
+    this.attached = whole && this.at ? [this.at.file] : this.attached;
+    this.send();
   }
 
   focus(): void {
@@ -91,9 +126,7 @@ export class Composer {
 
   attach(more: readonly Attached[]): void {
     const key = (each: Attached): string => JSON.stringify([each.kind, each.uri, each.range]);
-    this.attached = [...this.attached.filter((each) => !more.some((other) => key(other) === key(each))), ...more];
-    this.drawChips();
-    this.wishes.changed(this.draft);
+    this.change([...this.attached.filter((each) => !more.some((other) => key(other) === key(each))), ...more]);
   }
 
   /** Ask `turn` anew, in other words. */
@@ -118,10 +151,12 @@ export class Composer {
   ask(message: string, attached: readonly Attached[]): void {
     this.leaveEditing();
     this.attached = attached;
-    const kept = this.field.value;
+    const [kept, here] = [this.field.value, this.at];
     this.field.value = message;
+    this.at = null;
     this.send();
     this.field.value = kept;
+    this.here = here;
     this.grow();
   }
 
@@ -135,7 +170,14 @@ export class Composer {
     const message = this.field.value.trim();
     return this.editing
       ? { message, editTurn: this.editing.turn, ...(this.attached.length && { attachments: this.attached }) }
-      : { message, attachments: this.attached };
+      : { message, attachments: [...this.attached, ...(this.around ? [this.around] : [])] };
+  }
+
+  /** What goes along by itself: where nothing else of its file does, unless the user says otherwise. */
+  private get around(): Attached | undefined {
+    const around = this.at?.around;
+    const there = this.attached.some(({ kind, uri }) => uri === around?.uri && kind !== 'diagnostics');
+    return around && !this.alone && !this.editing && !there ? around : undefined;
   }
 
   private send(): void {
@@ -143,7 +185,7 @@ export class Composer {
     if (!question.message || this.busy) {
       return;
     }
-    const attached = this.attached;
+    const attached = question.attachments ?? [];
     this.editing = undefined;
     this.note.hidden = true;
     this.restore({ text: '', attached: [] });
@@ -173,9 +215,10 @@ export class Composer {
   private typed(): void {
     this.grow();
     this.wishes.changed(this.draft);
+    this.wonder();
     const word = this.word();
     if (word.startsWith('/') && this.field.value.trimStart() === word) {
-      this.offer(this.commands.filter(({ name }) => slash(name).startsWith(word)).map(({ name, instruction }) => ({ text: slash(name), detail: instruction.split('\n', 1)[0] ?? '' })));
+      this.offer(this.commands.filter(({ name }) => slash(name).startsWith(word)).map(({ name, description }) => ({ text: slash(name), detail: description })));
     } else if (word.startsWith('@')) {
       this.wishes.names(word.slice(1));
     } else {
@@ -202,16 +245,42 @@ export class Composer {
   }
 
   private drawChips(): void {
+    const { at, around } = this;
+    const offers = [
+      ...(at && this.alone && at.around.uri ? [offer(at.around.label, 'Send what is around the cursor with each question', () => this.keep(false))] : []),
+      ...(at && !this.attached.some(({ kind, uri }) => kind === 'file' && uri === at.file.uri) ? [offer(at.file.label, 'Add the file', () => this.attach([at.file]))] : []),
+    ];
     this.chips.replaceChildren(
-      ...this.attached.map((each) =>
-        h('span', { class: 'chip', role: 'listitem' }, h('span', {}, each.label), button('close', `Leave out ${each.label}`, () => {
-          this.attached = this.attached.filter((other) => other !== each);
-          this.drawChips();
-          this.wishes.changed(this.draft);
-          this.focus();
-        })),
-      ),
+      ...this.attached.map((each) => chip(each.label, `Leave out ${each.label}`, () => this.change(this.attached.filter((other) => other !== each)))),
+      ...(around ? [chip(around.label, `Send nothing of itself, such as ${around.label}`, () => this.keep(true))] : []),
+      ...offers,
     );
+  }
+
+  private change(attached: readonly Attached[]): void {
+    this.attached = attached;
+    this.drawChips();
+    this.wishes.changed(this.draft);
+    this.wonder();
+    this.focus();
+  }
+
+  private keep(alone: boolean): void {
+    this.alone = alone;
+    this.change(this.attached);
+  }
+
+  /** Find out soon what it takes to read the question. */
+  private wonder(): void {
+    clearTimeout(this.asking);
+    this.asking = window.setTimeout(() => {
+      const question = this.question();
+      if (question.message || question.attachments?.length) {
+        this.wishes.estimate({ ...question, message: question.message || '?' });
+      } else {
+        this.estimate.textContent = '';
+      }
+    }, ESTIMATE_MS);
   }
 
   private grow(): void {
@@ -222,4 +291,13 @@ export class Composer {
 
 function slash(name: string): string {
   return name.startsWith('/') ? name : `/${name}`;
+}
+
+function chip(label: string, tip: string, work: () => void): HTMLElement {
+  return h('span', { class: 'chip', role: 'listitem' }, h('span', {}, label), button('close', tip, work));
+}
+
+/** What can go along, one click away. */
+function offer(label: string, tip: string, work: () => void): HTMLElement {
+  return h('button', { type: 'button', class: 'offer', title: tip, click: work }, `+ ${label}`);
 }

@@ -11,6 +11,7 @@ const NEAR_END = 60;
 export class Messages {
   readonly element = h('div', { class: 'turns', role: 'log', 'aria-live': 'off', 'aria-label': 'Conversation', tabindex: '0' });
   private views: TurnView[] = [];
+  private readonly reading = h('div', { class: 'reading' });
   private answer: Answer | undefined;
   private atEnd = true;
   private idle = 0;
@@ -69,7 +70,15 @@ export class Messages {
   }
 
   push(text: string): void {
+    this.reading.remove();
     this.answer?.push(text);
+  }
+
+  /** How far the model has read the question. */
+  read(message: string): void {
+    this.reading.textContent = message;
+    this.views.at(-1)?.body.before(this.reading);
+    this.follow();
   }
 
   tell(sentences: readonly string[]): void {
@@ -145,6 +154,7 @@ export class Messages {
   }
 
   private finishAll(running: boolean, leftOut: readonly string[] = []): void {
+    this.reading.remove();
     this.views.forEach((view, index) => {
       const isLast = index === this.views.length - 1;
       if (!(isLast && running)) {

@@ -1,5 +1,5 @@
 /** The chat panel: draws what the extension tells, and tells what the user does. */
-import type { FromPanel, Preview, ToPanel } from '../src/chat/messages';
+import type { FromPanel, Here, Preview, ToPanel } from '../src/chat/messages';
 import { Composer, type Draft } from './composer';
 import { Messages } from './conversation';
 import { button, h } from './dom';
@@ -19,7 +19,8 @@ const live = h('div', { class: 'unseen', role: 'status', 'aria-live': 'polite' }
 const status = h('div', { class: 'status', role: 'status', hidden: true });
 const failure = h('div', { class: 'failure', role: 'alert', hidden: true });
 const seen = h('section', { class: 'seen', 'aria-label': 'What would be sent', hidden: true });
-const welcome = h('div', { class: 'welcome' }, h('p', {}, 'Ask about your code. Only what you add to a question goes with it.'));
+const examples = h('div', { class: 'examples' });
+const welcome = h('div', { class: 'welcome' }, h('p', {}, 'Ask about your code. What goes with a question stands over it.'), examples);
 
 /** The question that was sent last, until the server has it. */
 let unsent: Draft | undefined;
@@ -45,6 +46,7 @@ const composer: Composer = new Composer({
   stop: () => tell({ type: 'stop' }),
   attach: () => tell({ type: 'attach' }),
   preview: (question) => tell({ type: 'preview', ...question }),
+  estimate: (question) => tell({ type: 'estimate', ...question }),
   names: (query) => tell({ type: 'names', query }),
   changed: (draft) => vscode.setState({ draft, conversation: '' }),
 });
@@ -106,6 +108,19 @@ function showStatus(): void {
   status.hidden = !status.textContent || told;
 }
 
+/** Questions to begin with, about what is at hand. */
+function showExamples(here: Here | null): void {
+  const found: readonly (readonly [string, string, boolean])[] = here
+    ? [
+        ['Explain this code', '/explain', false],
+        ['What is wrong here?', '/fix', false],
+        ['Write tests for this', '/tests', false],
+        [`What is in ${here.file.label}?`, 'What does this file do? Answer in a few sentences.', true],
+      ]
+    : [['How do I read a file line by line in Python?', 'How do I read a file line by line in Python?', false]];
+  examples.replaceChildren(...found.map(([label, message, whole]) => h('button', { type: 'button', class: 'offer', click: () => composer.example(message, whole) }, label)));
+}
+
 function showPreview({ messages: sent, promptTokens, roomTokens, leftOut }: Preview): void {
   const size = promptTokens === null ? 'The model is not there yet, so its tokens cannot be counted.' : `${promptTokens} tokens; there is room for ${roomTokens ?? 'more'}.`;
   seen.replaceChildren(
@@ -131,6 +146,13 @@ window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       return;
     case 'delta':
       return messages.push(data.text);
+    case 'reading':
+      return messages.read(data.message);
+    case 'here':
+      composer.here = data.here;
+      return showExamples(data.here);
+    case 'estimate':
+      return composer.estimated(data.preview);
     case 'leftOut':
       return messages.tell(data.sentences);
     case 'finished':
@@ -199,6 +221,7 @@ messages.element.addEventListener('click', onAnswer);
 messages.element.addEventListener('keydown', (event) => event.key === 'Enter' && onAnswer(event));
 
 root.append(status, welcome, messages.element, history.element, failure, seen, composer.element, live);
+showExamples(null);
 const kept = vscode.getState();
 if (kept) {
   composer.restore(kept.draft);

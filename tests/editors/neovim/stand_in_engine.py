@@ -19,7 +19,8 @@ class Engine:
 
     `pause`: seconds between two pieces of an answer. `gate`: an answer waits until it is set. `ended`: how many answers
     were broken off by the client. `refuses`: the status that everything is answered with, 0 for none; `hangs`: nothing
-    is answered. `health`: what an engine of this project says of itself.
+    is answered. `health`: what an engine of this project says of itself. `progress`: what it says of a prompt that it
+    reads, before the gate and the answer to all else than a suggestion.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Engine:
         self.gate.set()
         self.refuses = 0
         self.hangs = False
+        self.progress: dict[str, int] = {}
         self.health: dict[str, Any] = {"status": "ready"}
         self.asked: list[dict[str, Any]] = []
         self.ended = 0
@@ -62,6 +64,9 @@ class Engine:
                 self.send_header("Content-Type", "text/event-stream")
                 self.end_headers()
                 try:
+                    if engine.progress and not typed:
+                        self._event({"choices": [], "prompt_progress": engine.progress})
+                        engine.gate.wait()
                     size = max(8, len(answer) // 400)
                     for at in range(0, len(answer), size):
                         self._event({"choices": [{"text": answer[at : at + size]}]})

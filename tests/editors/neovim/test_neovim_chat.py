@@ -298,8 +298,33 @@ def test_a_long_answer(start, engine):
     assert answer.strip() in done(nvim)
 
 
-def test_slash_commands_are_completed(start):
-    nvim = start("0.11")
-    found = "return require('codellama.chat.slash').complete(0, '/')"
-    names = [each["word"] for each in nvim.lua(found)]
-    assert all(name.startswith("/") for name in names)
+def test_what_goes_along_with_a_question(start, engine):
+    """What is around the cursor by itself, the file for one key; and how far all that is read."""
+    nvim = start("0.12", text="def add(a, b):\n    return a + b\n\n\ndef two():\n    return 2\n")
+    nvim.nvim.current.window.cursor = (6, 4)
+    engine.progress = {"total": 1000, "cache": 0, "processed": 400, "others": 1}
+    engine.gate.clear()
+    nvim.command("CodeLlama chat")
+    bar = "return vim.wo[vim.fn.win_findbuf(require('codellama.chat.view').%s())[1]].winbar"
+    wait(lambda: nvim.lua(bar % "input").startswith("around line 6 of main.py + gf adds main.py"))
+    nvim.input("What is this?<C-s>")
+    reading = "Reading 40%% of 1000 tokens. The model is shared: another answer is being written."
+    wait(lambda: reading in nvim.lua(bar % "log"), what=lambda: nvim.lua(bar % "log"))
+    engine.gate.set()
+    assert "> with main.py, around line 6" in done(nvim)
+    assert nvim.lua(bar % "log").strip() == "Code Llama"
+    nvim.input("<Esc>gcgf")
+    wait(lambda: nvim.lua(bar % "input").startswith("main.py   "))
+    nvim.input("iAnd @")
+    wait(lambda: nvim.lua("return vim.fn.pumvisible()") == 1, what="the names")
+    nvim.input("<C-n><C-y>?<C-s>")
+    wait(nvim.answering)
+    assert "And @main.py?" in done(nvim)
+    wait(lambda: nvim.lua(bar % "input").startswith("gf adds main.py"))
+    nvim.input("i/ex")
+    wait(lambda: nvim.lua("return vim.fn.pumvisible()") == 1, what="the commands")
+    offered = {each["word"]: each["menu"] for each in nvim.lua("return vim.fn.complete_info({'items'}).items")}
+    assert offered == {"/explain": "Explain what this code does and how"}
+    nvim.input("<C-n><C-y> Twice.<C-s>")
+    wait(nvim.answering)
+    assert "/explain Twice." in done(nvim)

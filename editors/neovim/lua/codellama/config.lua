@@ -27,6 +27,7 @@ local M = {}
 ---@class codellama.ChatOptions
 ---@field position? 'right'|'left'|'below'|'above' Where the split opens.
 ---@field size? integer Its width, or its height where it is above or below.
+---@field around? boolean Whether what is around the cursor goes along with a question.
 
 ---@class codellama.Options
 ---@field cmd? string[] What starts the server. Default: `codellama-ls`, looked for where it is usually installed.
@@ -42,7 +43,7 @@ local M = {}
 ---@field inline codellama.InlineOptions
 ---@field keys codellama.Keys|false
 ---@field review codellama.ReviewKeys|false
----@field chat {position: 'right'|'left'|'below'|'above', size: integer}
+---@field chat {position: 'right'|'left'|'below'|'above', size: integer, around: boolean}
 
 ---@type codellama.Chosen
 M.defaults = {
@@ -67,7 +68,7 @@ M.defaults = {
     again = 'g.',
     stop = '<Esc>',
   },
-  chat = { position = 'right', size = 80 },
+  chat = { position = 'right', size = 80, around = true },
 }
 
 ---@type codellama.Chosen

@@ -1,6 +1,6 @@
 /** What can go with a question. */
 import * as vscode from 'vscode';
-import type { Attached } from './messages';
+import type { Attached, Here } from './messages';
 
 const MOST_NAMES = 20;
 
@@ -20,6 +20,12 @@ export function ofRange(uri: vscode.Uri, range: vscode.Range, kind: 'selection' 
 
 export function file(uri: vscode.Uri): Attached {
   return { kind: 'file', uri: uri.toString(), label: nameOf(uri) };
+}
+
+export function here(editor: vscode.TextEditor): Here {
+  const { uri } = editor.document;
+  const around: Attached = { kind: 'around', uri: uri.toString(), range: plain(editor.selection), label: `around line ${editor.selection.active.line + 1} of ${nameOf(uri)}` };
+  return { file: file(uri), around: selected(editor) ?? around };
 }
 
 export function problems(uri: vscode.Uri): Attached | undefined {
@@ -60,9 +66,9 @@ export async function choose(editor: vscode.TextEditor | undefined): Promise<Att
   return (picked ?? []).map(file);
 }
 
-/** Names for `@`: open files first, then files of the workspace and, from three letters on, symbols. */
-export async function names(query: string): Promise<string[]> {
-  const open = vscode.workspace.textDocuments.filter((each) => each.uri.scheme === 'file').map((each) => vscode.workspace.asRelativePath(each.uri, false));
+/** Names for `@`: the file at hand and other open ones first, then those of the workspace and, from three letters on, symbols. */
+export async function names(query: string, editor: vscode.TextEditor | undefined): Promise<string[]> {
+  const open = [...(editor ? [editor.document] : []), ...vscode.workspace.textDocuments].filter((each) => each.uri.scheme === 'file').map((each) => vscode.workspace.asRelativePath(each.uri, false));
   const wanted = query.toLowerCase();
   const letters = [...(query.split('/').at(-1) ?? '')].map((letter) => (/[\w.-]/.test(letter) ? (/[a-z]/i.test(letter) ? `[${letter.toLowerCase()}${letter.toUpperCase()}]` : letter) : '?')).join('');
   const files = await vscode.workspace.findFiles(`**/*${letters}*`, undefined, 200);

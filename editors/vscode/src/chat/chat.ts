@@ -72,6 +72,7 @@ export class Chat {
     const running: Running = { id: this.shown, text: '', pending: '', timer: undefined, stopped: false };
     this.running.add(running);
     this.current = running;
+    this.tellStatus();
     try {
       const reply = await this.link.send(question, this.shown, this.language(), (part) => this.take(running, part));
       this.flush(running);
@@ -118,7 +119,7 @@ export class Chat {
       this.post({ type: 'status', message, state: 'message' in phase ? 'failed' : 'busy' });
     } else if (status?.kind === 'failed') {
       this.post({ type: 'status', message: status.message, state: 'failed' });
-    } else if (status?.kind === 'starting' || status?.kind === 'loading' || status?.kind === 'busy') {
+    } else if (this.current && (status?.kind === 'starting' || status?.kind === 'loading' || status?.kind === 'busy')) { // else the status bar says it
       this.post({ type: 'status', message: progress(status), state: 'busy' });
     } else {
       this.post({ type: 'status', message: '', state: 'ready' });
@@ -138,6 +139,9 @@ export class Chat {
     }
     if (part.leftOut && this.current === running) {
       this.post({ type: 'leftOut', sentences: part.leftOut });
+    }
+    if (part.reading && this.current === running) {
+      this.post({ type: 'reading', message: part.reading.message });
     }
     if (part.delta) {
       running.text += part.delta;

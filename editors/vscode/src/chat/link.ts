@@ -8,6 +8,7 @@ export interface Part {
   readonly delta: string;
   readonly conversationId?: string;
   readonly turn?: number;
+  readonly reading?: { readonly message: string };
   readonly leftOut?: readonly string[];
 }
 

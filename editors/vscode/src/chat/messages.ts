@@ -7,7 +7,7 @@ export interface Range {
 
 /** What goes with a question, as the server takes it; `label` is what the chip shows. */
 export interface Attached {
-  readonly kind: 'selection' | 'file' | 'function' | 'diagnostics';
+  readonly kind: 'selection' | 'file' | 'function' | 'diagnostics' | 'around';
   readonly uri: string;
   readonly range?: Range;
   readonly label: string;
@@ -58,6 +58,7 @@ export interface Summary {
 
 export interface SlashCommand {
   readonly name: string;
+  readonly description: string;
   readonly instruction: string;
 }
 
@@ -65,8 +66,16 @@ export interface Preview {
   readonly messages: readonly { readonly role: string; readonly content: string }[] | null;
   readonly promptTokens: number | null;
   readonly roomTokens: number | null;
+  readonly knownTokens: number | null;
+  readonly readSeconds: number | null;
   readonly leftOut: readonly string[];
   readonly attachments: readonly Sent[];
+}
+
+/** What is at hand: the file in the editor, and what is selected there or around the cursor. */
+export interface Here {
+  readonly file: Attached;
+  readonly around: Attached;
 }
 
 export interface Question {
@@ -80,7 +89,7 @@ export interface Question {
 export type FromPanel =
   | { readonly type: 'ready'; readonly conversation: string }
   | ({ readonly type: 'send' } & Question)
-  | ({ readonly type: 'preview' } & Question)
+  | ({ readonly type: 'preview' | 'estimate' } & Question)
   | { readonly type: 'stop' | 'new' | 'attach' }
   | { readonly type: 'open' | 'delete' | 'rename' | 'export'; readonly id: string }
   | { readonly type: 'history'; readonly query: string }
@@ -95,6 +104,7 @@ export type ToPanel =
   | { readonly type: 'conversation'; readonly conversation: Conversation | null; readonly running: boolean }
   | { readonly type: 'begun'; readonly id: string; readonly turn: number }
   | { readonly type: 'delta'; readonly text: string }
+  | { readonly type: 'reading'; readonly message: string }
   | { readonly type: 'leftOut'; readonly sentences: readonly string[] }
   | { readonly type: 'finished'; readonly conversation: Conversation; readonly leftOut: readonly string[] }
   | { readonly type: 'failed'; readonly message: string; readonly conversation: Conversation | null }
@@ -103,7 +113,8 @@ export type ToPanel =
   | { readonly type: 'history'; readonly query: string; readonly found: readonly Summary[] }
   | { readonly type: 'names'; readonly query: string; readonly names: readonly string[] }
   | { readonly type: 'attached'; readonly attached: readonly Attached[] }
-  | { readonly type: 'preview'; readonly preview: Preview }
+  | { readonly type: 'preview' | 'estimate'; readonly preview: Preview }
+  | { readonly type: 'here'; readonly here: Here | null }
   | { readonly type: 'ask'; readonly message: string; readonly attached: readonly Attached[] }
   | { readonly type: 'say'; readonly message: string }
   | { readonly type: 'showHistory' | 'focus' };

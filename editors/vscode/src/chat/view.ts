@@ -10,6 +10,8 @@ import { Link } from './link';
 import type { Attached, FromPanel, ToPanel } from './messages';
 
 export const VIEW = 'codellama.chat';
+/** The cursor has come to rest. */
+const REST_MS = 150;
 
 export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   private view: vscode.WebviewView | undefined;
@@ -17,6 +19,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   /** What the panel is told once it is there. */
   private waiting: ToPanel[] = [];
   private editor = vscode.window.activeTextEditor;
+  private resting: NodeJS.Timeout | undefined;
   private readonly link: Link;
   readonly chat: Chat;
   private readonly subscriptions: vscode.Disposable[];
@@ -34,6 +37,13 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
       vscode.window.onDidChangeActiveTextEditor((editor) => {
         if (editor && editor.document.uri.scheme !== 'output') {
           this.editor = editor;
+          this.tellHere();
+        }
+      }),
+      vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => {
+        if (textEditor === this.lastEditor()) {
+          clearTimeout(this.resting);
+          this.resting = setTimeout(() => this.tellHere(), REST_MS);
         }
       }),
       server.onDidChange(() => {
@@ -47,6 +57,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.resting);
     this.subscriptions.forEach((each) => each.dispose());
   }
 
@@ -117,6 +128,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
     switch (message.type) {
       case 'ready': {
         this.ready = true;
+        this.tellHere();
         await this.chat.refresh();
         const waiting = this.waiting;
         this.waiting = [];
@@ -139,9 +151,10 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
       case 'history':
         return this.tell({ type: 'history', query: message.query, found: await this.link.list(message.query) });
       case 'names':
-        return this.tell({ type: 'names', query: message.query, names: await attach.names(message.query) });
+        return this.tell({ type: 'names', query: message.query, names: await attach.names(message.query, this.lastEditor()) });
       case 'preview':
-        return this.tell({ type: 'preview', preview: await this.link.preview(message, this.chat.id, this.lastEditor()?.document.languageId) });
+      case 'estimate':
+        return this.tell({ type: message.type, preview: await this.link.preview(message, this.chat.id, this.lastEditor()?.document.languageId) });
       case 'attach':
         return this.attach(await attach.choose(this.lastEditor()));
       case 'copy':
@@ -191,6 +204,11 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
       await this.link.rename(id, chosen);
       this.tell({ type: 'history', query: '', found: await this.link.list('') });
     }
+  }
+
+  private tellHere(): void {
+    const editor = this.lastEditor();
+    this.tell({ type: 'here', here: editor && editor.document.uri.scheme !== 'output' ? attach.here(editor) : null });
   }
 
   private whenReady(message: ToPanel): void {

@@ -13,6 +13,7 @@ local REDRAW = 30
 ---@field token string
 ---@field request? integer
 ---@field pieces string[] What came and is not on the screen yet.
+---@field reading? string How far the model has read the question.
 ---@field timer? uv.uv_timer_t
 
 ---The conversation on the screen; nil for a new one.
@@ -73,6 +74,11 @@ function M.on_progress(params)
     end
     if asking and type(value.delta) == 'string' then
       asking.pieces[#asking.pieces + 1] = value.delta
+      local reading = type(value.reading) == 'table' and value.reading.message or nil
+      if reading or asking.reading then
+        asking.reading = reading
+        view.bar((reading or 'answering …') .. '  <C-c> stops')
+      end
     end
     if type(value.leftOut) == 'table' and #value.leftOut > 0 then
       notify.warn(table.concat(value.leftOut, ' '))
@@ -109,7 +115,7 @@ function M.told(status)
   elseif status and vim.list_contains({ 'starting', 'loading', 'busy' }, status.kind) then
     view.bar((status.message or 'The model is loading.') .. '  <C-c> stops')
   else
-    view.bar('answering …  <C-c> stops')
+    view.bar((asking.reading or 'answering …') .. '  <C-c> stops')
   end
 end
 

@@ -1,4 +1,5 @@
 ---The chat: asking, and what can be done with the conversation on the screen.
+local along = require('codellama.chat.along')
 local answering = require('codellama.chat.answering')
 local apply = require('codellama.chat.apply')
 local notify = require('codellama.notify')
@@ -55,7 +56,8 @@ end
 ---@param attached? codellama.Attached
 ---@param replaced? codellama.Turn the earlier question that it replaces, with all that followed
 function M.ask(message, attached, replaced)
-  if is_busy() or vim.trim(message) == '' or not require('codellama.client').need() then
+  local client = require('codellama.client').need()
+  if is_busy() or vim.trim(message) == '' or not client then
     return
   end
   local params = { message = message, languageId = language(attached) }
@@ -65,12 +67,16 @@ function M.ask(message, attached, replaced)
     params.editTurn = replaced.position
     with = replaced.attached or {} -- the server keeps it where nothing else is sent
     turns.drop(replaced)
+  else
+    params.attachments, with = along.attachments(client)
+    along.clear()
   end
   if attached then
     selection = apply.remember(attached.bufnr, attached.first, attached.last)
     local start = { line = attached.first - 1, character = 0 }
     local range = { start = start, ['end'] = { line = attached.last, character = 0 } }
-    params.attachments = { { uri = vim.uri_from_bufnr(attached.bufnr), range = range, kind = 'selection' } }
+    local selected = { uri = vim.uri_from_bufnr(attached.bufnr), range = range, kind = 'selection' }
+    params.attachments = { selected } -- these lines are meant, and nothing goes along by itself
     local name = vim.fs.basename(vim.api.nvim_buf_get_name(attached.bufnr))
     with = { turns.attached(name, attached.first, attached.last) }
   end

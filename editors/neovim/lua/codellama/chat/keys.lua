@@ -7,6 +7,9 @@ local M = {}
 M.HELP = {
   { 'i, a, o, <CR>', 'write a question' },
   { '<C-c>', 'stop the answer' },
+  { 'gf', 'where a question is written: send the whole file along, or not' },
+  { 'gc', 'there: send what is around the cursor along, or not' },
+  { '/  @', 'there: commands, and names of files' },
   { 'gy', 'yank the code block at the cursor, or the last one above' },
   { 'ga', 'put it in place of the lines you asked about, else where you say' },
   { 'gi', "insert it at the cursor of your file's window" },
@@ -160,6 +163,12 @@ function M.for_input(bufnr)
     local chat = require('codellama.chat')
     return chat.stop() or chat.leave_edit()
   end, 'stop the answer, or leave the earlier question as it was')
+  map({ 'gf' }, function()
+    require('codellama.chat.along').toggle_file()
+  end, 'send the whole file along, or not')
+  map({ 'gc' }, function()
+    require('codellama.chat.along').toggle_around()
+  end, 'send what is around the cursor along, or not')
   map({ 'gh' }, function()
     require('codellama.chat').history()
   end, 'history')
@@ -167,7 +176,7 @@ function M.for_input(bufnr)
     require('codellama.chat').close()
   end, 'close')
   map({ 'g?' }, M.help, 'keys')
-  vim.bo[bufnr].completefunc = "v:lua.require'codellama.chat.slash'.complete"
+  require('codellama.chat.names').attach(bufnr)
 end
 
 return M

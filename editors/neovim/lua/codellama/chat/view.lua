@@ -119,7 +119,7 @@ local function show_bars()
     end
   end
   set(state.log_window, ('Code Llama  %s'):format(state.doing or ''))
-  set(state.input_window, state.writing or '<C-s> or <Esc><CR> sends   g? keys')
+  set(state.input_window, state.writing or require('codellama.chat.along').bar())
 end
 
 ---Show the chat.
@@ -140,6 +140,12 @@ function M.open()
     input = scratch('codellama://question')
     state.input = input
     keys.for_input(input)
+    vim.api.nvim_create_autocmd('BufEnter', {
+      buffer = input,
+      callback = function()
+        require('codellama.chat.along').show()
+      end,
+    })
   end
   if not M.is_open() then
     state.log_window = windows.split(log, false)
