@@ -249,7 +249,7 @@ def _load(
         checkpoint = validate(folder)
         codec = _codec(folder, options)
         state.folder = str(folder)
-        state.message = "Starting torch."
+        state.message, state.progress = "Starting torch.", 0.0  # no part of it can be measured
         # Without this bitsandbytes compiles its CPU kernels at the first prompt: 16 s on two cores, for no gain later.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         import torch

@@ -1,9 +1,9 @@
 """What the user is told: `codellama/status`, the progress of loading, and messages that must not be missed.
 
 `codellama/status` has `kind` (starting, loading, ready, thinking, busy, off, failed), `message`, one sentence,
-`progress` in per cent while loading, `model`, `device`, and `suggestion`: what became of the last request, as
-`{uri, shown, reason}`. Where chat and code actions have a model of their own, `chat` has the same of that, up to
-`device`; else it is not there, or null.
+`progress` in per cent of what the message says, while loading and where that can be measured, `model`, `device`, and
+`suggestion`: what became of the last request, as `{uri, shown, reason}`. Where chat and code actions have a model of
+their own, `chat` has the same of that, up to `device`; else it is not there, or null.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lsprotocol import types
 
 from lsp_server.model.access import ModelState
 from lsp_server.model.roles import Role
+from lsp_server.server.announced import STATUS
 from lsp_server.server.editor import Editor, NoAnswer
 
 # What a model is for, as the user is told of it.
@@ -39,8 +40,8 @@ class Status:
         """The state of a model changed. None: there is none of its own for this any more."""
         if role == "chat":
             self._tell(chat=None if state is None else _described(state))
-        elif state is not None:
-            self._tell(**_described(state))
+        elif state is not None:  # why there was no suggestion before is old news
+            self._tell(**_described(state), suggestion=None)
         if state is None:
             return
         if state.kind == "failed":
@@ -57,6 +58,12 @@ class Status:
     def thinking(self, uri: str) -> None:
         """The model is asked."""
         self._tell(kind="thinking", message="Thinking.", suggestion=None)
+
+    def answering(self, message: str) -> None:
+        """What the model does for a question of the chat; "": it does no more."""
+        state = _described(self._states["chat"]())
+        changed = {**state, "kind": "thinking", "message": message} if message else state
+        self._tell(**({"chat": changed} if self._told.get("chat") else changed))
 
     def suggestion(self, uri: str, *, shown: bool, reason: str = "", off: bool = False) -> None:
         """A request for a suggestion ended. `off`: there are none in this document."""
@@ -80,21 +87,27 @@ class Status:
             self._told = told
             self._editor.tell_status(told)
 
+    @property
+    def _is_shown(self) -> bool:
+        """Whether the editor shows what it is told here, by its own word: the same would stand in two places."""
+        experimental = self._editor.capabilities.experimental
+        return isinstance(experimental, dict) and bool(experimental.get(STATUS))
+
     async def _show_progress(self, role: Role) -> None:
         """Show loading as the editor's own progress, from the beginning to the end of it."""
         editor, token = self._editor, secrets.token_hex(8)
         window = editor.capabilities.window
-        if window is None or not window.work_done_progress:
+        if window is None or not window.work_done_progress or self._is_shown:
             return
         try:
             await editor.make_progress(token, lambda: None)
         except NoAnswer:  # the status tells the same
             return
-        editor.show_progress(token, types.WorkDoneProgressBegin(title=_TITLES[role], percentage=0))
+        editor.show_progress(token, types.WorkDoneProgressBegin(title=_TITLES[role]))
         shown: ModelState | None = None
         while (state := self._states[role]()).kind in ("starting", "loading"):
             if state != shown:
-                percentage = round(100 * state.progress)
+                percentage = round(100 * state.progress) or None
                 editor.show_progress(token, types.WorkDoneProgressReport(message=state.message, percentage=percentage))
                 shown = state
             await asyncio.sleep(0.1)
@@ -105,7 +118,7 @@ def _described(state: ModelState) -> dict[str, Any]:
     return {
         "kind": state.kind,
         "message": state.message,
-        "progress": round(100 * state.progress) if state.kind == "loading" else None,
+        "progress": (round(100 * state.progress) or None) if state.kind == "loading" else None,
         "model": state.model,
         "device": state.device,
     }

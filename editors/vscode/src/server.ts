@@ -66,7 +66,12 @@ export class Server implements vscode.Disposable {
 
   /** Let the server ask for its settings again. */
   settingsChanged(): void {
-    void this.client?.sendNotification('workspace/didChangeConfiguration', { settings: null });
+    this.tell('workspace/didChangeConfiguration', { settings: null });
+  }
+
+  /** Say something that nobody answers, where somebody is there. */
+  tell(method: string, params: unknown): void {
+    void this.client?.sendNotification(method, params).catch(() => undefined);
   }
 
   async start(): Promise<void> {
@@ -144,6 +149,12 @@ export class Server implements vscode.Disposable {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
         closed: () => ({ action: CloseAction.DoNotRestart, handled: true, message: 'The connection to the language server ended.' }),
       },
+    });
+    client.registerFeature({
+      fillClientCapabilities: (capabilities) => (capabilities.experimental = { ...capabilities.experimental, 'codellama/status': true }),
+      initialize: () => undefined,
+      getState: () => ({ kind: 'static' }),
+      clear: () => undefined,
     });
     this.running = client;
     client.onNotification('codellama/status', (status: ModelStatus) => {

@@ -56,8 +56,14 @@ export function ofChat(status: ModelStatus | undefined): OneStatus | undefined {
 }
 
 /** What is said of a model that is on its way. */
-export function progress(status: OneStatus): string {
-  return status.kind === 'loading' && status.progress != null ? `${status.message} (${status.progress}%)` : status.message;
+export function progress({ message, progress }: OneStatus): string {
+  return progress ? `${message.replace(/\.$/, '')}: ${progress}%.` : message;
+}
+
+/** The same in a word or two: the stage that it is in, and how much of that is done. */
+function stage({ kind, message, progress }: OneStatus): string {
+  const word = /^\w+ing\b/.exec(message)?.[0].toLowerCase() ?? kind;
+  return progress ? `${word} ${progress}%` : word;
 }
 
 function withChat(found: Shown, chat: OneStatus | null | undefined): Shown {
@@ -81,9 +87,8 @@ function ofModel(status: ModelStatus | undefined, off: string): Shown {
   }
   switch (status.kind) {
     case 'starting':
-      return say('loading~spin', 'starting', status.message);
     case 'loading':
-      return say('loading~spin', status.progress == null ? 'loading' : `loading ${status.progress}%`, status.message);
+      return say('loading~spin', stage(status), progress(status));
     case 'busy':
       return say('watch', 'busy', status.message);
     case 'thinking':

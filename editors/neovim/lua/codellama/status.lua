@@ -68,9 +68,11 @@ function M.line()
   local status = latest[client.id] or {}
   local words = status.kind or 'starting' ---@type string
   if words ~= 'failed' and not require('codellama.inline').is_on(bufnr) then
-    words = 'off here'
-  elseif words == 'loading' and status.progress then
-    words = ('loading %d%%'):format(status.progress)
+    local til = require('codellama.inline').snoozes_til()
+    words = til and 'off until ' .. til or 'off here'
+  elseif words == 'loading' or words == 'starting' then
+    words = ((status.message or ''):match('^%a+ing%f[%A]') or words):lower()
+    words = status.progress and ('%s %d%%'):format(words, status.progress) or words
   elseif require('codellama.actions').is_running() then
     words = 'writing'
   end
@@ -94,7 +96,8 @@ function M.sentence()
   end
   local said = status and status.message or 'The model has not been asked for yet.'
   if not require('codellama.inline').is_on(vim.api.nvim_get_current_buf()) then
-    said = said .. ' Suggestions are off here.'
+    local til = require('codellama.inline').snoozes_til()
+    said = said .. (til and (' Suggestions are off until %s.'):format(til) or ' Suggestions are off here.')
   elseif status and status.kind == 'ready' and status.suggestion and not status.suggestion.shown and status.suggestion.reason ~= '' then
     said = ('%s Last suggestion: none. %s'):format(said, status.suggestion.reason)
   end
