@@ -37,6 +37,7 @@ function entries(server: Server, switches: Switches, document: vscode.TextDocume
     const off = setting<string[]>('disabledLanguages', []).includes(document.languageId);
     found.push({ label: onOff(off, `in ${document.languageId}`), command: 'codellama.toggleLanguage' });
   }
+  found.push({ label: onOff(switches.isSnoozing, switches.isSnoozing ? 'again' : 'for 10 minutes'), command: 'codellama.snooze' });
   found.push({ label: onOff(!setting('enabled', true), 'everywhere'), command: 'codellama.toggle' });
   found.push(separator());
   found.push({ label: '$(edit) Edit in your own words', command: 'codellama.edit' });
