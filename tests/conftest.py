@@ -25,9 +25,11 @@ hypothesis.settings.load_profile("same")
 
 forking.in_tests = True
 
-# Not those of the user: indexes of folders that the tests make, and settings, of which there are none.
+# Not those of the user: indexes of folders that the tests make, what is counted of suggestions, and settings, of which
+# there are none.
 OWN = tempfile.mkdtemp(prefix="codellama-ls-tests-")
 os.environ["CODELLAMA_LS_INDEX"] = str(Path(OWN, "index"))
+os.environ["CODELLAMA_LS_DATA"] = str(Path(OWN, "data"))
 os.environ["CODELLAMA_LS_CONFIG"] = str(Path(OWN, "config.toml"))
 atexit.register(shutil.rmtree, OWN, ignore_errors=True)
 

@@ -21,6 +21,7 @@ FLOORS = (
     {"commands"},
     {"evaluation"},
     {"server"},
+    {"feedback"},
     {"next_edit"},
     {"actions"},
     {"chat"},

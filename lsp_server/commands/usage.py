@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     stop = commands.add("stop", "commands.engines:stop", "End the engines that run, or that of one model.")
     stop.add_argument("model", nargs="?", help="as --model names it; without: all")
     _config(commands)
+    _stats(commands)
     text = "What works here, what does not, and the command that mends it."
     doctor = commands.add("doctor", "commands.doctor:run", text)
     _models_here(doctor, chats=True)
@@ -150,6 +151,16 @@ def _evaluate(commands: Commands) -> None:
     made.add_argument("--holes", type=_number(int, 1, 100_000), default=60, help="how many places, of all kinds")
     made.add_argument("--seed", type=_number(int, 0, 2**31), default=20, help="other places with another number")
     made.add_argument("--json", metavar="FILE", help="also write all of it there")
+
+
+def _stats(commands: Commands) -> None:
+    text = "What became of the suggestions of the last days, as counted on this machine."
+    made = commands.add("stats", "commands.stats:run", text)
+    made.add_argument("--days", type=_number(int, 1, 400), default=30, help="so many, today among them (default: 30)")
+    how = made.add_mutually_exclusive_group()
+    how.add_argument("--page", metavar="FILE.html", help="write them as a page, which needs nothing else")
+    how.add_argument("--json", action="store_true")
+    how.add_argument("--forget", action="store_true", help="delete all that was counted")
 
 
 def _config(commands: Commands) -> None:

@@ -24,6 +24,7 @@ from lsp_server.server import (
     completion,
     configuration,
     documents,
+    feedback,
     inline_completion,
     log_files,
     next_edit,
@@ -54,6 +55,7 @@ FEATURES: tuple[tuple[str, Callable[..., Any], Any], ...] = (
     (announced.NEXT_EDIT, next_edit.next_edit, None),
     (announced.NEXT_EDIT_OUTCOME, next_edit.outcome, None),
     (announced.INLINE_EDIT, next_edit.inline_edit, None),
+    (announced.SHOWN, feedback.shown, None),
     (types.WORKSPACE_DID_CHANGE_CONFIGURATION, configuration.changed, None),
     # Without options the library does not announce the feature.
     (types.TEXT_DOCUMENT_INLINE_COMPLETION, inline_completion.inline_completion, types.InlineCompletionOptions()),
@@ -63,6 +65,7 @@ FEATURES: tuple[tuple[str, Callable[..., Any], Any], ...] = (
 )
 COMMANDS: tuple[tuple[str, Callable[..., Coroutine[Any, Any, Any]]], ...] = (
     (announced.ACTION, code_action.act),
+    (announced.ACCEPTED, feedback.accepted),
     ("codellama.explain", code_action.explain),
     ("codellama.commitMessage", code_action.commit_message),
     ("codellama.prompt", prompt.prompt),
@@ -90,6 +93,7 @@ def create() -> LanguageServer:
         # The library has made its own workspace by now, and opens no document before this returns.
         buffers = server.protocol._workspace = Buffers.replacing(server.workspace)
         session.workspace = buffers.files
+        session.editor_name = params.client_info.name if params.client_info is not None else ""
         configuration.at_start(session, params.initialization_options)
         if session.settings.completion_menu:  # to be announced, it must be there before the answer to `initialize`
             feature(types.TEXT_DOCUMENT_COMPLETION, completion.completion, completion.OPTIONS)

@@ -11,6 +11,7 @@ from typing import Any
 
 from lsprotocol import types
 
+from lsp_server.server import feedback
 from lsp_server.server.session import Session
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,9 @@ def opened(session: Session, params: types.DidOpenTextDocumentParams) -> None:
 
 
 def changed(session: Session, params: types.DidChangeTextDocumentParams) -> None:
-    session.suggestions.changed(params.text_document.uri)
+    uri = params.text_document.uri
+    session.suggestions.changed(uri)
+    session.outcomes.changed(uri, feedback.changes(params.content_changes))
 
 
 def closed(session: Session, params: types.DidCloseTextDocumentParams) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 
 from lsprotocol import types
 
 from lsp_server.completion.suggest import Suggestion
 from lsp_server.completion.suggestions import Answer
 from lsp_server.context.buffer import Buffer
+from lsp_server.server import feedback
 from lsp_server.server.session import Session
 
 
@@ -16,7 +18,13 @@ async def inline_completion(session: Session, params: types.InlineCompletionPara
     by_hand = params.context.trigger_kind != types.InlineCompletionTriggerKind.Automatic
     buffer = session.workspace.buffer(params.text_document.uri)
     answer = await answered(session, params, buffer, by_hand=by_hand)
-    items = [] if buffer is None else [_item(buffer, each) for each in answer.suggestions]
+    items: list[types.InlineCompletionItem] = []
+    if buffer is None:
+        return types.InlineCompletionList(items)
+    for each in answer.suggestions:
+        item = _item(buffer, each)
+        item.command = feedback.command(session, buffer, each, first=not items)
+        items.append(item)
     return types.InlineCompletionList(items=items)
 
 
@@ -29,13 +37,16 @@ async def answered(
     waits: bool = True,
 ) -> Answer:
     """The suggestions for a request, of which the status tells what became: why there is none is never an error."""
-    place, uri = params.position, params.text_document.uri
+    place, uri, asked = params.position, params.text_document.uri, time.perf_counter()
     try:
         answer = await session.suggestions.at(buffer, place.line, place.character, by_hand=by_hand, waits=waits)
     except Exception:
         fault = "A fault of this program; the log of the language server has more."
         session.status.suggestion(uri, shown=False, reason=fault)
         raise
+    if buffer is not None and answer.suggestions:
+        timings, milliseconds = answer.suggestions[0].timings, 1000 * (time.perf_counter() - asked)
+        session.outcomes.answered(buffer.language_id, timings, milliseconds)
     session.status.suggestion(uri, shown=bool(answer.suggestions), reason=answer.reason, off=answer.off)
     return answer
 

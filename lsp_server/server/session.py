@@ -13,6 +13,8 @@ from lsp_server.context.related.gathering import Related
 from lsp_server.context.related.keeping import Keeping
 from lsp_server.context.surroundings import Surroundings
 from lsp_server.context.workspace import Workspace
+from lsp_server.feedback.counting import Counting
+from lsp_server.feedback.outcomes import Outcomes
 from lsp_server.model.access import ModelAccess, ModelUnavailable, Reached
 from lsp_server.model.roles import Models, Role
 from lsp_server.server import preload
@@ -36,6 +38,7 @@ class Session:
 
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
+        self.editor_name = ""  # what it calls itself
         self.settings = Settings()
         self.given: Any = None  # what came with `initialize`: what the editor sends later holds over it
         self.workspace = Workspace()
@@ -45,6 +48,8 @@ class Session:
         self.keeping = Keeping(lambda: self.settings, lambda: self.workspace)
         self.related = Related(lambda: self.settings, lambda: self.workspace, index=lambda: self.keeping.index)
         self.suggestions = Suggestions(self, self.status.thinking)
+        self.counting = Counting(lambda: self.settings.keep_statistics, lambda: self.editor_name)
+        self.outcomes = Outcomes(self.counting, lambda uri: self.workspace.buffer(uri))
         self.preload = preload.Preload()
         self._menu: Menu | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +98,7 @@ class Session:
     def closed(self, uri: str) -> None:
         self.related.closed(uri)
         self.suggestions.closed(uri)
+        self.outcomes.closed(uri)
         if self._menu is not None:
             self._menu.menus.closed(uri)
 
@@ -143,6 +149,7 @@ class Session:
         """Nothing more is asked of the model."""
         self.suggestions.forget()
         self.keeping.close()
+        self.counting.close()
         self.models.close()
 
     async def _prepare_menu(self, uri: str) -> None:
