@@ -19,6 +19,8 @@ export class Engine {
   pieceLength = 8;
   /** No answer begins before this is resolved. */
   hold: Promise<void> = Promise.resolve();
+  /** What it says of a question that it reads, before that. */
+  progress: object | undefined;
   /** Nobody is told of a model before this is resolved. */
   loaded: Promise<void> = Promise.resolve();
   /** The bearer token that it asks for; "" for none. */
@@ -78,6 +80,9 @@ export class Engine {
     });
     response.writeHead(200, { 'Content-Type': 'text/event-stream', Connection: 'close' });
     response.flushHeaders();
+    if (chat && this.progress) {
+      response.write(`data: ${JSON.stringify({ choices: [], prompt_progress: this.progress })}\n\n`);
+    }
     await this.hold;
     for (let at = 0; at < text.length && !gone; at += this.pieceLength) {
       response.write(`data: ${JSON.stringify({ choices: [{ text: text.slice(at, at + this.pieceLength) }] })}\n\n`);

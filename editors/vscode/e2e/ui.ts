@@ -50,9 +50,12 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
   await step('accepted by word, then whole', async () => {
     await page.keyboard.press('Control+ArrowRight');
     await until(async () => (await page.locator('.view-line', { hasText: 'greet' }).count()) > 1, 'a word is taken');
+    engine.suggestion = '';
     await page.keyboard.press('Tab');
+    await page.locator('.view-line', { hasText: '"Ada") + "!"' }).waitFor();
+    await page.keyboard.press('Tab'); // meant for the next suggestion, of which there is none
     await window.save();
-    assert.match(host.read('main.py'), /x = greet\("Ada"\) \+ "!"/);
+    assert.match(host.read('main.py'), /x = greet\("Ada"\) \+ "!"$/m);
   });
   await step('in the middle of a line: accepted by word, then whole', async () => {
     engine.others = [];
@@ -91,11 +94,11 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
   });
 
   await step('off and on from the menu, and why', async () => {
-    for (const [where, why] of [['in this file', 'You turned suggestions off in this file.'], ['in python', 'You turned suggestions off in python.'], ['everywhere', 'You turned suggestions off everywhere.']]) {
+    for (const [where, why] of [['in this file', 'You turned suggestions off in this file.'], ['in python', 'You turned suggestions off in python.'], ['everywhere', 'You turned suggestions off everywhere.'], ['for 10 minutes', 'You turned suggestions off until ']]) {
       await window.menu(`Turn suggestions off ${where}`);
       await window.says('Code Llama: off here');
       assert.match((await window.status.getAttribute('aria-label')) ?? '', new RegExp(why ?? ''));
-      await window.menu(`Turn suggestions on ${where}`);
+      await window.menu(`Turn suggestions on ${where?.replace('for 10 minutes', 'again')}`);
       await window.says('Code Llama: stand-in');
     }
     await window.openFile('.env');
@@ -181,12 +184,24 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
 
   await step('chat is streamed', async () => {
     await window.openChat();
+    await panel.locator('.welcome .offer', { hasText: 'What is in main.py?' }).waitFor();
+    await panel.locator('.composer .chip', { hasText: /^around line \d+ of main\.py$/ }).waitFor();
+    await picture('chat-empty-dark');
     engine.answer = ANSWER;
     engine.pause = 25;
+    engine.progress = { total: 2900, cache: 0, processed: 1160, others: 1 };
+    let read = (): void => undefined;
+    engine.hold = new Promise((resolve) => (read = resolve));
     await window.ask('What does @main.py do?');
+    await panel.locator('.reading', { hasText: /^Reading 40% of 2,900 tokens\. The model is shared/ }).waitFor();
+    assert.match((await window.status.getAttribute('aria-label')) ?? '', /Reading 40%/);
+    await picture('chat-reading-dark');
+    engine.progress = undefined;
+    read();
     await panel.locator('.turn.writing .body strong').waitFor();
     await panel.locator('button.go[aria-label="Stop"]').waitFor();
     await window.answered();
+    assert.equal(await panel.locator('.reading').count(), 0);
     assert.match(await window.answer.innerText(), /adds the numbers up/);
     assert.equal(await window.answer.locator('figure.code .hljs-keyword').count(), 2);
     assert.match(await panel.locator('.cost').last().innerText(), /\d+ \+ \d+ tokens/);
@@ -263,7 +278,13 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await page.keyboard.press('Control+Alt+l');
     await panel.locator('.composer .chip', { hasText: 'main.py, line 1' }).waitFor();
     await panel.locator('button[aria-label^="Leave out"]').click();
+    await panel.locator('button[aria-label^="Send nothing of itself"]').click();
     assert.equal(await panel.locator('.composer .chip').count(), 0);
+    await panel.locator('.composer .offer', { hasText: /^\+ main\.py$/ }).click();
+    await panel.locator('.composer .chip', { hasText: /^main\.py$/ }).waitFor();
+    await panel.locator('button[aria-label="Leave out main.py"]').click();
+    await panel.locator('.composer .offer', { hasText: /^\+ main\.py, line 1$/ }).click();
+    await panel.locator('.composer .chip', { hasText: 'main.py, line 1' }).waitFor();
   });
   await step('history after a reload', async () => {
     await window.load(host.url);

@@ -39,7 +39,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const report = new Report();
   const version = (context.extension.packageJSON as { readonly version: string }).version;
   const explain = (uri: vscode.Uri, range: vscode.Range): Promise<void> => view.explain(uri, range);
-  const running: Server = (server = new Server(settings, log, version, context.globalStorageUri.fsPath, () => middleware(settings, switches, actions, explain)));
+  const running: Server = (server = new Server(settings, log, version, context.globalStorageUri.fsPath, () => middleware(settings, switches, actions, explain, (suggestion) => running.tell('codellama/shown', suggestion))));
   const actions: Actions = new Actions(running, proposals, explain);
   const view: ChatView = new ChatView(context, running, proposals);
   context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running, context.extensionPath));
@@ -78,6 +78,8 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.attachFile', () => withEditor((editor) => view.attach([attach.file(editor.document.uri)])));
   command('codellama.writeCommitMessage', (source?: { readonly rootUri?: vscode.Uri }) => writeCommitMessage(running, source));
   command('codellama.toggle', () => switches.toggle());
+  command('codellama.nothing', () => undefined);
+  command('codellama.snooze', () => switches.snooze());
   command('codellama.toggleLanguage', () => withEditor(({ document }) => switches.toggleLanguage(document.languageId)));
   command('codellama.toggleFile', () => withEditor(({ document }) => switches.toggleFile(document.uri)));
   command('codellama.switchModel', () => switchModel(running));

@@ -5,6 +5,10 @@ import { EDIT, PERFORM, type Actions } from './actions';
 import { SECTION, type Settings } from './settings';
 import type { Switches } from './switches';
 
+/** So long after a suggestion was taken whole, Tab means the next one. */
+const HELD_MS = 700;
+const HELD = 'codellama.held';
+
 interface Values {
   readonly action?: string;
   readonly uri?: string;
@@ -16,7 +20,9 @@ export function middleware(
   switches: Switches,
   actions: Actions,
   explain: (uri: vscode.Uri, range: vscode.Range) => Promise<void>,
+  shown: (suggestion: unknown) => void,
 ): Middleware {
+  let held: NodeJS.Timeout | undefined;
   return {
     workspace: {
       // The server's own settings alone, with the token, which no settings file has.
@@ -40,17 +46,23 @@ export function middleware(
       }
       const found = await next(document, position, context, token);
       const chosen = context.selectedCompletionInfo;
-      if (!chosen || !found) {
-        return found;
-      }
+      const all = (Array.isArray(found) ? found : found?.items) ?? [];
       // With the suggestion widget open, only what begins as its choice does.
-      const items = Array.isArray(found) ? found : found.items;
-      return items.filter((item) => item.range?.start.isEqual(chosen.range.start) && textOf(item).startsWith(chosen.text));
+      const items = chosen ? all.filter((item) => item.range?.start.isEqual(chosen.range.start) && textOf(item).startsWith(chosen.text)) : all;
+      if (items[0] && !token.isCancellationRequested) {
+        shown(items[0].command?.arguments?.[0]);
+      }
+      return items;
     },
     provideCodeActions: async (document, range, context, token, next) => [...actions.ownWords(context), ...actions.deferred((await next(document, range, context, token)) ?? [])],
     resolveCodeAction: (item, token, next) => ([PERFORM, EDIT].includes(item.command?.command ?? '') ? item : next(item, token)),
     executeCommand: async (command, args, next) => {
       const values = args[0] as Values | undefined;
+      if (command === 'codellama.accepted') {
+        clearTimeout(held);
+        void vscode.commands.executeCommand('setContext', HELD, true);
+        held = setTimeout(() => void vscode.commands.executeCommand('setContext', HELD, false), HELD_MS);
+      }
       if (command === 'codellama.action' && values?.action === 'explain' && values.uri && values.range) {
         const { start, end } = values.range;
         const range = new vscode.Range(start.line, start.character, end.line, end.character);

@@ -24,8 +24,11 @@ def test_shown_and_accepted(start, engine, version, method):
     nvim.input("<Tab>")
     wait(lambda: nvim.lines[1] == "    return a + b", what="acceptance")
     assert nvim.nvim.current.window.cursor == (2, 16)
+    nvim.input("<Tab>")  # meant for the next suggestion, which has not come
     wait(lambda: not nvim.ghost(), what="the ghost text to go")
-    nvim.input("<CR>x<Tab>y<Esc>")  # without ghost text, it is a Tab
+    time.sleep(0.2)
+    assert nvim.lines == ["def add(a, b):", "    return a + b"]
+    nvim.input("<CR>x<Tab>y<Esc>")  # typed on: without ghost text, it is a Tab
     wait(lambda: nvim.mode == "n")
     assert nvim.lines[2].replace("\t", " ").split() == ["x", "y"]
     nvim.input("u")
@@ -166,6 +169,16 @@ def test_off_here_and_everywhere(start, engine, version, method):
     assert engine.suggestions_asked == asked
     nvim.input("<Esc>")
     nvim.command("CodeLlama toggle")
+    nvim.command("CodeLlama snooze")
+    nvim.wait_said("Suggestions are off until")
+    assert nvim.lua("return require('codellama').statusline()").startswith("Code Llama: off until ")
+    nvim.input("A")
+    time.sleep(0.4)
+    assert engine.suggestions_asked == asked
+    nvim.input("<Esc>")
+    nvim.command("CodeLlama snooze")
+    nvim.command("CodeLlama snooze 0.01")
+    wait(lambda: nvim.lua("return require('codellama').statusline()") == "Code Llama: ready", what="its end")
     nvim.input("A")
     wait(lambda: engine.suggestions_asked > asked)
 

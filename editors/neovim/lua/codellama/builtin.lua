@@ -150,8 +150,11 @@ function M.take(bufnr, pick)
       local client = vim.lsp.get_client_by_id(item.client_id)
       if client and left and left ~= '' then
         shield.keep_rest(client, bufnr, left)
-      elseif client and left and suggestion and suggestion.command then
-        client:exec_cmd(suggestion.command, { bufnr = bufnr })
+      elseif client and left and suggestion then
+        require('codellama.inline').taken(bufnr)
+        if suggestion.command then
+          client:exec_cmd(suggestion.command, { bufnr = bufnr })
+        end
       end
       require('codellama.keys').follow(bufnr)
     end,

@@ -176,6 +176,13 @@ M.COMMANDS = {
     end,
     doc = 'suggestions on or off, everywhere',
   },
+  snooze = {
+    does = function(argument)
+      require('codellama.inline').snooze(tonumber(argument))
+      notify.say(require('codellama.status').sentence())
+    end,
+    doc = 'suggestions off everywhere for 10 minutes, or as many as are named, or on again',
+  },
   enable = {
     does = function()
       require('codellama.inline').enable(true, vim.api.nvim_get_current_buf())

@@ -192,8 +192,11 @@ function M.take(bufnr, pick)
       suggestion = { row = row, column = column, text = left, command = suggestion.command }
       ghost = { bufnr = bufnr, client_id = now.client_id, all = { suggestion }, index = 1, shown = false }
       draw()
-    elseif left and suggestion.command then
-      assert(vim.lsp.get_client_by_id(now.client_id)):exec_cmd(suggestion.command, { bufnr = bufnr })
+    elseif left then
+      require('codellama.inline').taken(bufnr)
+      if suggestion.command then
+        assert(vim.lsp.get_client_by_id(now.client_id)):exec_cmd(suggestion.command, { bufnr = bufnr })
+      end
     end
     require('codellama.keys').follow(bufnr)
   end)

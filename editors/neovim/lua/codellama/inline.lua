@@ -4,7 +4,13 @@ local config = require('codellama.config')
 
 local M = {}
 
+local SNOOZE_MINUTES = 10
+---Milliseconds.
+local HELD = 700
+
 local everywhere ---@type boolean? nil: as the options say
+local held ---@type {bufnr: integer, tick: integer, til: integer}?
+local snooze ---@type {timer: uv.uv_timer_t, til: integer}? seconds since 1970
 local clients = {} ---@type table<integer, vim.lsp.Client> of the buffers in which they are on
 
 ---@return table engine codellama.builtin or codellama.ghost, which can do the same
@@ -26,6 +32,9 @@ end
 ---@param bufnr integer
 ---@return boolean
 function M.is_on(bufnr)
+  if snooze then
+    return false
+  end
   local here = vim.b[bufnr].codellama_enabled
   if here ~= nil then
     return here
@@ -91,10 +100,58 @@ function M.enable(on, bufnr)
   vim.cmd.redrawstatus({ bang = true })
 end
 
+---Until when suggestions are off for a while.
+---@return string? time as a clock shows it
+function M.snoozes_til()
+  return snooze and os.date('%H:%M', snooze.til) --[[@as string?]]
+end
+
+---Suggestions off everywhere for a while, or on again.
+---@param minutes? number
+function M.snooze(minutes)
+  if snooze then
+    if not snooze.timer:is_closing() then -- else its time is over
+      snooze.timer:close()
+    end
+    snooze = nil
+  else
+    local seconds = math.ceil((minutes or SNOOZE_MINUTES) * 60)
+    local timer = vim.defer_fn(function()
+      if snooze then
+        M.snooze()
+      end
+    end, seconds * 1000)
+    snooze = { timer = timer, til = os.time() + seconds }
+  end
+  for each in pairs(clients) do
+    refresh(each)
+  end
+  vim.cmd.redrawstatus({ bang = true })
+end
+
 ---Whether ghost text is on the screen at the cursor.
 ---@return boolean
 function M.is_visible()
   return engine().is_visible(vim.api.nvim_get_current_buf())
+end
+
+---A suggestion was taken whole: for a moment the key for that means the next one, which may be on its way, and types
+---nothing into the code.
+---@param bufnr integer
+function M.taken(bufnr)
+  held = { bufnr = bufnr, tick = vim.api.nvim_buf_get_changedtick(bufnr), til = vim.uv.now() + HELD }
+  vim.defer_fn(function()
+    if vim.api.nvim_buf_is_valid(bufnr) then
+      require('codellama.keys').follow(bufnr)
+    end
+  end, HELD + 10)
+end
+
+---@param bufnr integer
+---@return boolean
+local function is_held(bufnr)
+  return held ~= nil and held.bufnr == bufnr and vim.uv.now() < held.til
+    and vim.api.nvim_buf_get_changedtick(bufnr) == held.tick
 end
 
 ---@param pick codellama.Pick
@@ -110,7 +167,7 @@ end
 ---Take the whole suggestion. May be called by an expression mapping.
 ---@return boolean taken
 function M.accept()
-  return take(accept.whole)
+  return take(accept.whole) or is_held(vim.api.nvim_get_current_buf())
 end
 
 ---@return boolean taken
@@ -155,7 +212,7 @@ function M.can(action, bufnr)
   if not client or not suggests(client) then
     return false
   end
-  return action == 'suggest' or engine().is_visible(bufnr)
+  return action == 'suggest' or engine().is_visible(bufnr) or action == 'accept' and is_held(bufnr)
 end
 
 ---Show another suggestion. Where there is but one, the server is asked for others.

@@ -158,6 +158,10 @@ local function inline(client, params, handler)
     end
     replied[bufnr] = { items = items, encoding = client.offset_encoding }
     draw(handler, items, bufnr, ctx)
+    local command = (items[1] or {}).command
+    if command and command.command == 'codellama.accepted' then
+      client:notify('codellama/shown', (command.arguments or {})[1]) ---@diagnostic disable-line: param-type-mismatch
+    end
     require('codellama.keys').follow(bufnr)
     if by_hand and #items == 0 then
       say_why_none(bufnr)
