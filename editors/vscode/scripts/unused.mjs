@@ -4,12 +4,20 @@ import { readFileSync } from 'node:fs';
 // A feature that our server comes to have (hover, say) is taken off these lists.
 
 const features = `callHierarchy codeLens colorProvider declaration definition diagnostic documentHighlight documentLink
-  documentSymbol fileOperations foldingRange formatting hover implementation inlayHint inlineValue linkedEditingRange
+  documentSymbol fileOperations fileSystemWatcher foldingRange formatting hover implementation inlayHint inlineValue linkedEditingRange
   notebook reference rename selectionRange semanticTokens signatureHelp textDocumentContent typeDefinition typeHierarchy
   workspaceSymbol`.split(/\s+/);
 const protocols = `callHierarchy colorProvider declaration diagnostic fileOperations foldingRange implementation inlayHint
   inlineValue linkedEditingRange moniker notebook selectionRange semanticTokens textDocumentContent typeDefinition
   typeHierarchy`.split(/\s+/);
+
+// Kinds of values that only those features have.
+const types = `DocumentUri integer Color ColorInformation ColorPresentation FoldingRange TextDocumentIdentifier
+  VersionedTextDocumentIdentifier LanguageKind TextDocumentItem CompletionList MarkedString Hover
+  ParameterInformation SignatureInformation DocumentHighlight SymbolInformation WorkspaceSymbol DocumentSymbol
+  FormattingOptions SelectionRange SemanticTokenTypes SemanticTokenModifiers SemanticTokens
+  InlineValueEvaluatableExpression InlineCompletionItem InlineCompletionList SelectedCompletionInfo
+  InlineCompletionContext`.split(/\s+/);
 
 const FEATURE = `class Unused {
   getState() { return { kind: 'static' }; }
@@ -35,6 +43,9 @@ export const unused = {
     const instead = (filter, contents) => build.onLoad({ filter }, () => ({ contents, loader: 'js' }));
     instead(new RegExp(`vscode-languageclient[\\\\/]lib[\\\\/]common[\\\\/]${one(features)}\\.js$`), FEATURE);
     instead(new RegExp(`vscode-languageserver-protocol[\\\\/]lib[\\\\/]common[\\\\/]protocol\\.${one(protocols)}\\.js$`), PROTOCOL);
+    instead(/vscode-jsonrpc[\\/]lib[\\/]common[\\/]sharedArrayCancellation\.js$/, FEATURE);
+    const namespace = new RegExp(`^\\(function \\((${types.join('|')})\\) \\{[^]*?^\\}\\)\\(\\1 \\|\\| \\(\\1 = \\{\\}\\)\\);`, 'gm');
+    build.onLoad({ filter: /vscode-languageserver-types[\\/]lib[\\/]esm[\\/]main\.js$/ }, ({ path }) => ({ contents: readFileSync(path, 'utf8').replace(namespace, ''), loader: 'js' }));
     instead(/vscode-languageserver-textdocument[\\/]/, 'export const TextDocument = {};');
     instead(/semver[\\/]functions[\\/](?:parse|satisfies)\.js$/, VERSIONS);
     // What the compiler wrote into each module is there once.
