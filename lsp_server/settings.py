@@ -205,10 +205,11 @@ class Settings:
         "whose parameters changed, lines for which the same was done twice. No model is asked.",
     )
     debounce_ms: int = _setting(
-        0,
+        -1,
         "How long to wait, in milliseconds, for another keystroke before the model is asked. A suggestion that is "
-        "known already never waits.",
-        minimum=0,
+        "known already never waits. -1: as long as fits your typing and the model's speed, which is not at all where "
+        "that keeps up.",
+        minimum=-1,
         maximum=2000,
     )
     time_budget_ms: int = _setting(
@@ -276,6 +277,9 @@ class Settings:
         [],
         "Your own code actions: each with a `title` and an `instruction`, and if need be `appliesTo` (a list of "
         "`function`, `class`, `selection`), `languages` (a list of language ids) and `result` (`edit` or `answer`).",
+    )
+    show_cost: bool = _setting(
+        False, "Show beside the state how long the suggestion on the screen took, and how many tokens it has."
     )
     keep_statistics: bool = _setting(
         True,

@@ -13,6 +13,7 @@ from lsp_server.completion.ahead import Windows
 from lsp_server.completion.cache import Known, Spot
 from lsp_server.completion.document import DocumentSuggestions, Superseded
 from lsp_server.completion.generation import Generation, begin
+from lsp_server.completion.pacing import Pacing
 from lsp_server.completion.prompt import most_related
 from lsp_server.completion.suggest import (
     Asked,
@@ -52,11 +53,17 @@ class Answer:
 
 class Suggestions:
     """Use from one event loop, and `forget` when the model or the settings change. `on_thinking` is told of a document
-    for which the model is asked."""
+    for which the model is asked, `on_slow` how many seconds a suggestion takes, once, where those are too many."""
 
-    def __init__(self, around: Surroundings, on_thinking: Callable[[str], None] = lambda uri: None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        on_thinking: Callable[[str], None] = lambda uri: None,
+        on_slow: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._around = around
-        self._on_thinking = on_thinking
+        self._on_thinking, self._on_slow = on_thinking, on_slow
+        self._pacing, self._is_slow = Pacing(), False
         self._known = Known()
         self._windows = Windows()
         self._documents: dict[str, DocumentSuggestions] = {}
@@ -110,6 +117,7 @@ class Suggestions:
 
     def changed(self, uri: str) -> None:
         """The text of a document changed."""
+        self._pacing.key()
         if (document := self._documents.get(uri)) is not None:
             document.changed()
 
@@ -126,6 +134,7 @@ class Suggestions:
         self._end_ahead()
         self._known.clear()
         self._windows.forget()
+        self._pacing.forget()
 
     async def _first(
         self, document: DocumentSuggestions, buffer: Buffer, line: int, character: int, by_hand: bool, waits: bool
@@ -168,7 +177,8 @@ class Suggestions:
         suggestion = self.known(buffer, now)
         if suggestion is None or (by_hand and not suggestion.text):
             self._on_thinking(buffer.uri)
-            debounce = 0 if by_hand else settings.debounce_ms
+            learned = round(1000 * self._pacing.wait)
+            debounce = 0 if by_hand else learned if settings.debounce_ms < 0 else settings.debounce_ms
             settings = dataclasses.replace(settings, debounce_ms=debounce)
             try:
                 suggestion = await self.ask(model, document, buffer, now, settings, by_hand=by_hand)
@@ -178,6 +188,7 @@ class Suggestions:
                     suggestion = await self._chosen(model, buffer, suggestion, settings, PRIORITY_COMPLETION)
             except UserError as error:
                 return Answer(reason=str(error))
+            self._note_speed(suggestion)
         if suggestion.text and suggestion.probability < least_probability(model, settings):
             if not by_hand:
                 return Answer(reason=UNSURE)
@@ -190,6 +201,14 @@ class Suggestions:
         self._windows.widen(model)
         found = (suggestion, *suggestion.others) if by_hand else (suggestion,)
         return Answer(found if suggestion.text else (), suggestion.reason)
+
+    def _note_speed(self, suggestion: Suggestion) -> None:
+        """The model answered. Where it is slow, that is told once."""
+        if (milliseconds := suggestion.timings.get("totalMs")) is not None:
+            self._pacing.answered(milliseconds / 1000)
+            if not self._is_slow and (seconds := self._pacing.slow):
+                self._is_slow = True
+                self._on_slow(seconds)
 
     async def _others(self, model: Reached, buffer: Buffer, shown: Suggestion) -> tuple[Suggestion, ...]:
         """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""

@@ -44,10 +44,13 @@ async def answered(
         fault = "A fault of this program; the log of the language server has more."
         session.status.suggestion(uri, shown=False, reason=fault)
         raise
+    cost = None
     if buffer is not None and answer.suggestions:
         timings, milliseconds = answer.suggestions[0].timings, 1000 * (time.perf_counter() - asked)
         session.outcomes.answered(buffer.language_id, timings, milliseconds)
-    session.status.suggestion(uri, shown=bool(answer.suggestions), reason=answer.reason, off=answer.off)
+        if session.settings.show_cost:
+            cost = {"milliseconds": round(milliseconds), "tokens": int(timings.get("tokens") or 0)}
+    session.status.suggestion(uri, shown=bool(answer.suggestions), reason=answer.reason, off=answer.off, cost=cost)
     return answer
 
 

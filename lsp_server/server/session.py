@@ -47,7 +47,7 @@ class Session:
         self.for_chat: Surroundings = _ForChat(self)
         self.keeping = Keeping(lambda: self.settings, lambda: self.workspace)
         self.related = Related(lambda: self.settings, lambda: self.workspace, index=lambda: self.keeping.index)
-        self.suggestions = Suggestions(self, self.status.thinking)
+        self.suggestions = Suggestions(self, self.status.thinking, self.status.slow)
         self.counting = Counting(lambda: self.settings.keep_statistics, lambda: self.editor_name)
         self.outcomes = Outcomes(self.counting, lambda uri: self.workspace.buffer(uri))
         self.preload = preload.Preload()

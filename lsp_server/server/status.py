@@ -65,11 +65,25 @@ class Status:
         changed = {**state, "kind": "thinking", "message": message} if message else state
         self._tell(**({"chat": changed} if self._told.get("chat") else changed))
 
-    def suggestion(self, uri: str, *, shown: bool, reason: str = "", off: bool = False) -> None:
-        """A request for a suggestion ended. `off`: there are none in this document."""
+    def suggestion(
+        self, uri: str, *, shown: bool, reason: str = "", off: bool = False, cost: Mapping[str, int] | None = None
+    ) -> None:
+        """A request for a suggestion ended. `off`: there are none in this document; `cost`: of the one that is shown,
+        as `milliseconds` and `tokens`, where the user wants to see it."""
         state = self._states["suggestions"]()
         kind, message = ("off", reason) if off else (state.kind, state.message)
-        self._tell(kind=kind, message=message, suggestion={"uri": uri, "shown": shown, "reason": reason})
+        told = {"uri": uri, "shown": shown, "reason": reason, **(cost or {})}
+        self._tell(kind=kind, message=message, suggestion=told)
+
+    def slow(self, seconds: float) -> None:
+        """Suggestions take too long."""
+        state = self._states["suggestions"]()
+        where = f"{state.model} on {state.device}" if state.device else state.model
+        self.show(
+            f"suggestions take about {seconds:.0f} s each with {where}. A smaller model (codellama.model), fewer "
+            "codellama.windowTokens, or a server with a graphics card (codellama.engineUrl) would be faster.",
+            types.MessageType.Info,
+        )
 
     def show(self, message: str, kind: types.MessageType, role: Role = "suggestions") -> None:
         self._editor.show_message(f"{_TITLES[role]}: {message}", kind)
