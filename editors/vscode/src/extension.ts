@@ -19,6 +19,7 @@ import { Settings } from './settings';
 import { showInstallCommand, tellMissing } from './setup';
 import { StatusBar } from './statusBar';
 import { Switches } from './switches';
+import { showWhy } from './why';
 
 const ACTIONS = ['explain', 'fix', 'document', 'tests', 'implement', 'comment', 'simplify', 'types', 'optimize', 'translate'];
 
@@ -79,6 +80,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   command('codellama.writeCommitMessage', (source?: { readonly rootUri?: vscode.Uri }) => writeCommitMessage(running, source));
   command('codellama.toggle', () => switches.toggle());
   command('codellama.nothing', () => undefined);
+  command('codellama.why', () => withEditor((editor) => showWhy(running, switches, editor)));
   command('codellama.snooze', () => switches.snooze());
   command('codellama.toggleLanguage', () => withEditor(({ document }) => switches.toggleLanguage(document.languageId)));
   command('codellama.toggleFile', () => withEditor(({ document }) => switches.toggleFile(document.uri)));

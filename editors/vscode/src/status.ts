@@ -12,7 +12,7 @@ export interface OneStatus {
 /** `codellama/status`, as the server sends it. `chat`: the model of chat and actions, where that is another one. */
 export interface ModelStatus extends OneStatus {
   readonly chat?: OneStatus | null;
-  readonly suggestion?: { readonly uri: string; readonly shown: boolean; readonly reason: string } | null;
+  readonly suggestion?: { readonly uri: string; readonly shown: boolean; readonly reason: string; readonly milliseconds?: number; readonly tokens?: number } | null;
 }
 
 /** Where the language server stands. */
@@ -95,9 +95,14 @@ function ofModel(status: ModelStatus | undefined, off: string): Shown {
       return say('loading~spin', named(status), status.message);
     default: {
       const reason = status.suggestion && !status.suggestion.shown ? status.suggestion.reason : '';
-      return say('sparkle', named(status), [status.message, reason && `No suggestion here: ${reason}`].filter(Boolean).join('\n\n'));
+      return say('sparkle', named(status) + cost(status), [status.message, reason && `No suggestion here: ${reason}`].filter(Boolean).join('\n\n'));
     }
   }
+}
+
+/** What the suggestion that is shown has cost, where that is wanted. */
+function cost({ suggestion }: ModelStatus): string {
+  return suggestion?.milliseconds === undefined ? '' : `, ${suggestion.milliseconds} ms, ${suggestion.tokens ?? 0} tokens`;
 }
 
 /** What a status says of one document: what became of a suggestion elsewhere is left out. */

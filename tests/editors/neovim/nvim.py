@@ -129,9 +129,11 @@ class Neovim:
         wait(lambda: self.lua(ready), 60, lambda: f"the model; {self.said}, {self.lua(STATE)}")
 
     def ghost(self) -> list[tuple[int, int, str, list[str]]]:
-        """The virtual text of the buffer: (row, column, first line, further lines)."""
+        """The virtual text in the lines of the buffer: (row, column, first line, further lines)."""
         found = []
         for mark in self.nvim.api.buf_get_extmarks(0, -1, 0, -1, {"details": True}):
+            if mark[3].get("virt_text_pos") == "eol":
+                continue
             first = "".join(chunk[0] for chunk in mark[3].get("virt_text", []))
             below = ["".join(chunk[0] for chunk in line) for line in mark[3].get("virt_lines", [])]
             if first or below:

@@ -5,6 +5,7 @@ local positions = require('codellama.positions')
 
 local M = {}
 
+local why = vim.api.nvim_create_namespace('codellama.why')
 local INLINE, ACTION, RESOLVE = 'textDocument/inlineCompletion', 'textDocument/codeAction', 'codeAction/resolve'
 
 ---@class codellama.Item: lsp.InlineCompletionItem One with all that Neovim relies on.
@@ -89,10 +90,21 @@ function M.invoke(bufnr, on_reply)
   invoked[bufnr] = { place = here(bufnr), on_reply = on_reply }
 end
 
----@param bufnr integer
+---Say why there is none: as a message, and at the cursor until that moves.
+---@param bufnr integer the current buffer
 local function say_why_none(bufnr)
   local suggestion = (require('codellama.status').get(bufnr) or {}).suggestion or {}
   notify.say(vim.trim('no suggestion here. ' .. (suggestion.reason or '')))
+  local row = vim.api.nvim_win_get_cursor(0)[1] - 1
+  local text = { { '  ' .. (suggestion.reason or 'no suggestion here'), 'CodeLlamaGhostMore' } }
+  vim.api.nvim_buf_set_extmark(bufnr, why, row, 0, { virt_text = text, virt_text_pos = 'eol', hl_mode = 'combine' })
+  vim.api.nvim_create_autocmd({ 'CursorMovedI', 'TextChangedI', 'InsertLeave' }, {
+    buffer = bufnr,
+    once = true,
+    callback = function()
+      vim.api.nvim_buf_clear_namespace(bufnr, why, 0, -1)
+    end,
+  })
 end
 
 ---@param item lsp.InlineCompletionItem

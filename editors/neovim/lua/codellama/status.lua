@@ -10,7 +10,8 @@ local M = {}
 
 ---@class codellama.Status: codellama.OneStatus
 ---@field chat? codellama.OneStatus The model of chat and code actions, where that is another one.
----@field suggestion? {uri: string, shown: boolean, reason: string} What became of the last request.
+---@field suggestion? {uri: string, shown: boolean, reason: string, milliseconds?: integer, tokens?: integer} What became of
+---the last request; what it cost, where the setting `showCost` is on.
 
 local latest = {} ---@type table<integer, codellama.Status>
 
@@ -75,6 +76,10 @@ function M.line()
     words = status.progress and ('%s %d%%'):format(words, status.progress) or words
   elseif require('codellama.actions').is_running() then
     words = 'writing'
+  end
+  local suggestion = status.suggestion or {}
+  if words == 'ready' and suggestion.milliseconds then
+    words = ('ready, %d ms, %d tokens'):format(suggestion.milliseconds, suggestion.tokens or 0)
   end
   return 'Code Llama: ' .. words
 end
