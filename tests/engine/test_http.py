@@ -8,6 +8,7 @@ import math
 import re
 import socket as listening
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -814,7 +815,8 @@ def test_connections_are_bounded(socket: str, monkeypatch: pytest.MonkeyPatch) -
     until(lambda: client_is_served(socket))
 
 
-async def test_how_far_a_prompt_is_computed_is_told_where_it_is_wanted(client: httpx.AsyncClient) -> None:
+async def test_how_far_a_prompt_is_computed_is_told_where_it_is_wanted(client: httpx.AsyncClient, model: Any) -> None:
+    model.before_pass = lambda: time.sleep(0.1)  # else all comes at once
     fields = {"prompt": PROMPT * 10, "max_tokens": 1, "stream": True}
     response = await client.post("/v1/completions", json=fields)
     assert not any("prompt_progress" in each for each in events(response.text))
