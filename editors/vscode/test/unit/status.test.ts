@@ -17,6 +17,22 @@ test('one model', () => {
   assert.equal(ofChat({ ...one, chat: null })?.model, 'small');
 });
 
+test('each stage of loading has its word, and its own percent where that can be measured', () => {
+  const stages = [
+    { kind: 'starting', message: 'Starting the engine.' },
+    { kind: 'loading', message: 'Downloading the starter model (93 MB).', progress: 43 },
+    { kind: 'loading', message: 'Starting torch.', progress: null },
+    { kind: 'loading', message: 'gpu-box is loading its model.', progress: null },
+  ] as const;
+  assert.deepEqual(stages.map((each) => shown(running, each, '').text.replace('$(loading~spin) Code Llama: ', '')), ['starting', 'downloading 43%', 'starting', 'loading']);
+  assert.equal(shown(running, stages[1], '').tooltip, 'Downloading the starter model (93 MB): 43%.');
+});
+
+test('what a suggestion has cost stands behind the model, where it is told', () => {
+  const suggestion = { uri: 'a', shown: true, reason: '', milliseconds: 120, tokens: 14 };
+  assert.equal(shown(running, { ...one, suggestion }, '').text, '$(sparkle) Code Llama: small, cpu, 120 ms, 14 tokens');
+});
+
 test('both models are shown, that of the suggestions first', () => {
   const found = shown(running, two, '');
   assert.equal(found.text, '$(sparkle) Code Llama: small, cpu');
@@ -27,7 +43,7 @@ test('both models are shown, that of the suggestions first', () => {
 
 test('one for chat that loads or cannot be had leaves the suggestions what they are', () => {
   const loading = shown(running, { ...one, chat: { kind: 'loading', message: 'Loading shard 1 of 3.', progress: 33 } }, '');
-  assert.match(loading.tooltip, /Chat: Loading shard 1 of 3\. \(33%\)$/);
+  assert.match(loading.tooltip, /Chat: Loading shard 1 of 3: 33%\.$/);
   assert.equal(loading.level, 'none');
   const failed = shown(running, { ...one, chat: { kind: 'failed', message: 'It needs 9 GiB.' } }, '');
   assert.deepEqual([failed.text, failed.level], ['$(sparkle) Code Llama: small, cpu', 'warning']);
