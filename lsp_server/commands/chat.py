@@ -262,7 +262,10 @@ async def _answer(talk: Talk, ask: Ask) -> Reply:
         conversation = part.get("conversationId", conversation)
         for sentence in part.get("leftOut", ()):
             notes.print(sentence, style="yellow")
-        shown.add(part["delta"])
+        if "reading" in part:
+            shown.read(part["reading"]["message"])
+        elif part["delta"]:
+            shown.add(part["delta"])
 
     task = asyncio.ensure_future(talk.chats.send(_complete(talk, ask), on_part))
     with _interrupts(lambda: task.cancel()), shown:

@@ -8,6 +8,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from rich.live import Live
 from rich.markdown import Markdown
+from rich.text import Text
 
 from lsp_server.commands.console import Terminal, output
 from lsp_server.printing import visible
@@ -42,6 +43,11 @@ class Shown:
         self._live.stop()
         if (self._rest + held).strip():
             self._terminal.print(_rendered(self._rest + held))
+
+    def read(self, message: str) -> None:
+        """Say how far the model has read the question, until its answer begins."""
+        if self._live is not None and not self._begun:
+            self._live.update(Text(message, style="dim"))
 
     def add(self, text: str) -> None:
         self._begun = self._begun or text != ""
