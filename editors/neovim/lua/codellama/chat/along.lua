@@ -75,12 +75,11 @@ function M.bar()
   end
   local bufnr, window = here()
   if bufnr and window then
-    local whole = vim.list_contains(files, bufnr)
+    local name, whole = name_of(bufnr), vim.list_contains(files, bufnr)
     if goes_around() and not whole then
-      said[#said + 1] = ('around line %d of %s'):format(vim.api.nvim_win_get_cursor(window)[1], name_of(bufnr))
-    end
-    if not whole then
-      said[#said + 1] = ('gf adds %s'):format(name_of(bufnr))
+      said[#said + 1] = ('around line %d of %s, gf: whole file'):format(vim.api.nvim_win_get_cursor(window)[1], name)
+    elseif not whole then
+      said[#said + 1] = ('gf: %s'):format(name)
     end
   end
   return table.concat(said, ' + ') .. estimate .. '   <C-s> sends   g? keys'

@@ -115,7 +115,7 @@ end
 local function show_bars()
   local function set(window, text)
     if window and vim.api.nvim_win_is_valid(window) then
-      vim.wo[window].winbar = (text:gsub('%%', '%%%%'))
+      vim.wo[window].winbar = text:gsub('%%', '%%%%') .. '%<' -- its end goes where there is no room
     end
   end
   set(state.log_window, ('Code Llama  %s'):format(state.doing or ''))
