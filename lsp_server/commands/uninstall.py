@@ -25,6 +25,7 @@ _RUNTIME = tuple(f"[0-9a-f]*.{kind}" for kind in ("json", "lock", "sock", "tmp")
 _LOGS = ("engine-*.log*", "server.log*")
 _INDEXES = "[0-9a-f]*.db*"
 _CHATS = ("chats.sqlite3*",)
+_COUNTS = "statistics.sqlite3*"
 
 
 class Ours(NamedTuple):
@@ -68,6 +69,7 @@ def _engines() -> list[Ours]:
 def _files(options: argparse.Namespace) -> list[Ours]:
     """Folders and files, each with its size."""
     paths = [places.cache_folder() / name for name in _CACHE]
+    paths += places.data_folder().glob(_COUNTS)
     if options.chats:
         paths += [each for pattern in _CHATS for each in places.data_folder().glob(pattern)]
     if options.config:
