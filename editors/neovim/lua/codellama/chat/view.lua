@@ -21,7 +21,19 @@ local LONG_LINE = 5000
 ---@field lines string[]
 ---@field marks vim.api.keyset.get_extmark_item[] Where turns begin: (id, row, column).
 
+---What stands in a conversation that has not begun.
+local EXAMPLES = {
+  'Ask about your code; what goes along stands below.',
+  '',
+  '  /explain    what it does around your cursor',
+  '  /fix        what is wrong with it',
+  '  /tests      tests for it',
+  '  @README.md  names a file',
+}
+local examples = vim.api.nvim_create_namespace('codellama.chat.examples')
+
 local state = {} ---@type codellama.View
+local show_examples ---@type fun()
 local unloaded = {} ---@type table<integer, codellama.Unloaded> by buffer
 local turns = vim.api.nvim_create_namespace('codellama.chat.turns')
 
@@ -151,6 +163,7 @@ function M.open()
     state.log_window = windows.split(log, false)
     windows.prepare(log, state.log_window)
     M.follow(true)
+    show_examples()
   end
   if not shows(state.input_window, input) then
     local below = { split = 'below', win = state.log_window, height = INPUT_LINES }
@@ -214,6 +227,21 @@ function M.follow(always)
   state.seen = count
 end
 
+---Show what can be asked, as long as nothing was.
+function show_examples()
+  local log = M.log()
+  if not log then
+    return
+  end
+  vim.api.nvim_buf_clear_namespace(log, examples, 0, -1)
+  if M.is_empty() then
+    local lines = vim.tbl_map(function(line)
+      return { { line, 'Comment' } }
+    end, EXAMPLES)
+    vim.api.nvim_buf_set_extmark(log, examples, 0, 0, { virt_lines = lines })
+  end
+end
+
 ---Add text to the end of the conversation.
 ---@param text string
 function M.append(text)
@@ -227,6 +255,9 @@ function M.append(text)
   local lines = vim.split((text:gsub('\r', '')), '\n', { plain = true })
   vim.api.nvim_buf_set_text(log, row, #line, row, #line, lines)
   vim.bo[log].modifiable = false
+  if row == 0 then
+    show_examples()
+  end
   if #line + #text > LONG_LINE and #line + #lines[1] > LONG_LINE then
     pcall(vim.treesitter.stop, log)
     vim.bo[log].syntax = ''
@@ -243,6 +274,7 @@ function M.cut(row)
     vim.api.nvim_buf_set_lines(log, row, -1, false, {})
     vim.bo[log].modifiable = false
     state.seen = math.min(state.seen or 1, vim.api.nvim_buf_line_count(log))
+    show_examples()
   end
 end
 
