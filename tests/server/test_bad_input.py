@@ -97,7 +97,7 @@ async def test_a_wrong_setting_leaves_the_others(engine: StandIn, tokenizer_fold
             "Code Llama: `codellama.maxTokens` must be a whole number, not the text 'many'. It stays at 64."
         )
         assert "must be one of auto, psm, spm, not 'diagonal'" in window.messages[1]
-        assert "from 0 to 2000" in window.messages[2]
+        assert "from -1 to 2000" in window.messages[2]
         assert "no setting `codellama.nonsense`" in window.messages[3]
         uri = window.open("untitled:a", "x = ")
         await window.ready()
