@@ -120,7 +120,7 @@ function M.snooze(minutes)
       if snooze then
         M.snooze()
       end
-    end, seconds * 1000)
+    end, seconds * 1000) --[[@as uv.uv_timer_t]]
     snooze = { timer = timer, til = os.time() + seconds }
   end
   for each in pairs(clients) do
