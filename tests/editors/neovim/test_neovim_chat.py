@@ -9,6 +9,10 @@ from nvim import wait
 ANSWER = "Use **this**:\n\n```python\ndef add(a: int, b: int) -> int:\n    return a + b\n```\n\nIt has types."
 
 
+# Options with which nothing goes along with a question by itself.
+ALONE = "chat = { around = false }"
+
+
 def ask(nvim, words: str) -> None:
     nvim.command(f"CodeLlama chat {words}")
 
@@ -112,7 +116,7 @@ def test_stopped(start, engine, version):
 
 def test_closed_by_force_while_the_answer_comes(start, engine, version):
     """`:q!` takes a buffer out of memory, whatever it is set to."""
-    nvim = start(version)
+    nvim = start(version, setup=ALONE)
     engine.answers, engine.pause = ["One. ", "".join(f"word {number} " for number in range(40)), "Three."], 0.03
     ask(nvim, "First?")
     done(nvim)
@@ -141,7 +145,7 @@ def test_closed_by_force_while_the_answer_comes(start, engine, version):
 
 
 def test_history_regenerate_and_new(start, engine):
-    nvim = start("0.11")
+    nvim = start("0.11", setup=ALONE)
     engine.answers = ["The first.", "The second.", "The second, again."]
     ask(nvim, "One?")
     done(nvim)
@@ -224,7 +228,7 @@ def test_an_earlier_question_is_changed_and_asked_again(start, engine, version):
 
 def test_a_question_that_was_not_answered_is_asked_again(start, engine):
     """The engine fails: the question is kept, and can be changed or asked again as it is."""
-    nvim = start("0.12")
+    nvim = start("0.12", setup=ALONE)
     engine.answers = ["Fine.", "Better."]
     engine.refuses = 500
     ask(nvim, "Hello?")
@@ -308,8 +312,8 @@ def test_what_goes_along_with_a_question(start, engine):
     bar = "return vim.wo[vim.fn.win_findbuf(require('codellama.chat.view').%s())[1]].winbar"
     wait(lambda: nvim.lua(bar % "input").startswith("around line 6 of main.py, gf: whole file"))
     nvim.input("What is this?<C-s>")
-    reading = "Reading 40%% of 1000 tokens. The model is shared: another answer is being written."
-    wait(lambda: reading in nvim.lua(bar % "log"), what=lambda: nvim.lua(bar % "log"))
+    reading = "Reading 40%% of 1,000 tokens. The model is shared: another answer is being written."
+    wait(lambda: reading in nvim.lua(bar % "log"), what=lambda: nvim.lua(bar % "log") + nvim.chat_text())
     engine.gate.set()
     assert "> with main.py, around line 6" in done(nvim)
     assert nvim.lua(bar % "log") == "Code Llama  %<"
