@@ -238,8 +238,9 @@ class Chats:
         most, counter, past = readable(model, self._around.settings()), self._counter, begun.past.exchanges
 
         def fitted() -> Fitted:
-            new, system = self._sent.as_before(attachments, counter, most), options.get("system", "")
-            return fit(counter, system, past, asked, new, budget=budget, first=first, readable=most)
+            new, tokens = self._sent.as_before(attachments, counter, most)
+            system = options.get("system", "")
+            return fit(counter, system, past, asked, new, budget=budget, first=first, readable=tokens)
 
         return await asyncio.to_thread(fitted), budget
 

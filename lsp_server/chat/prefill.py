@@ -19,8 +19,9 @@ from lsp_server.settings import Settings
 
 # However slow a model is, so many tokens of attachments go with a question.
 LEAST_TOKENS = 256
-# A part of a file that was sent before is sent again where it has this share of what may be read now.
-ENOUGH = 0.5
+# A part of a file that was sent before is sent again where it has so many times what may be read now. It may be more:
+# it need not be read.
+ENOUGH, TOO_MUCH = 0.5, 2.0
 
 
 def readable(model: Reached, settings: Settings) -> int:
@@ -45,10 +46,12 @@ class SentFiles:
         while len(self._sent) > self.MOST:
             del self._sent[next(iter(self._sent))]
 
-    def as_before(self, attachments: Sequence[Attachment], counter: Counter, room: int) -> list[Attachment]:
+    def as_before(self, attachments: Sequence[Attachment], counter: Counter, room: int) -> tuple[list[Attachment], int]:
         """The attachments, each file that has not changed in the lines in which it was sent, unless others are meant,
-        or many more would do."""
-        return [self._as_before(one, counter, room) for one in attachments]
+        or many more would do; and the tokens that may be sent where so many may be read: those are no more to read."""
+        found = [self._as_before(one, counter, room) for one in attachments]
+        known = sum(counter.attachment(now) for now, one in zip(found, attachments, strict=True) if now is not one)
+        return found, room + known if room else 0
 
     def _as_before(self, one: Attachment, counter: Counter, room: int) -> Attachment:
         before = self._sent.get(one.uri)
@@ -59,7 +62,7 @@ class SentFiles:
         if not (room and first <= named[0] and named[1] <= last):
             return one
         again = dataclasses.replace(one, kept=before.kept)
-        return again if ENOUGH * room <= counter.attachment(again) <= room else one
+        return again if ENOUGH * room <= counter.attachment(again) <= TOO_MUCH * room else one
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,6 +106,9 @@ def test_far_from_the_beginning_a_token_takes_longer() -> None:
     assert steady.speed is not None
     assert steady.speed.seconds(0, 1000) == pytest.approx(2.0, rel=0.3)
     assert Pace().speed is None
+    assert Pace({16: 40.0}).speed == Speed(60.0), (
+        "in long passes a token is faster than in the short one that was measured"
+    )
 
 
 def test_how_long_a_prompt_takes_and_how_much_is_read_in_that_time() -> None:

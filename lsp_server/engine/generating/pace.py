@@ -23,6 +23,8 @@ GOOD_SHARE = 0.6
 # Passes by which is judged how much longer a token takes far from the beginning, the last ones, and from how many
 # tokens on a pass counts. No model slows down by more: what says so was held up by something else.
 LATE_PASSES, FEWEST_IN_PASS, MOST_SLOWING = 40, 64, 1 / 500
+# Of a slow machine only short passes are measured. In those that prompts are computed in, tokens are that much faster.
+LONG_PASS_GAIN = 1.5
 
 
 class Pace:
@@ -33,7 +35,10 @@ class Pace:
         fastest = list(self.by_size.items())[-1:]
         self._late = deque((speed for _, speed in fastest), maxlen=LATE)
         # The place in the middle of each pass, and the seconds for a token of it.
-        self._passes = deque(((size / 2, 1 / speed) for size, speed in fastest), maxlen=LATE_PASSES)
+        self._passes: deque[tuple[float, float]] = deque(maxlen=LATE_PASSES)
+        for size, speed in fastest:
+            gain = LONG_PASS_GAIN if size < FEWEST_IN_PASS else 1.0
+            self._passes.append((size / 2, 1 / (gain * speed)))
 
     @property
     def tokens_per_second(self) -> float | None:
