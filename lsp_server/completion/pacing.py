@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from lsp_server.settings import Settings
+
 # The last keys and answers, and from how many on they say something. A longer gap is a pause, not typing.
 GAPS, FEWEST_GAPS, MOST_GAP = 40, 8, 1.0
 ANSWERS, FEWEST_ANSWERS = 9, 3
@@ -26,6 +28,7 @@ class Pacing:
         self._last_key: float | None = None
         self._gaps: deque[float] = deque(maxlen=GAPS)
         self._answers: deque[float] = deque(maxlen=ANSWERS)
+        self._told = False
 
     def key(self) -> None:
         """The text changed."""
@@ -34,28 +37,29 @@ class Pacing:
         if last is not None and 0 < now - last < MOST_GAP:
             self._gaps.append(now - last)
 
-    def answered(self, seconds: float) -> None:
-        """The model took so long for a suggestion."""
-        self._answers.append(seconds)
+    def answered(self, milliseconds: float | None) -> float:
+        """The model took so long for a suggestion; None: it was not asked. How many seconds one usually takes, where
+        that is too long to be of use, once; else 0."""
+        if milliseconds is not None:
+            self._answers.append(milliseconds / 1000)
+        if self._told or len(self._answers) < SLOW_ANSWERS:
+            return 0.0
+        usual = statistics.median(self._answers)
+        self._told = usual >= SLOW_SECONDS
+        return usual if self._told else 0.0
 
     def forget(self) -> None:
         """Another model answers from now on."""
         self._answers.clear()
 
-    @property
-    def wait(self) -> float:
-        """Seconds to wait for another key before the model is asked: none where it keeps up with the typing. Asked at
-        each key a slow one would be busy with old questions when the last one comes."""
+    def debounce_ms(self, settings: Settings) -> int:
+        """How long to wait for another key before the model is asked: what the user says, or what was learned. That is
+        nothing where it keeps up with the typing; a slow one, asked at each key, would be busy with old questions when
+        the last one comes."""
+        if settings.debounce_ms >= 0:
+            return settings.debounce_ms
         if len(self._gaps) < FEWEST_GAPS or len(self._answers) < FEWEST_ANSWERS:
-            return 0.0
+            return 0
         gap = statistics.median(self._gaps)
         keeps_up = statistics.median(self._answers) <= max(KEYS_BEHIND * gap, SECONDS_BEHIND)
-        return 0.0 if keeps_up else min(MOST_WAIT, WAIT_GAPS * gap)
-
-    @property
-    def slow(self) -> float:
-        """How many seconds a suggestion usually takes, where that is too long to be of use; else 0."""
-        if len(self._answers) < SLOW_ANSWERS:
-            return 0.0
-        usual = statistics.median(self._answers)
-        return usual if usual >= SLOW_SECONDS else 0.0
+        return 0 if keeps_up else round(1000 * min(MOST_WAIT, WAIT_GAPS * gap))

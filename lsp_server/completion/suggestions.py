@@ -24,7 +24,7 @@ from lsp_server.completion.suggest import (
     is_doubtful,
     least_probability,
 )
-from lsp_server.completion.unasked import why_none
+from lsp_server.completion.unasked import why_none, why_off
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.related.piece import Piece
 from lsp_server.context.surroundings import Surroundings
@@ -63,7 +63,7 @@ class Suggestions:
     ) -> None:
         self._around = around
         self._on_thinking, self._on_slow = on_thinking, on_slow
-        self._pacing, self._is_slow = Pacing(), False
+        self._pacing = Pacing()
         self._known = Known()
         self._windows = Windows()
         self._documents: dict[str, DocumentSuggestions] = {}
@@ -87,7 +87,7 @@ class Suggestions:
         already, for others.
         `waits`: until the model is loaded.
         """
-        if (reason := _why_off(buffer, self._around.settings)) or buffer is None:
+        if (reason := why_off(buffer, self._around.settings)) or buffer is None:
             return Answer(reason=reason, off=True)
         document = self._document(buffer.uri)
         try:
@@ -153,7 +153,7 @@ class Suggestions:
         except ModelUnavailable as error:
             return Answer(reason=str(error))
         settings = self._around.settings
-        if reason := _why_off(buffer, settings):  # it is not known how long that took
+        if reason := why_off(buffer, settings):  # it is not known how long that took
             return Answer(reason=reason, off=True)
         now = Spot.of(buffer, *buffer.locate(line, character))
         passed_over = document.passed_over.why_none(buffer, now, by_hand=by_hand)
@@ -177,8 +177,7 @@ class Suggestions:
         suggestion = self.known(buffer, now)
         if suggestion is None or (by_hand and not suggestion.text):
             self._on_thinking(buffer.uri)
-            learned = round(1000 * self._pacing.wait)
-            debounce = 0 if by_hand else learned if settings.debounce_ms < 0 else settings.debounce_ms
+            debounce = 0 if by_hand else self._pacing.debounce_ms(settings)
             settings = dataclasses.replace(settings, debounce_ms=debounce)
             try:
                 suggestion = await self.ask(model, document, buffer, now, settings, by_hand=by_hand)
@@ -188,7 +187,8 @@ class Suggestions:
                     suggestion = await self._chosen(model, buffer, suggestion, settings, PRIORITY_COMPLETION)
             except UserError as error:
                 return Answer(reason=str(error))
-            self._note_speed(suggestion)
+            if slow := self._pacing.answered(suggestion.timings.get("totalMs")):
+                self._on_slow(slow)
         if suggestion.text and suggestion.probability < least_probability(model, settings):
             if not by_hand:
                 return Answer(reason=UNSURE)
@@ -201,14 +201,6 @@ class Suggestions:
         self._windows.widen(model)
         found = (suggestion, *suggestion.others) if by_hand else (suggestion,)
         return Answer(found if suggestion.text else (), suggestion.reason)
-
-    def _note_speed(self, suggestion: Suggestion) -> None:
-        """The model answered. Where it is slow, that is told once."""
-        if (milliseconds := suggestion.timings.get("totalMs")) is not None:
-            self._pacing.answered(milliseconds / 1000)
-            if not self._is_slow and (seconds := self._pacing.slow):
-                self._is_slow = True
-                self._on_slow(seconds)
 
     async def _others(self, model: Reached, buffer: Buffer, shown: Suggestion) -> tuple[Suggestion, ...]:
         """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""
@@ -296,7 +288,7 @@ class Suggestions:
 
     async def _rest(self, buffer: Buffer, line: int, character: int) -> None:
         around, version = self._around, buffer.version
-        if _why_off(buffer, around.settings) or not around.settings.prefetch:
+        if why_off(buffer, around.settings) or not around.settings.prefetch:
             return
         if await around.workspace.hidden(buffer.uri):
             return
@@ -306,7 +298,7 @@ class Suggestions:
             return
         if around.workspace.buffer(buffer.uri) is not buffer or buffer.version != version:
             return  # who types asks for a suggestion
-        if line >= len(buffer.lines) or _why_off(buffer, around.settings):
+        if line >= len(buffer.lines) or why_off(buffer, around.settings):
             return
         row, column = buffer.locate(line, character)
         if around.related.is_old(buffer.uri):
@@ -396,14 +388,3 @@ class Suggestions:
         if self._choosing_ahead is not None:
             self._choosing_ahead.cancel()
             self._choosing_ahead = None
-
-
-def _why_off(buffer: Buffer | None, settings: Settings) -> str:
-    """Why there are no suggestions in a document, whatever is in it, as one sentence, or ""."""
-    if not settings.enabled:
-        return "Suggestions are turned off (codellama.enabled)."
-    if buffer is None:
-        return "This document is not open in the editor."
-    if buffer.language_id in settings.disabled_languages:
-        return f"Suggestions are turned off for {buffer.language_id} (codellama.disabledLanguages)."
-    return ""

@@ -38,6 +38,17 @@ def why_none(here: Place, settings: Settings) -> str:
     return ""
 
 
+def why_off(buffer: Buffer | None, settings: Settings) -> str:
+    """Why there are no suggestions in a document, whatever is in it, as one sentence, or ""."""
+    if not settings.enabled:
+        return "Suggestions are turned off (codellama.enabled)."
+    if buffer is None:
+        return "This document is not open in the editor."
+    if buffer.language_id in settings.disabled_languages:
+        return f"Suggestions are turned off for {buffer.language_id} (codellama.disabledLanguages)."
+    return ""
+
+
 def inside_word(before: str, after: str) -> bool:
     """Whether the cursor between two texts has a letter, a digit or an underscore on either side."""
     return in_word(before[-1:]) and in_word(after[:1])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lsp_server.completion.pacing import Pacing
+from lsp_server.settings import Settings
+
+LEARNED = Settings(debounce_ms=-1)
 
 
 def typed(gap: float, *answers: float) -> Pacing:
@@ -17,7 +20,7 @@ def typed(gap: float, *answers: float) -> Pacing:
     now += 60.0  # a pause is no typing
     made.key()
     for each in answers:
-        made.answered(each)
+        made.answered(1000 * each)
     return made
 
 
@@ -34,20 +37,22 @@ def typed(gap: float, *answers: float) -> Pacing:
     ],
 )
 def test_how_long_it_waits(gap: float, answers: tuple[float, ...], wait: float) -> None:
-    assert typed(gap, *answers).wait == pytest.approx(wait)
+    assert typed(gap, *answers).debounce_ms(LEARNED) == pytest.approx(1000 * wait)
+    assert typed(gap, *answers).debounce_ms(Settings(debounce_ms=70)) == 70, "as the user says"
 
 
 def test_nothing_is_known_at_first() -> None:
     made = Pacing(lambda: 1.0)
     made.key()
-    assert (made.wait, made.slow) == (0.0, 0.0)
+    assert (made.debounce_ms(LEARNED), made.answered(None)) == (0, 0.0)
 
 
-def test_a_slow_model_is_known_by_several_answers() -> None:
+def test_a_slow_model_is_known_by_several_answers_and_told_once() -> None:
     made = typed(0.2, 4.0, 4.0, 4.0, 4.0)
-    assert made.slow == 0.0
-    made.answered(6.0)
-    assert made.slow == 4.0
+    assert made.answered(None) == 0.0
+    assert made.answered(6000.0) == 4.0
+    assert made.answered(6000.0) == 0.0
     made.forget()
-    assert (made.slow, made.wait) == (0.0, 0.0)
-    assert typed(0.2, *[1.5] * 9).slow == 0.0
+    assert made.debounce_ms(LEARNED) == 0
+    made = typed(0.2, *[1.5] * 9)
+    assert made.answered(1500.0) == 0.0

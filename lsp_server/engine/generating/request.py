@@ -75,6 +75,11 @@ class Prefill:
     cached: int = 0
     others: int = 0
 
+    def told(self) -> dict[str, dict[str, int]]:
+        """As JSON, in llama.cpp's form but for the `others`."""
+        counts = {"total": self.total, "cache": self.cached, "processed": self.tokens, "others": self.others}
+        return {"prompt_progress": counts}
+
 
 @dataclass(frozen=True)
 class Request:

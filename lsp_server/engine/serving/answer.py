@@ -188,7 +188,7 @@ class Answer:
                 async for piece in self._parts(handle):
                     generated += len(piece.tokens)
                     if piece.prefill is not None:
-                        yield event({**head, "choices": [], **wire.prompt_progress(piece.prefill)})
+                        yield event({**head, "choices": [], **piece.prefill.told()})
                     said = piece.text or piece.finish_reason or piece.candidates
                     if not (said or (piece.tokens and self._shows_tokens)):
                         continue  # the text so far may be the beginning of a stop text, or half a character

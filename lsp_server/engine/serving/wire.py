@@ -17,7 +17,7 @@ from typing import Any
 
 from lsp_server import settings, settings_sent
 from lsp_server.engine.generating.pace import Pace
-from lsp_server.engine.generating.request import Candidate, Counts, Prefill, Sampling, Token
+from lsp_server.engine.generating.request import Candidate, Counts, Sampling, Token
 from lsp_server.engine.options import FIXED, Options
 from lsp_server.engine.serving.state import Extra
 from lsp_server.errors import UserError
@@ -357,18 +357,6 @@ def timings(counts: Counts, pace: Pace) -> dict[str, Any]:
         "time_to_first_token_ms": _milliseconds(counts.first_token_seconds),
         "ms_per_token": _milliseconds(counts.seconds_per_token),
         **pace.told(),
-    }
-
-
-def prompt_progress(prefill: Prefill) -> dict[str, Any]:
-    """How far a prompt is computed, as llama.cpp has it; `others` is ours: requests that want the model too."""
-    return {
-        "prompt_progress": {
-            "total": prefill.total,
-            "cache": prefill.cached,
-            "processed": prefill.tokens,
-            "others": prefill.others,
-        }
     }
 
 
