@@ -196,11 +196,11 @@ await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN,
     await window.ask('What does @main.py do?');
     await panel.locator('.reading', { hasText: /^Reading 40% of 2,900 tokens\. The model is shared/ }).waitFor();
     assert.match((await window.status.getAttribute('aria-label')) ?? '', /Reading 40%/);
+    await panel.locator('button.go[aria-label="Stop"]').waitFor();
     await picture('chat-reading-dark');
     engine.progress = undefined;
     read();
     await panel.locator('.turn.writing .body strong').waitFor();
-    await panel.locator('button.go[aria-label="Stop"]').waitFor();
     await window.answered();
     assert.equal(await panel.locator('.reading').count(), 0);
     assert.match(await window.answer.innerText(), /adds the numbers up/);
