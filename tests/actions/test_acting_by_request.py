@@ -65,25 +65,19 @@ def made_of(answer: str) -> str:
     return answer.removeprefix("```python\n").removesuffix("```")
 
 
-@pytest.mark.parametrize(
-    ("text", "start", "end", "shown"),
-    [
-        ("a = 1\nb = 2\n\nc = 3\n", (1, 0), (1, 0), "a = 1\nb = 2"),
-        ("a = 1\nb = 2\n\nc = 3\n", (1, 2), (1, 5), "b = 2"),
-        ("a = 1\nb = 2\n\nc = 3\n", (1, 0), (4, 0), "b = 2\n\nc = 3"),
-    ],
-    ids=["the lines around", "a part of a line", "the selected lines"],
-)
-async def test_what_it_is_about(
-    editor: ActingEditor, engine: StandIn, tmp_path: Path, text: str, start: Any, end: Any, shown: str
-) -> None:
-    uri = opened(editor, tmp_path, text)
+async def test_what_it_is_about(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
+    """The lines around the cursor, the line of a part that is selected, the selected lines."""
+    text = "a = 1\nb = 2\n\nc = 3\n"
     engine.answers = ["```python\nx = 0\n```"]
-    at = [{"line": line, "character": character} for line, character in (start, end)]
-    params = request(editor, uri, 0, 0, instruction="change it") | {"range": {"start": at[0], "end": at[1]}}
-    result, _ = await ask(editor, params)
-    assert f"code:\n\n```python\n{shown}\n```" in engine.prompt
-    assert made(editor, result) == text.replace(shown, "x = 0")
+    for number, (start, end, shown) in enumerate(
+        [((1, 0), (1, 0), "a = 1\nb = 2"), ((1, 2), (1, 5), "b = 2"), ((1, 0), (4, 0), "b = 2\n\nc = 3")]
+    ):
+        uri = opened(editor, tmp_path, text, f"{number}.py")
+        at = [{"line": line, "character": character} for line, character in (start, end)]
+        params = request(editor, uri, 0, 0, instruction="change it") | {"range": {"start": at[0], "end": at[1]}}
+        result, _ = await ask(editor, params)
+        assert f"code:\n\n```python\n{shown}\n```" in engine.prompt
+        assert made(editor, result) == text.replace(shown, "x = 0")
 
 
 async def test_where_nothing_stands_yet(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
@@ -129,18 +123,14 @@ async def test_the_text_moves_on(editor: ActingEditor, engine: StandIn, tmp_path
     assert change["edits"][0]["range"]["start"]["line"] == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "code", "said"),
-    [
+async def test_refused(editor: ActingEditor, tmp_path: Path) -> None:
+    uri = opened(editor, tmp_path)
+    for change, code, said in (
         ({"partialResultToken": [1]}, -32602, "`partialResultToken` must be a text or a whole number."),
         ({"instruction": " "}, -32803, "Say what is to be changed."),
         ({"action": "planet"}, -32803, "There is no action 'planet'."),
         ({"range": None}, -32602, "This request needs an action, a uri and a range."),
-    ],
-    ids=["no token", "no words", "no action", "no range"],
-)
-async def test_refused(editor: ActingEditor, tmp_path: Path, change: dict[str, Any], code: int, said: str) -> None:
-    uri = opened(editor, tmp_path)
-    with pytest.raises(JsonRpcException) as refused:
-        await ask(editor, request(editor, uri, 0, 0) | change)
-    assert (refused.value.code, refused.value.message) == (code, said)
+    ):
+        with pytest.raises(JsonRpcException) as refused:
+            await ask(editor, request(editor, uri, 0, 0) | change)
+        assert (refused.value.code, refused.value.message) == (code, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from nvim import wait
 
 CODE = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
@@ -58,6 +59,7 @@ def test_streamed_in_its_place_and_accepted(start, engine, version):
     assert nvim.lua("return vim.fn.maparg('g<CR>', 'n')") == "", "the keys are given back"
 
 
+@pytest.mark.parametrize("version", ["0.11"])
 def test_by_hunk(start, engine, version):
     nvim = begin(start, engine, version)
     nvim.input("gg")
@@ -72,6 +74,7 @@ def test_by_hunk(start, engine, version):
     assert nvim.lines == [*CODE.splitlines()[:4], SUB, "    return a - b"]
 
 
+@pytest.mark.parametrize("version", ["0.11"])
 def test_the_text_moves_on(start, engine, version):
     """Lines above move the change along; what the user changed themselves stays as they have it."""
     nvim = begin(start, engine, version)
@@ -103,6 +106,7 @@ def test_stopped_by_escape_and_asked_again(start, engine, version):
     assert (nvim.lines, nvim.lua(MARKS)) == (CODE.splitlines(), [])
 
 
+@pytest.mark.parametrize("version", ["0.11"])
 def test_what_may_be_wrong_stands_there(start, engine, version):
     nvim = begin(start, engine, version, answer="```python\ndef add(a, b)\n    return a +\n```")
     assert shown(nvim, "says")[1].startswith(
@@ -110,6 +114,7 @@ def test_what_may_be_wrong_stands_there(start, engine, version):
     )
 
 
+@pytest.mark.parametrize("version", ["0.11"])
 def test_an_answer_that_does_not_fit_any_more_is_told(start, engine, version):
     nvim = start(version, text=CODE)
     engine.answers = [BOTH]
@@ -122,6 +127,7 @@ def test_an_answer_that_does_not_fit_any_more_is_told(start, engine, version):
     assert shown(nvim, "new") == [SUB]
 
 
+@pytest.mark.parametrize("version", ["0.11"])
 def test_tests_are_shown_in_their_file(start, engine, version):
     nvim = start(version, text=CODE)
     engine.answers = ["```python\nfrom main import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n```"]
