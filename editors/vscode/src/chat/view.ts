@@ -7,7 +7,7 @@ import * as attach from './attach';
 import { Chat } from './chat';
 import { page } from './html';
 import { Link } from './link';
-import type { Attached, FromPanel, ToPanel } from './messages';
+import type { Attached, FromPanel, Preview, Question, ToPanel } from './messages';
 
 export const VIEW = 'codellama.chat';
 /** The cursor has come to rest. */
@@ -153,8 +153,9 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
       case 'names':
         return this.tell({ type: 'names', query: message.query, names: await attach.names(message.query, this.lastEditor()) });
       case 'preview':
-      case 'estimate':
-        return this.tell({ type: message.type, preview: await this.link.preview(message, this.chat.id, this.lastEditor()?.document.languageId) });
+        return this.tell({ type: 'preview', preview: await this.previewed(message) });
+      case 'estimate': // what cannot be sent is said to who sends it
+        return this.previewed(message).then((preview) => this.tell({ type: 'estimate', preview }), () => undefined);
       case 'attach':
         return this.attach(await attach.choose(this.lastEditor()));
       case 'copy':
@@ -204,6 +205,10 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
       await this.link.rename(id, chosen);
       this.tell({ type: 'history', query: '', found: await this.link.list('') });
     }
+  }
+
+  private previewed(question: Question): Promise<Preview> {
+    return this.link.preview(question, this.chat.id, this.lastEditor()?.document.languageId);
   }
 
   private tellHere(): void {
