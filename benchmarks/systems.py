@@ -246,11 +246,14 @@ async def _events(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> A
 
 @contextlib.contextmanager
 def runtime() -> Iterator[Path]:
-    """A runtime folder of this benchmark's own, so that its engines are nobody else's; they end with it."""
-    before = os.environ.get("CODELLAMA_LS_RUNTIME")
+    """A runtime folder of this benchmark's own, so that its engines are nobody else's; they end with it. What is
+    counted of its suggestions is not the user's, either."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that being ended ends what was started, too
-    with tempfile.TemporaryDirectory(prefix="cl-") as name:  # short, as a socket's path must be
-        os.environ["CODELLAMA_LS_RUNTIME"] = name
+    with (
+        tempfile.TemporaryDirectory(prefix="cl-") as name,  # short, as a socket's path must be
+        tempfile.TemporaryDirectory() as data,
+        environment({"CODELLAMA_LS_RUNTIME": name, "CODELLAMA_LS_DATA": data}),
+    ):
         try:
             yield Path(name)
         finally:
@@ -258,10 +261,6 @@ def runtime() -> Iterator[Path]:
                 found = address.read(file)
                 if found is not None and psutil.pid_exists(found.pid):
                     end(psutil.Process(found.pid))
-            if before is None:
-                del os.environ["CODELLAMA_LS_RUNTIME"]
-            else:
-                os.environ["CODELLAMA_LS_RUNTIME"] = before
 
 
 @contextlib.contextmanager
