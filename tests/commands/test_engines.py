@@ -32,6 +32,7 @@ async def run(*words: str) -> tuple[int, str, str]:
 
 
 async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
+    began = time.time()
     fork_engines()
     model = str(checkpoints.random_checkpoint(tmp_path / "tiny", layers=1, hidden=64))
     assert await run("ps") == (0, "No engine runs; the first editor window or command that needs one starts it.\n", "")
@@ -42,7 +43,7 @@ async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
     (found,) = json.loads((await run("ps", "--json"))[1])
     assert (found["model"], found["pid"], found["status"]) == (model, engine.pid, "ready")
     assert found["memory"] == pytest.approx(psutil.Process(engine.pid).memory_info().rss, rel=0.2)
-    assert abs(time.time() - found["since"]) < 60
+    assert began - 1 < found["since"] < time.time()
     assert [each["pid"] for each in found["users"]] == [os.getpid()], "and not the one that asked how it is"
     status, said, _ = await run("ps")
     assert status == 0
