@@ -72,7 +72,8 @@ async def run(model: Reached, task: Task, following: Following = NOBODY, *, layo
         return Outcome(note + text.strip() + cut, tokens=answer.tokens)
     made = await asyncio.to_thread(_made, task, prompt, text, finished)
     if repeats and made.problem:
-        made = dataclasses.replace(made, problem="The model began to repeat itself, so its answer was ended.")
+        sentence = "The model began to repeat itself, so its answer was ended."
+        made = dataclasses.replace(made, edits=(), problem=sentence)
     return dataclasses.replace(made, tokens=answer.tokens)
 
 

@@ -108,6 +108,15 @@ async def test_what_may_be_wrong_goes_along(editor: ActingEditor, engine: StandI
     assert "return a +" in made(editor, result)
 
 
+async def test_one_that_goes_in_circles_is_ended_and_said(
+    editor: ActingEditor, engine: StandIn, tmp_path: Path
+) -> None:
+    uri = opened(editor, tmp_path)
+    engine.answers = ["```python\ndef add(a, b):\n" + "    a = a + b\n" * 300]
+    with pytest.raises(JsonRpcException, match="The model began to repeat itself, so its answer was ended"):
+        await ask(editor, request(editor, uri, 0, 0, instruction="shorten"))
+
+
 async def test_the_text_moves_on(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
     """The edit is for what was asked about: the client, which shows it in place, moves it along."""
     uri = opened(editor, tmp_path, GREETED)
