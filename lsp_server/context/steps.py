@@ -64,7 +64,7 @@ class Steps:
         else:
             base = [*lines[:first], *old, *lines[first + count :]]
             step = Step(uri, base, first, tuple(old), tuple(new), self._clock())
-        self._span = start, new_end
+        self._span = start if start[0] == new_end[0] else new_end, new_end  # of what was pasted, the end
         if any(_undoes(step, earlier) for earlier in self._steps):
             self.forget(uri)
         elif step.before != step.after and max(len(step.before), len(step.after)) <= MOST_ROWS:

@@ -27,7 +27,7 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     names = added(document, step) if document is not None else None
     if document is None or names is None or document.is_broken(step.row):
         return
-    written = touched([each for each in here.steps if each.uri == step.uri])
+    written = touched(here.since(step))
     yield from _lines(document, names, written)
     yield from _items(document, names, written)
 

@@ -68,18 +68,18 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     """What follows where a step did what one shortly before it did."""
     newest = rewrites(step)
     at = here.steps.index(step)
-    earlier = [each for one in here.steps[max(0, at - MOST_STEPS) : at][::-1] for each in rewrites(one)]
+    earlier = [(each, one) for one in here.steps[max(0, at - MOST_STEPS) : at][::-1] for each in rewrites(one)]
     document = here.documents.get(step.uri)
     if document is None or document.tree is None or not newest or renames.is_under_way(here, step):
         return
-    pool = [*newest[1:], *earlier]
-    for other in pool:
+    for other, first in [*((each, step) for each in newest[1:]), *earlier]:
         rule = learnt(other, newest[0])
         if rule is None:
             continue
         if any(document.is_broken(row) for row in range(step.row, step.row + len(step.after))):
             return
-        yield from _fitting(here, document, *rule)
+        done = here.steps[here.steps.index(first) :]
+        yield from _fitting(document, *rule, step.row, touched([each for each in done if each.uri == step.uri]))
         return
 
 
@@ -238,13 +238,13 @@ def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
     return _bare(before[left:right]), _bare(after[left : len(after) - kept])
 
 
-def _fitting(here: Situation, document: Document, before: Pattern, after: Pattern) -> Iterator[Proposal]:
-    """The lines of a document that fit, as they would become."""
-    written = touched([each for each in here.steps if each.uri == document.uri])
+def _fitting(document: Document, before: Pattern, after: Pattern, around: int, written: set[int]) -> Iterator[Proposal]:
+    """The lines of a document that fit, as they would become. `around`: the row of an example. `written`: the rows
+    that were changed since the first of them."""
     anchors = _anchors(before)
     anchor = max(anchors, key=len)
     # What only ordinary words hold together is the same in lines next to each other alone.
-    near = _block(document, here.steps[-1].row) if set(anchors) <= ORDINARY else range(len(document.lines))
+    near = _block(document, around) if set(anchors) <= ORDINARY else range(len(document.lines))
     for row in near:
         line = document.lines[row]
         if anchor not in line or row in written:

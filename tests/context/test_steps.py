@@ -53,6 +53,14 @@ def test_another_place_is_another_step_also_in_lines_just_written() -> None:
     assert "".join(window.steps[1].base) == "a = 1\nprint(a)\n"
 
 
+def test_a_change_within_what_was_pasted_is_another_step() -> None:
+    window = Window("\n")
+    window.put(0, 0, 0, "print(a)\nprint(b)\n")
+    window.put(0, 0, 5, "log")
+    window.put(1, 0, 5, "log")
+    assert [step.after[:1] for step in window.steps[1:]] == [("log(a)\n",), ("log(b)\n",)]
+
+
 def test_what_is_undone_leads_nowhere() -> None:
     window = Window()
     window.put(1, 4, 8, "width")

@@ -28,6 +28,11 @@ for _, action in ipairs(keys.ACTIONS) do
     require('codellama.inline')[action]()
   end, { desc = 'Code Llama: ' .. action:gsub('_', ' ') })
 end
+for name, action in pairs({ ['next-edit'] = 'go', ['reject-next-edit'] = 'reject' }) do
+  vim.keymap.set({ 'n', 'i' }, keys.plug(name), function()
+    require('codellama.next_edit')[action]()
+  end, { desc = 'Code Llama: ' .. name:gsub('-', ' ') })
+end
 vim.keymap.set('n', '<Plug>(codellama-chat)', '<Cmd>CodeLlama chat<CR>', { desc = 'Code Llama: chat' })
 vim.keymap.set('x', '<Plug>(codellama-chat)', ':CodeLlama chat<CR>', { desc = 'Code Llama: chat on the selection' })
 for _, action in pairs(require('codellama.edits.keys').ACTIONS) do

@@ -64,6 +64,7 @@ local function attached(client, bufnr)
   require('codellama.shield').install(client)
   require('codellama.restart').attached(client, bufnr)
   require('codellama.inline').attached(client, bufnr)
+  require('codellama.next_edit').attached(client, bufnr)
   local problem = server.version_problem(vim.tbl_get(client, 'server_info', 'version'))
   if problem then
     notify.warn_once(problem)
@@ -89,6 +90,7 @@ function M.listen()
       local client = vim.lsp.get_client_by_id(event.data.client_id)
       if client and client.name == M.NAME then
         require('codellama.inline').detached(event.buf)
+        require('codellama.next_edit').detached(event.buf)
       end
     end,
   })

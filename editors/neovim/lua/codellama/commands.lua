@@ -125,6 +125,12 @@ M.COMMANDS = {
     doc = 'leave the text as it is; with `hunk`, at the cursor',
     complete = hunk,
   },
+  next = {
+    does = function()
+      require('codellama.next_edit').ask()
+    end,
+    doc = 'go where the last change leads, or make the edit that is shown there',
+  },
   stop = {
     does = function()
       local stopped = require('codellama.chat').stop()

@@ -24,6 +24,10 @@ local M = {}
 ---@field again? string|false Ask again, with other words.
 ---@field stop? string|false While it is written: stop.
 
+---@class codellama.NextEditKeys Where the next edit is shown, in normal mode.
+---@field accept? string|false Go to it; where the cursor is there, make it.
+---@field reject? string|false
+
 ---@class codellama.ChatOptions
 ---@field position? 'right'|'left'|'below'|'above' Where the split opens.
 ---@field size? integer Its width, or its height where it is above or below.
@@ -36,6 +40,7 @@ local M = {}
 ---@field inline? codellama.InlineOptions
 ---@field keys? codellama.Keys|false Keys in insert mode; false: none.
 ---@field review? codellama.ReviewKeys|false Keys where a change is shown; false: none.
+---@field next_edit? codellama.NextEditKeys|false The next edit, and its keys; false: none is shown.
 ---@field chat? codellama.ChatOptions
 
 ---@class codellama.Chosen: codellama.Options The options with the defaults for what is not given.
@@ -43,6 +48,7 @@ local M = {}
 ---@field inline codellama.InlineOptions
 ---@field keys codellama.Keys|false
 ---@field review codellama.ReviewKeys|false
+---@field next_edit codellama.NextEditKeys|false
 ---@field chat {position: 'right'|'left'|'below'|'above', size: integer, around: boolean}
 
 ---@type codellama.Chosen
@@ -68,6 +74,7 @@ M.defaults = {
     again = 'g.',
     stop = '<Esc>',
   },
+  next_edit = { accept = '<Tab>', reject = '<Esc>' },
   chat = { position = 'right', size = 80, around = true },
 }
 
@@ -84,7 +91,7 @@ function M.set(given)
   local usable = vim.deepcopy(given or {})
   for name, value in pairs(usable) do
     local wrong ---@type string?
-    if name == 'keys' or name == 'review' then
+    if name == 'keys' or name == 'review' or name == 'next_edit' then
       wrong = value ~= false and type(value) ~= 'table' and ('`%s` must be a table or false'):format(name) or nil
     elseif not TYPES[name] then
       wrong = ('there is no option `%s`'):format(name)
