@@ -192,6 +192,7 @@ async def find(
     tries = TRIES_BY_HAND if by_hand else TRIES_IN_LINE if asked.here.line_after.strip() else 0
     if tries and not first.text and not by_hand and model.chooses:
         first = await generate(model, asked, settings, priority=priority, chooses=True, on_text=on_text)
+        tries -= 1
     for seed in range(0 if first.text else tries):
         another = await generate(model, asked, settings, priority=priority, seed=seed, on_text=on_text)
         if another.text:

