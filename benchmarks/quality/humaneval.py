@@ -5,7 +5,7 @@
 FOLDER has OpenAI's files `HumanEval-SingleLineInfilling.jsonl.gz` and the like, which are not part of this repository
 (https://github.com/openai/human-eval-infilling, MIT). Asked are the product, as an editor asks it, and the model
 alone, prefix first (`psm`) and suffix first (`spm`), with token healing and without; the most likely token each time.
-Programs are run in `sandbox`. What other models reached stays in the results, beside that of this one. With `--kept`
+Programs are run in `sandbox`. What is not measured anew stays in the results: other models, other ways. With `--kept`
 answers are added to a file, and those that are in it are not asked for again.
 """
 
@@ -169,27 +169,27 @@ def targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What is to be reached, as far as it was measured."""
     share = {(row["suite"], row["asked"]): row["passed"] / row["tasks"] for row in rows}
     shown = {(row["suite"], row["asked"]): row["shown"] / row["tasks"] for row in rows}
-    of = {row["suite"]: f"of {row['tasks']} tasks" for row in rows}
+    of = {(row["suite"], row["asked"]): f"{row['passed']} of {row['tasks']} tasks" for row in rows}
     found = []
     for suite, least in (("single line", 0.4), ("multi-line", 0.1)):
-        if (suite, PRODUCT) in share:
-            value = share[suite, PRODUCT]
-            found.append(target(f"HumanEval {suite}, product", f"at least {least}", value, value >= least, of[suite]))
+        if (way := (suite, PRODUCT)) in share:
+            found.append(
+                target(f"HumanEval {suite}, product", f"at least {least}", share[way], share[way] >= least, of[way])
+            )
     span = ("random span", PRODUCT)
     if span in share:
-        found.append(
-            target("HumanEval random span, shown", "at least 0.95", shown[span], shown[span] >= 0.95, of["random span"])
-        )
-    alone = [share["random span", way] for way in RAW if ("random span", way) in share]
+        found.append(target("HumanEval random span, shown", "at least 0.95", shown[span], shown[span] >= 0.95))
+    alone = [way for name in RAW if (way := ("random span", name)) in share]
     if span in share and alone:
-        best = max(alone)
-        name = "HumanEval random span, product"
-        found.append(target(name, f"at least that of the model alone, {best:.3f}", share[span], share[span] >= best))
+        best = max(alone, key=lambda way: share[way])
+        name, wanted = "HumanEval random span, product", f"at least that of the model alone, {share[best]:.3f}"
+        note = f"{of[span]}, against {of[best]}"
+        found.append(target(name, wanted, share[span], share[span] >= share[best], note))
     healed, plain = ("random span", "spm, healed"), ("random span", "spm")
     if healed in share and plain in share:
         name = "HumanEval random span, the model alone, suffix first with healing"
         wanted = f"more than without, {share[plain]:.3f}"
-        found.append(target(name, wanted, share[healed], share[healed] > share[plain], of["random span"]))
+        found.append(target(name, wanted, share[healed], share[healed] > share[plain], of[healed]))
     return found
 
 
@@ -208,9 +208,15 @@ async def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         sys.exit(str(error))
     before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"targets": [], "tasks": []}
-    others = [row for row in before["tasks"] if row["model"] != options.model]
-    reached = targets(rows) if options.model == SETTINGS.model else before["targets"]
-    keep("humaneval", reached, tasks=[*({"model": options.model, **row} for row in rows), *others])
+    tasks = merged([{"model": options.model, **row} for row in rows], before["tasks"])
+    reached = targets([row for row in tasks if row["model"] == SETTINGS.model])
+    keep("humaneval", reached, tasks=tasks)
+
+
+def merged(rows: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, and those of before that were not measured anew: of other models, and other ways to ask."""
+    anew = {(row["model"], row["suite"], row["asked"]) for row in rows}
+    return [*rows, *(row for row in before if (row["model"], row["suite"], row["asked"]) not in anew)]
 
 
 def _read(line: str) -> tuple[str, dict[str, Any]]:

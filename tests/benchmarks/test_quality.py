@@ -166,3 +166,13 @@ def test_targets_of_holes() -> None:
     rows = holes.targets(outcomes, [Step(0.5, 0.3, 0.05, 0.6, 1.4, 0.06, 1.35)])
     assert [row["met"] for row in rows] == [False, False, False, True, True]
     assert [row["measured"] for row in rows] == [1, 0.952, 0.5, 0.05, 1.4]
+
+
+def test_what_is_not_measured_anew_stays() -> None:
+    """Other models' rows, and those of other ways to ask."""
+
+    def row(model: str, asked: str, passed: int) -> dict[str, object]:
+        return {"model": model, "suite": "single line", "asked": asked, "passed": passed}
+
+    before = [row("starter", "product", 1), row("starter", "spm", 2), row("7b", "product", 3)]
+    assert humaneval.merged([row("starter", "product", 9)], before) == [row("starter", "product", 9), *before[1:]]
