@@ -6,6 +6,7 @@ import * as attach from './chat/attach';
 import { ChatView } from './chat/view';
 import { writeCommitMessage } from './commit';
 import type { Edits } from './edit';
+import type { NextEdits } from './nextEdit';
 import { onDemand } from './load';
 import { showLog } from './logs';
 import { showMenu } from './menu';
@@ -15,7 +16,7 @@ import { showPrompt } from './prompt';
 import { Proposals } from './proposals';
 import { Report } from './report';
 import { Server } from './server';
-import { Settings } from './settings';
+import { setting, Settings } from './settings';
 import { showInstallCommand, tellMissing } from './setup';
 import { StatusBar } from './statusBar';
 import { Switches } from './switches';
@@ -67,6 +68,16 @@ export function activate(context: vscode.ExtensionContext): Api {
     command(`codellama.${name}Edit`, editing((each) => each.decide(accept, true)));
     command(`codellama.${name}Hunk`, editing((each, index?: number) => each.decide(accept, false, index)));
   }
+  let next: Promise<NextEdits> | undefined;
+  const following = (): Promise<NextEdits> => (next ??= onDemand().then(({ NextEdits }) => new NextEdits(running)));
+  const follow = ({ document, contentChanges }: vscode.TextDocumentChangeEvent): void => {
+    if (contentChanges.length && running.client && setting('nextEdit', true)) {
+      void following().then((each) => each.changed(document));
+    }
+  };
+  context.subscriptions.push(vscode.workspace.onDidChangeTextDocument(follow), { dispose: () => void next?.then((each) => each.dispose()) });
+  command('codellama.nextEdit', async () => (await following()).go());
+  command('codellama.rejectNextEdit', async () => (await following()).reject());
   command('codellama.menu', () => showMenu(running, switches));
   command('codellama.openChat', () => view.reveal());
   command('codellama.newChat', async () => {
