@@ -153,7 +153,11 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
         for items in groups(line):
             texts = [_text(line, item) for item in items]
             for at in range(1, len(texts)):
-                if texts[at] in (other, texts[at - 1]) or substituted(texts[at - 1], one, other) != texts[at]:
+                if (
+                    _bare(texts[at]) == other
+                    or texts[at] == texts[at - 1]
+                    or substituted(texts[at - 1], one, other) != texts[at]
+                ):
                     continue
                 column = items[at][-1].column + len(items[at][-1].text)
                 text = f", {substituted(texts[at], other, new)}"
