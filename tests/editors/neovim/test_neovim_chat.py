@@ -310,7 +310,7 @@ def test_what_goes_along_with_a_question(start, engine):
     engine.gate.clear()
     nvim.command("CodeLlama chat")
     bar = "return vim.wo[vim.fn.win_findbuf(require('codellama.chat.view').%s())[1]].winbar"
-    wait(lambda: nvim.lua(bar % "input").startswith("around line 6 of main.py, gf: whole file"))
+    wait(lambda: nvim.lua(bar % "input").startswith("<C-s> sends   around line 6 of main.py, gf: whole file"))
     nvim.input("What is this?<C-s>")
     reading = "Reading 40%% of 1,000 tokens. The model is shared: another answer is being written."
     wait(lambda: reading in nvim.lua(bar % "log"), what=lambda: nvim.lua(bar % "log") + nvim.chat_text())
@@ -318,13 +318,13 @@ def test_what_goes_along_with_a_question(start, engine):
     assert "> with main.py, around line 6" in done(nvim)
     assert nvim.lua(bar % "log") == "Code Llama  %<"
     nvim.input("<Esc>gcgf")
-    wait(lambda: nvim.lua(bar % "input").startswith("main.py   "))
+    wait(lambda: nvim.lua(bar % "input").startswith("<C-s> sends   main.py   "))
     nvim.input("iAnd @")
     wait(lambda: nvim.lua("return vim.fn.pumvisible()") == 1, what="the names")
     nvim.input("<C-n><C-y>?<C-s>")
     wait(nvim.answering)
     assert "And @main.py?" in done(nvim)
-    wait(lambda: nvim.lua(bar % "input").startswith("gf: main.py"))
+    wait(lambda: nvim.lua(bar % "input").startswith("<C-s> sends   gf: main.py"))
     nvim.input("i/ex")
     wait(lambda: nvim.lua("return vim.fn.pumvisible()") == 1, what="the commands")
     offered = {each["word"]: each["menu"] for each in nvim.lua("return vim.fn.complete_info({'items'}).items")}

@@ -82,7 +82,7 @@ function M.bar()
       said[#said + 1] = ('gf: %s'):format(name)
     end
   end
-  return table.concat(said, ' + ') .. estimate .. '   <C-s> sends   g? keys'
+  return ('<C-s> sends   %s%s   g? keys'):format(table.concat(said, ' + '), estimate)
 end
 
 ---Find out what it takes to read what goes along; the bar says it.
