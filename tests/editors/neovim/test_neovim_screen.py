@@ -89,7 +89,7 @@ def test_ghost_text_an_edit_and_chat_on_a_screen(version, dark, engine, tokenize
         terminal.type("g\x7f")
         terminal.until(lambda: not any("again g." in line for line in terminal.screen.display))
         terminal.type(":5,6CodeLlama chat\r")
-        terminal.until("<C-s> sends")
+        terminal.until("with stats.py, lines 5 to 6")
         terminal.until("-- INSERT --")
         terminal.type("What does this do?\x13")
         terminal.until("float) -> float")

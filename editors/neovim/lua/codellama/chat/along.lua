@@ -10,6 +10,7 @@ local WORTH = 2
 
 local files = {} ---@type integer[] buffers, sent whole
 local around ---@type boolean? nil: as the options say
+local chosen ---@type string?
 local estimate = '' ---@type string
 local asked = 0
 
@@ -66,9 +67,18 @@ function M.attachments(client)
   return found, lines
 end
 
+---Lines that were chosen go with the next question, and nothing else.
+---@param lines? string how they are named; nil: none
+function M.choose(lines)
+  chosen = lines
+end
+
 ---What stands over the lines to write in.
 ---@return string
 function M.bar()
+  if chosen then
+    return ('<C-s> sends   %s   g? keys'):format(chosen)
+  end
   local said = {} ---@type string[]
   for _, bufnr in ipairs(added()) do
     said[#said + 1] = name_of(bufnr)
@@ -127,7 +137,7 @@ end
 
 ---The question was asked: the next one begins without files.
 function M.clear()
-  files, estimate = {}, ''
+  files, chosen, estimate = {}, nil, ''
 end
 
 return M

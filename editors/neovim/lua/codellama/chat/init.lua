@@ -76,6 +76,7 @@ function M.ask(message, attached, replaced)
     local start = { line = attached.first - 1, character = 0 }
     local range = { start = start, ['end'] = { line = attached.last, character = 0 } }
     local selected = { uri = vim.uri_from_bufnr(attached.bufnr), range = range, kind = 'selection' }
+    along.clear()
     params.attachments = { selected } -- these lines are meant, and nothing goes along by itself
     local name = vim.fs.basename(vim.api.nvim_buf_get_name(attached.bufnr))
     with = { turns.attached(name, attached.first, attached.last) }
@@ -100,6 +101,8 @@ function M.open(options)
     M.ask(options.question, attached)
   else
     waiting = attached
+    local name = attached and vim.fs.basename(vim.api.nvim_buf_get_name(attached.bufnr))
+    along.choose(attached and turns.attached(name or '', attached.first, attached.last))
     view.write(true)
   end
 end
@@ -169,6 +172,7 @@ end
 function M.go_to(id)
   answering.go_to(id)
   selection, waiting = nil, nil
+  along.clear()
   M.leave_edit()
   turns.clear()
 end
