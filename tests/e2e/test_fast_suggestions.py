@@ -113,7 +113,7 @@ async def test_guesses_save_passes(starter: Path, tmp_path: Path) -> None:
     async with editor({"prefetch": False}) as window:
         uri = window.open(path)
         await window.ready()
-        (item,) = await window.suggest(uri, 4, 12)
+        (item,) = await window.suggest(uri, 4, 12, typed=True)
         assert item.insert_text == 'Column("four", kind=int, width=8, visible=True),'
         made = await counts()
         assert made["engine_right_guesses_total"] >= 5

@@ -141,7 +141,7 @@ async def test_what_follows_the_cursor_counts(starter: Path, tmp_path: Path, lay
             uri = window.open(tmp_path / name)
             await window.ready()
             before = text.partition("¦")[0].split("\n")
-            (item,) = await window.suggest(uri, len(before) - 1, len(before[-1]))
+            item, *_ = await window.suggest(uri, len(before) - 1, len(before[-1]))
             assert item.insert_text.startswith(missing)
 
 
@@ -282,7 +282,7 @@ async def test_the_menu_offers_the_same_suggestion_when_switched_on(starter: Pat
         uri = window.open(real_file)
         await window.ready()
         row = row_of(real_file)
-        (item,) = await window.suggest(uri, row, 20)
+        item, *_ = await window.suggest(uri, row, 20)
         where = types.CompletionParams(types.TextDocumentIdentifier(uri), types.Position(row, 20))
         menu = await window.client.text_document_completion_async(where)
         assert menu.items[0].text_edit.new_text == item.insert_text

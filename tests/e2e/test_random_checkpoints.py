@@ -48,9 +48,9 @@ async def test_both_layouts_over_the_wire(infilling: Path, tmp_path: Path) -> No
         async with editor({"model": str(infilling), "layout": layout, "multiline": "never"}) as window:
             uri = window.open("untitled:one", "def f(x):\n    z =\n    z = \n    return z\n")
             await window.ready()
-            (item,) = await window.suggest(uri, 1, 7)
+            item, *_ = await window.suggest(uri, 1, 7)
             assert item.insert_text == text, "with its leading space, and without the id that ended it"
-            (item,) = await window.suggest(uri, 2, 8)
+            item, *_ = await window.suggest(uri, 2, 8)
             # With the suffix first the space before the cursor is a part of the answer's first word.
             assert item.insert_text == (text if layout == "psm" else text.removeprefix(" "))
 
