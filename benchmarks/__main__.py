@@ -16,10 +16,13 @@ import torch
 
 from benchmarks import report
 
-PARTS = ["start", "menu", "neovim", "vscode", "engine", "typing", "new_places", "scale", "index", "quality"]
+PARTS = [
+    *("start", "menu", "neovim", "vscode"),
+    *("engine", "typing", "new_places", "two_models", "scale", "index", "quality"),
+]
 if torch.cuda.is_available():
     PARTS.append("gpu")
-WITH_QUICK = ("engine", "typing", "new_places", "scale", "index", "quality", "gpu")
+WITH_QUICK = ("engine", "typing", "new_places", "two_models", "scale", "index", "quality", "gpu")
 
 
 def main() -> int:
