@@ -150,10 +150,10 @@ async def test_one_more_character_computes_only_the_new_tokens(starter: Path, re
         uri = window.open(real_file)
         await window.ready()
         row, column = row_of(real_file), len(TYPED)
-        await window.suggest(uri, row, column)
+        await window.suggest(uri, row, column, typed=True)
         first = await metrics(ended(1))
-        window.insert(uri, row, column, "w")
-        await window.suggest(uri, row, column + 1)
+        window.insert(uri, row, column, "t")  # which the suggestion does not say
+        await window.suggest(uri, row, column + 1, typed=True)
         second = await metrics(ended(2))
         name = "engine_prefilled_tokens_total"
         assert first[name] > 200, "the first prompt is computed"
