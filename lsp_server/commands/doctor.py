@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 def show(check: Check) -> None:
     """Print one check, with what mends it."""
     mark = _MARKS[check.ok, check.ok or check.stops]
-    output.print(Text.assemble(mark, (check.name, "bold"), f": {check.found}"))
+    output.print(Text.assemble(mark, (check.name, "bold"), f": {printing.visible(check.found)}"))
     if check.mend:  # as a command that can be copied
         output.print(f"    -> {check.mend}", soft_wrap=True)
 
