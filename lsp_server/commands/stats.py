@@ -7,12 +7,12 @@ import datetime
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from lsp_server import places, printing
 from lsp_server.commands import stats_page
+from lsp_server.commands.console import output
 from lsp_server.errors import UserError
 from lsp_server.feedback import figures
 from lsp_server.feedback.figures import Figures, percent, sentences
@@ -104,12 +104,12 @@ def _plain(rows: list[Row], first: datetime.date, last: datetime.date) -> dict[s
 
 
 def _width() -> int:
-    return min(MOST_WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
+    return min(MOST_WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if output.is_terminal else WIDTH
 
 
 def _has_blocks() -> bool:
     try:
-        _EIGHTHS.encode(sys.stdout.encoding or "ascii")
+        _EIGHTHS.encode(output.encoding)
     except UnicodeEncodeError:
         return False
     return True
