@@ -47,12 +47,16 @@ class Scripted:
     tokenizer: CodeLlamaTokenizer
     random = Random(0)
     prefill_tokens_per_second = 400.0  # so that windows are short at first
+    speed = None
 
     def __init__(self, settings: Any, on_state: Callable[[ModelState], None] = lambda state: None, **_: Any) -> None:
         self.settings = settings
         self.state = ModelState("ready", "It is ready.", 1.0)
         client: Any = self
         self.reached: Reached | None = Reached(client, self.tokenizer, 4096, "scripted", "", again=self.wait)
+
+    async def known_tokens(self, prompt: Sequence[int]) -> int:
+        return 0
 
     async def complete(self, prompt: Sequence[int], *, max_tokens: int, **_: Any) -> AsyncGenerator[Piece, None]:
         ids = self.tokenizer.encode_raw(self.random.choice(ANSWERS))[:max_tokens]
