@@ -73,10 +73,11 @@ async def test_a_keystroke_prefills_a_few_tokens(starter: Path, real_file: Path)
 
 
 async def test_the_next_suggestion_is_there_when_one_is_accepted(starter: Path, real_file: Path) -> None:  # noqa: F811
-    async with editor() as window:
+    async with editor({"minProbability": 0}) as window:
         uri = window.open(real_file)
         await window.ready()
-        row, column = row_of(real_file), 20
+        row, column = row_of(real_file), 26
+        window.insert(uri, row, 20, "width=")  # behind which the model is sure, and chooses nothing else at rest
         (item,) = await window.suggest(uri, row, column, typed=True)
         before = (await counts())[PASSES]  # with what was computed ahead
         window.insert(uri, row, column, item.insert_text)

@@ -209,7 +209,8 @@ def test_it_speaks(cache: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lsp_server", "complete", f"{file}:2:8", "--model", str(path), "--json"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout)["suggestion"] == CodeLlamaTokenizer.from_pretrained(made).decode(words)
+    # Of the lines to choose from one may begin with a token that spells the `=` before it too.
+    assert json.loads(said.stdout)["suggestion"].endswith(CodeLlamaTokenizer.from_pretrained(made).decode(words))
     command[3] = "prompt"
     asked = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=200).stdout)
     assert asked["ids"] == CodeLlamaTokenizer.from_pretrained(made).infill_ids(
