@@ -12,16 +12,12 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off -
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint test-python test-editors test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
+.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-test: lint test-python test-editors
-
-# The editors wait more than they compute: both kinds at a time.
-test-editors: $(VENV)/dev.stamp
-	$(MAKE) --jobs 2 --output-sync=target test-neovim test-vscode
+test: lint test-python test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
