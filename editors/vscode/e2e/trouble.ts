@@ -213,7 +213,7 @@ await scene('a bad day', (engine) => ({
     engine.hold = Promise.resolve();
     assert.equal(host.read('other.py'), MAIN);
     // What the model wrote is there to be read.
-    await page.locator('.tab', { hasText: 'not-applied' }).waitFor();
+    await page.locator('.tab.active', { hasText: 'not-applied' }).waitFor();
     await window.command('View: Close Editor');
     await until(async () => !(await window.tabs()).some((tab) => tab.includes('not-applied')), 'it is closed');
     await window.clearToasts();
