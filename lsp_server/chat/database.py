@@ -8,6 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from lsp_server import places
 from lsp_server.errors import UserError
 
 VERSION = 1
@@ -42,8 +43,7 @@ def connected(file: Path) -> sqlite3.Connection:
     sqlite3.DatabaseError where it is damaged.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-    file.chmod(0o600)  # SQLite gives the files beside it the same mode
+    os.close(places.private(str(file), os.O_RDWR | os.O_CREAT))  # SQLite gives the files beside it the same mode
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

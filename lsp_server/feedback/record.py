@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsp_server import places
+
 if TYPE_CHECKING:  # for a thread: it takes a while to load
     import sqlite3
 
@@ -101,8 +103,7 @@ class Record:
         import sqlite3
 
         file = self.file
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-        file.chmod(0o600)  # SQLite gives the files beside it the same mode
+        os.close(places.private(str(file), os.O_RDWR | os.O_CREAT))  # SQLite gives the files beside it the same mode
         sql = sqlite3.connect(file, timeout=BUSY_SECONDS)
         try:
             sql.execute(_SCHEMA)
