@@ -91,9 +91,9 @@ async def test_a_source_that_is_slow_holds_up_nobody(session: Session) -> None:
     session.hold.clear()
     assert await asyncio.wait_for(session.at(50), 60) == ""
     assert await asyncio.wait_for(session.at(51), 60) == ""
-    assert session.gathered == 1, "it is not begun twice"
     session.hold.set()
     await asyncio.sleep(0.3)
+    assert session.gathered == 1, "it is not begun twice"
     session.now += 0.1
     assert await session.at(52) == "", "what comes late does not take away what is computed, while one types"
     session.now += gathering.PAUSE_SECONDS

@@ -82,7 +82,7 @@ async def test_after_their_idle_end_each_has_its_place_again(
 ) -> None:
     await models.chat.wait()
     first = engines(settings)[0].pid
-    models.use(dataclasses.replace(settings, idle_minutes=0.05))
+    models.use(dataclasses.replace(settings, idle_minutes=0.15))
     await models.suggestions.wait()
     assert all(each.pid == first for each in engines(settings)[:1]), "the same engine was given the new time"
     chat = await models.chat.wait()
