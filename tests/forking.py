@@ -197,7 +197,8 @@ def _load_engine() -> None:
     os.environ.update(process.THREADS, TORCHDYNAMO_DISABLE="1")
     for name in ("generating.scheduler", "loading.weights", "passes.llama_cpu", "passes.stock", "serving.server"):
         importlib.import_module(f"lsp_server.engine.{name}")
-    for name in ("bitsandbytes", "transformers.models.llama.modeling_llama", "transformers.generation", "uvicorn"):
+    importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
+    for name in ("transformers.models.llama.modeling_llama", "transformers.generation", "uvicorn"):
         importlib.import_module(name)
 
 

@@ -3,7 +3,6 @@
 import statistics
 from pathlib import Path
 
-import bitsandbytes
 import pytest
 import torch
 import transformers
@@ -11,7 +10,7 @@ import transformers
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.loading import plan, weights
 from lsp_server.engine.loading.checkpoint import validate
-from lsp_server.engine.passes import int8
+from lsp_server.engine.passes import int8, rounding
 from lsp_server.engine.passes.stock import DynamicKeysValues, TransformersModel
 
 
@@ -53,7 +52,7 @@ def test_nearer_to_the_unrounded_weights_than_the_stock_product(starter: Path) -
     stock = usual_error()
     replaced = int8.replace_linears(loaded.model)
     assert replaced == 7 * checkpoint.config["num_hidden_layers"]
-    assert not any(isinstance(module, bitsandbytes.nn.Linear8bitLt) for module in loaded.model.modules())
+    assert not any(isinstance(module, rounding.bitsandbytes().nn.Linear8bitLt) for module in loaded.model.modules())
     assert usual_error() < stock / 2
     # ... and as near when the beginning is taken from kept keys and values.
     kept = DynamicKeysValues()

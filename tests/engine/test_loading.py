@@ -15,7 +15,7 @@ from safetensors import safe_open
 from lsp_server.engine.loading import plan, weights
 from lsp_server.engine.loading.checkpoint import validate
 from lsp_server.engine.loading.devices import Device
-from lsp_server.engine.passes import int8
+from lsp_server.engine.passes import int8, rounding
 
 MIB = 2**20
 SAYS = [29871, 822, 4822, 736, 263, 718, 289, 13]  # ids the model says in turn, whatever the prompt
@@ -83,7 +83,7 @@ def test_without_bitsandbytes_the_same_weights(speaking, monkeypatch):
     """As on macOS: rounded by torch alone, to what bitsandbytes makes of the same layers."""
     theirs = load(speaking).model
     assert int8.replace_linears(theirs) == 4 * 7
-    monkeypatch.setattr(int8, "has_bitsandbytes", lambda: False)
+    monkeypatch.setattr(rounding, "has_bitsandbytes", lambda: False)
     seen = []
     ours = load(speaking, report=seen.append).model
     assert set(kinds(ours).values()) == {"Int8Linear"}

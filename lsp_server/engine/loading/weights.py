@@ -65,7 +65,7 @@ def load(
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
 
-        from lsp_server.engine.passes import int8
+        from lsp_server.engine.passes import int8, rounding
     except ImportError as error:
         raise LoadFailed(f"{error.name} is not installed; run `{installing.engine()}`.") from None
     watch = _Watch(checkpoint, report, stop)
@@ -86,7 +86,7 @@ def load(
                 local_files_only=True,
                 output_loading_info=True,
             )
-            if bits == 8 and not int8.has_bitsandbytes():
+            if bits == 8 and not rounding.has_bitsandbytes():
                 int8.round_linears(model)
     except (LoadStopped, LoadFailed):
         raise
@@ -200,15 +200,16 @@ def _placement(plan: Plan) -> tuple[dict[str, Any], list[str]]:
 def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
     """How to quantize for `from_pretrained`, with or without modules that stay on disk; None where bitsandbytes does
     not run, and the layers are rounded when they have been read."""
-    from lsp_server.engine.passes import int8
+    from lsp_server.engine.passes import rounding
 
-    if not int8.has_bitsandbytes():
+    if not rounding.has_bitsandbytes():
         if disk:
             raise LoadFailed(
                 "The model is larger than the memory, and keeping layers on disk needs bitsandbytes, which is not "
                 f"installed; run `{installing.adding('bitsandbytes')}`, or take a smaller model."
             )
         return None
+    rounding.bitsandbytes()  # transformers takes it from there
     if not disk:
         from transformers import BitsAndBytesConfig
 

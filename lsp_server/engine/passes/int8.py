@@ -9,11 +9,12 @@ and a token takes 24 ms where it took 60.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from lsp_server.engine.passes import rounding
 
 
 def _multiplies_bfloat16() -> bool:
@@ -25,8 +26,6 @@ def _multiplies_bfloat16() -> bool:
 PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
 # Above this many rows the plain product is faster, on weights brought back to that type for the moment.
 MOST_ROWS = 16 if PRODUCT is torch.bfloat16 else 64
-# The largest magnitude in a row is stored as 127 (bitsandbytes: row-wise absmax).
-FULL_SCALE = 127
 
 
 class Int8Linear(torch.nn.Module):
@@ -51,12 +50,8 @@ class Int8Linear(torch.nn.Module):
     @classmethod
     def rounded(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int8Linear:
         """From a weight [out, in] in any float type, rounded as bitsandbytes rounds: row by row, to the largest."""
-        scale = (weight.abs().amax(dim=1).float() / FULL_SCALE).clamp_min(torch.finfo(torch.float32).tiny)
-        rounded = torch.empty(weight.shape, dtype=torch.int8)
-        for part in range(0, len(weight), 4096):  # in parts: a head for 32,000 tokens has half a gigabyte in float32
-            rows = slice(part, part + 4096)
-            rounded[rows] = (weight[rows].float() / scale[rows, None]).round_().to(torch.int8)
-        return cls(rounded, scale.to(torch.bfloat16), bias)
+        rounded, largest = rounding.round_rows(weight)
+        return cls(rounded, (largest / rounding.FULL_SCALE).to(torch.bfloat16), bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, x.shape[-1])
@@ -69,25 +64,19 @@ class Int8Linear(torch.nn.Module):
         return y.view(*x.shape[:-1], -1)
 
 
-def has_bitsandbytes() -> bool:
-    """Whether bitsandbytes is there; it is not made for macOS."""
-    return importlib.util.find_spec("bitsandbytes") is not None
-
-
 def replace_linears(model: Any) -> int:
     """Put `Int8Linear` in the place of every 8-bit layer of bitsandbytes that lies on the CPU; how many there were.
 
     The weights are shared, not copied. Layers that accelerate moves about (offloaded ones) are left as they are.
     """
-    if not has_bitsandbytes():
+    if not rounding.has_bitsandbytes():
         return 0
-    import bitsandbytes
-
+    linear = rounding.bitsandbytes().nn.Linear8bitLt
     found = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if isinstance(child, bitsandbytes.nn.Linear8bitLt) and not hasattr(child, "_hf_hook")
+        if isinstance(child, linear) and not hasattr(child, "_hf_hook")
     ]
     replaced = 0
     for parent, name, child in found:
@@ -95,7 +84,7 @@ def replace_linears(model: Any) -> int:
         scale = child.weight.SCB if child.weight.SCB is not None else child.state.SCB
         if weight.device.type != "cpu" or weight.dtype != torch.int8 or scale is None:
             continue
-        scale = (scale.float() / FULL_SCALE).to(torch.bfloat16)
+        scale = (scale.float() / rounding.FULL_SCALE).to(torch.bfloat16)
         setattr(parent, name, Int8Linear(weight.contiguous(), scale, None if child.bias is None else child.bias.data))
         replaced += 1
     return replaced
