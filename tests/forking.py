@@ -61,6 +61,13 @@ def program(*words: str) -> list[str]:
     return _launched(_kept("lsp_server"), words)
 
 
+def engine(*words: str) -> list[str]:
+    """The same for an engine."""
+    if not in_tests or not hasattr(os, "pidfd_open"):
+        return [sys.executable, *words]
+    return _launched(_kept("lsp_server.engine"), words)
+
+
 def fork_engines() -> None:
     """The engines that servers start, which are forked from now on, are copies too."""
     if in_tests and hasattr(os, "pidfd_open"):
