@@ -50,8 +50,8 @@ os._exit(status)
 ENGINES = "TESTS_ENGINES"
 
 
-# Whether programs are copies here.
-in_tests = False
+# Whether programs are copies here: in tests, and in the programs that they start with this in their environment.
+in_tests = ENGINES in os.environ
 
 
 def program(*words: str) -> list[str]:
