@@ -12,12 +12,15 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off -
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
+.PHONY: demo test lint emacs editors test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-test: lint test-python test-neovim test-vscode
+# What the editors' tests need is fetched meanwhile.
+test: $(VENV)/dev.stamp
+	$(MAKE) --no-print-directory --jobs 2 lint editors
+	$(MAKE) --no-print-directory test-python test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -27,11 +30,17 @@ lint: $(VENV)/dev.stamp
 test-python: $(VENV)/dev.stamp
 	$(PYTEST) --ignore tests/editors
 
-# Neovim comes with the Python packages, Emacs from Debian's. Its keys want a processor to themselves.
-test-neovim: JOBS = 2
-test-neovim: $(VENV)/dev.stamp
-	command -v emacs >/dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends \
+# Neovim comes with the Python packages, Emacs from Debian's.
+emacs:
+	@command -v emacs >/dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends \
 	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
+
+editors: emacs
+	@bash editors/vscode/e2e/setup.sh >/dev/null
+
+# Its keys want a processor to themselves.
+test-neovim: JOBS = 2
+test-neovim: $(VENV)/dev.stamp emacs
 	$(PYTEST) tests/editors --ignore tests/editors/vscode
 
 # The extension's types, settings, units and package.
