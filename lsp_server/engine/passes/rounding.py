@@ -16,8 +16,8 @@ import torch
 
 # The largest magnitude in a row is stored as 127 (bitsandbytes: row-wise absmax).
 FULL_SCALE = 127
-# Numbers that are float32 at a time: they fit the processor's cache.
-_PART = 1 << 16
+# Numbers that are float32 at a time: they fit the processor's cache, and torch calls no other threads for so few.
+_PART = 1 << 15
 
 
 def has_bitsandbytes() -> bool:
