@@ -82,15 +82,23 @@ def test_tokens_that_were_right_cost_no_pass() -> None:
     assert generation.counts.prompt_tokens == 3
 
 
-@pytest.mark.parametrize(
-    "text", ["def area(width, height):\n    retur", "import os\n\nfor name in os.list", "x = {\n    "]
-)
-def test_the_starter_heals(starter: Path, text: str) -> None:
-    tokenizer = CodeLlamaTokenizer.from_pretrained(starter)
+@pytest.fixture(scope="module")
+def tokenizer(starter: Path) -> CodeLlamaTokenizer:
+    return CodeLlamaTokenizer.from_pretrained(starter)
+
+
+@pytest.fixture(scope="module")
+def model(starter: Path) -> llama_cpu.LlamaOnCpu:
     checkpoint = validate(starter)
     loaded = weights.load(checkpoint, plan.make(checkpoint.config, plan.devices(), 1024), lambda progress: None)
     int8.replace_linears(loaded.model)
-    model = llama_cpu.LlamaOnCpu(loaded.model)
+    return llama_cpu.LlamaOnCpu(loaded.model)
+
+
+@pytest.mark.parametrize(
+    "text", ["def area(width, height):\n    retur", "import os\n\nfor name in os.list", "x = {\n    "]
+)
+def test_the_starter_heals(tokenizer: CodeLlamaTokenizer, model: llama_cpu.LlamaOnCpu, text: str) -> None:
     ids = tokenizer.completion_ids(text)
     vocabulary = Spellings(tokenizer.vocabulary.bytes_of, tokenizer.vocab_size)
     generation = Generation(Request(ids, 8, heal=2), spellings=vocabulary)
