@@ -47,7 +47,8 @@ export interface Wishes {
   /** Whether the workspace is a repository, with all files staged. */
   readonly git?: boolean;
   readonly options?: readonly string[];
-  readonly vsix?: boolean;
+  /** How the package comes into VS Code: as users install it, which takes seconds, or unpacked into its folder. */
+  readonly vsix?: 'installed' | 'unpacked' | 'none';
 }
 
 const MACHINE = /^codellama\.(?:serverPath|engineUrl|allowPlainHttp|caFile|remoteModel|model|tokenizer|threads|idleMinutes|contextLength)$/;
@@ -100,8 +101,10 @@ export class Host {
     };
     const common = [path.join(modules, 'code-server/out/node/entry.js'), '--user-data-dir', path.join(run, 'data'), '--extensions-dir', path.join(run, 'extensions')];
     const program = path.join(node, 'node');
-    if (wishes.vsix !== false) {
+    if (wishes.vsix === 'installed') {
       execFileSync(program, [...common, '--install-extension', VSIX], { env, stdio: 'pipe' });
+    } else if (wishes.vsix !== 'none') {
+      unpack(path.join(run, 'extensions'));
     }
     const options = ['--bind-addr', `127.0.0.1:${this.port}`, '--auth', 'none', '--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'];
     const trust = wishes.trust === undefined ? ['--disable-workspace-trust'] : [];
@@ -181,6 +184,15 @@ export class Host {
     };
     return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && has(name)).map(Number);
   }
+}
+
+/** The package in a folder of extensions in which VS Code has not looked yet. */
+function unpack(extensions: string): void {
+  const parts = fs.mkdtempSync(path.join(extensions, '.vsix-'));
+  execFileSync(PYTHON, ['-m', 'zipfile', '-e', VSIX, parts]);
+  const { publisher, name, version } = JSON.parse(fs.readFileSync(path.join(parts, 'extension/package.json'), 'utf8')) as Record<string, string>;
+  fs.renameSync(path.join(parts, 'extension'), path.join(extensions, `${publisher}.${name}-${version}`));
+  fs.rmSync(parts, { recursive: true });
 }
 
 /** Code Llama's tokenizer, made once. */

@@ -13,7 +13,7 @@ await host.start({
   files: { 'main.py': 'def greet(name):\n    return "Hello, " + name\n' },
   settings: standIn(engine),
   options: ['--vscode-option', 'enable-smoke-test-driver'],
-  vsix: false,
+  vsix: 'none',
 });
 const remote = (path: string): string => `vscode-remote://127.0.0.1:${host.port}${path}`;
 const payload = [

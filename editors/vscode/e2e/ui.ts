@@ -26,7 +26,7 @@ def total(numbers):
 2. It is faster.
 `;
 
-await scene('the main work', (engine) => ({ git: true, files: { 'main.py': MAIN, '.env': 'KEY=1\n' }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
+await scene('the main work', (engine) => ({ vsix: 'installed', git: true, files: { 'main.py': MAIN, '.env': 'KEY=1\n' }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
   await step('ready, with the model', () => window.says('Code Llama: stand-in'));
