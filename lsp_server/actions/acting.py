@@ -97,7 +97,7 @@ async def act(around: Surroundings, choice: Choice, tell: Telling, *, can_ask: b
             show(change(run.Outcome("", edits)))
 
     drafted = None if tell.draft is None else functools.partial(draft, tell.draft)
-    following = run.Following(tell.written, tell.words, drafted)
+    following = run.Following(tell.report, tell.written, tell.words, drafted)
     try:
         outcome = await run.run(model, task, following, layout=around.settings.layout)
     except UserError as error:
@@ -205,7 +205,7 @@ async def commit_message(around: Surroundings, folder: Path, tell: Telling) -> s
     if not model.tokenizer.abilities.chat:
         raise Refused(model.tokenizer.abilities.chat_reason)
     try:
-        message = await run.commit_message(model, change, run.Following(tell.written))
+        message = await run.commit_message(model, change, run.Following(tell.report, tell.written))
     except UserError as error:
         raise Refused(str(error)) from error
     if not message:

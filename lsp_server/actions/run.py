@@ -17,9 +17,11 @@ from lsp_server.actions.site import Task
 from lsp_server.completion.filtering.characters import readable
 from lsp_server.context.buffer import split_lines
 from lsp_server.context.edits import Edit
+from lsp_server.engine.generating.request import Prefill
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import REPEATS, Answer, Question
 from lsp_server.model.client import PRIORITY_ACTION, Choice
+from lsp_server.model.prefill import told
 
 # What there is of an edit is shown at most so often.
 DRAFT_SECONDS = 0.1
@@ -43,9 +45,10 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Following:
-    """Who is told of an answer that is being written: how many `tokens` there are, the next `words` of one to read, and
-    the edits of one to apply so far."""
+    """Who is told how far the prompt is read, in a few words; and of an answer that is being written, how many `tokens`
+    there are, the next `words` of one to read, and the edits of one to apply so far."""
 
+    reading: Callable[[str], None] = lambda words: None
     tokens: Callable[[int], None] = lambda tokens: None
     words: Callable[[str], None] = lambda words: None
     draft: Callable[[tuple[Edit, ...]], None] | None = None
@@ -63,7 +66,8 @@ async def run(model: Reached, task: Task, following: Following = NOBODY, *, layo
     prompt = await asyncio.to_thread(
         prompts.build, task, model.tokenizer, model.context_length, layout=layout, healing=model.heals
     )
-    text, finished, answer = await generate(model, prompt, task, _written_for(task, prompt, following))
+    written = _written_for(task, prompt, following)
+    text, finished, answer = await generate(model, prompt, task, written, following.reading)
     repeats = answer.finish_reason == REPEATS
     if task.action.result == "answer":
         why = "the model began to repeat itself" if repeats else "it became too long"
@@ -101,9 +105,14 @@ def _written_for(task: Task, prompt: prompts.ActionPrompt, following: Following)
 
 
 async def generate(
-    model: Reached, prompt: prompts.ActionPrompt, task: Task | None, written: Written
+    model: Reached, prompt: prompts.ActionPrompt, task: Task | None, written: Written, reading: Callable[[str], None]
 ) -> tuple[str, bool, Answer]:
     """(text, whether it is whole, the answer that it is of) for a prompt."""
+    started = time.monotonic()
+
+    def on_prefill(prefill: Prefill) -> None:
+        reading(told(prefill, model.client.speed, time.monotonic() - started)["message"].removesuffix("."))
+
     text, seen, finished = prompt.begun, 0, False
     is_answer = task is not None and task.action.result == "answer"
     answer = Answer(
@@ -121,6 +130,7 @@ async def generate(
             priority=PRIORITY_ACTION,
             ends_circles=True,
             messages=prompt.messages,
+            on_prefill=on_prefill,
         ),
     )
     async with contextlib.aclosing(answer.parts()) as parts:
@@ -146,7 +156,7 @@ async def commit_message(model: Reached, change: commit.Staged, following: Follo
     async def written(text: str, seen: int, tokens: int) -> None:
         following.tokens(tokens)
 
-    text, _, _ = await generate(model, prompt, None, written)
+    text, _, _ = await generate(model, prompt, None, written, following.reading)
     return commit.cleaned(text, commit.style_of(change.history))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lsp_server.chat.asking import Ask, InvalidAsk, OpenQuestion, joined, opened
 from lsp_server.chat.conversation import Cost, TooLong, continuation
 from lsp_server.chat.fitting import Counter, Fitted, fit
-from lsp_server.chat.prefill import Estimate, SentFiles, estimated, readable, told
+from lsp_server.chat.prefill import Estimate, SentFiles, estimated, readable
 from lsp_server.chat.recorder import Recorder
 from lsp_server.chat.store import Store, StoreError
 from lsp_server.chat.turns import Attachment, Turn
@@ -21,6 +21,7 @@ from lsp_server.errors import UserError
 from lsp_server.model.access import ModelUnavailable, Reached
 from lsp_server.model.client import Choice
 from lsp_server.model.exchange import EngineLost, EngineRefused
+from lsp_server.model.prefill import told
 from lsp_server.settings import Settings
 from lsp_server.waiting import within
 

@@ -1,4 +1,4 @@
-"""How much of what is attached a model may read, and what the user is told meanwhile.
+"""How much of what is attached a model may read.
 
 On a processor a prompt of 5,000 tokens takes the better part of a minute, so what is attached is sized by what the
 model reads in some seconds; and a file is sent in the same lines as before, for whose keys and values are there.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from lsp_server.chat.fitting import Counter
 from lsp_server.chat.turns import Attachment
-from lsp_server.engine.generating.request import Prefill
-from lsp_server.engine.generating.speed import Speed
 from lsp_server.model.access import Reached
 from lsp_server.settings import Settings
 
@@ -79,20 +76,3 @@ async def estimated(model: Reached, ids: Sequence[int]) -> Estimate:
     """What it would take to read this prompt now."""
     known, speed = min(await model.client.known_tokens(ids), len(ids)), model.client.speed
     return Estimate(len(ids), known, round(speed.seconds(known, len(ids)), 1) if speed is not None else None)
-
-
-def told(prefill: Prefill, speed: Speed | None, seconds: float) -> dict[str, Any]:
-    """What an editor is told of a prompt that has been read for so many seconds: `percent` of what there is to read,
-    and a sentence."""
-    wanted, done = prefill.total - prefill.cached, prefill.tokens - prefill.cached
-    percent = 100 * done // wanted if wanted > 0 else 100
-    left = 0.0
-    if speed is not None:
-        left = speed.seconds(prefill.tokens, prefill.total)
-        if done > 0:  # others may use the machine too
-            left *= seconds / speed.seconds(prefill.cached, prefill.tokens)
-    parts = [f"Reading {percent}% of {wanted:,} tokens{f', about {left:.0f} s more' if left > 1 else ''}."]
-    if prefill.others:
-        what = "another answer is" if prefill.others == 1 else f"{prefill.others} other answers are"
-        parts.append(f"The model is shared: {what} being written.")
-    return {"percent": percent, "message": " ".join(parts)}

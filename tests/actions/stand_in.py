@@ -17,7 +17,8 @@ _read = functools.cache(CodeLlamaTokenizer.from_pretrained)
 
 class StandIn:
     """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set, `loaded` the
-    model itself. `models`: those that it lists.
+    model itself. `models`: those that it lists. `read`: of the 1,000 tokens of a prompt it says that it has
+    read so many.
 
     `asked` holds the bodies of the completions asked for; `ended` counts those that the client broke off.
     """
@@ -26,6 +27,7 @@ class StandIn:
         self.answers: list[str] = ["I have nothing to say."]
         self.finish_reason = "stop"
         self.error = ""
+        self.read = 0
         self.models = ["stand-in"]
         self.hold = asyncio.Event()
         self.hold.set()
@@ -81,7 +83,10 @@ class StandIn:
         await writer.drain()
         gone = asyncio.ensure_future(reader.read())  # ends when the client closes the connection
         held = asyncio.ensure_future(self.hold.wait())
-        await asyncio.wait([gone, held], return_when=asyncio.FIRST_COMPLETED)
+        said = json.dumps({"prompt_progress": {"total": 1000, "processed": self.read, "cache": 0}})
+        while not (gone.done() or held.done()):
+            writer.write(f"data: {said}\n\n".encode() * bool(self.read))
+            await asyncio.wait([gone, held], timeout=0.3, return_when=asyncio.FIRST_COMPLETED)
         held.cancel()
         if gone.done():
             self.ended += 1

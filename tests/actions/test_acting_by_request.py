@@ -47,6 +47,17 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
+async def test_how_far_the_prompt_is_read(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
+    uri = opened(editor, tmp_path, GREETED)
+    engine.answers, engine.read = [LOGGED], 400
+    engine.hold.clear()
+    asking = asyncio.ensure_future(ask(editor, request(editor, uri, 1, 1, instruction="use the logger")))
+    await asyncio.sleep(2)  # longer than what is told stays
+    engine.hold.set()
+    _, parts = await asking
+    assert "Reading 40% of 1,000 tokens" in [part.get("message") for part in parts]
+
+
 async def test_in_the_users_own_words(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
     uri = opened(editor, tmp_path, GREETED)
     engine.answers = [LOGGED]

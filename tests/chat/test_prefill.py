@@ -10,11 +10,11 @@ import pytest
 
 from lsp_server.chat.attachments import Wanted
 from lsp_server.chat.chats import Ask, Chats
-from lsp_server.chat.prefill import told
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.uris import uri_of
 from lsp_server.engine.generating.request import Prefill
 from lsp_server.engine.generating.speed import Speed
+from lsp_server.model.prefill import told
 
 Talk = Callable[..., tuple[Chats, Any]]
 FUNCTIONS = "".join(f"def step_{n}(value):\n    return value * {n} + {n + 1}\n\n\n" for n in range(125))
