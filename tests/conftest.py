@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import sys
@@ -58,18 +59,32 @@ def starter() -> Path:
 
 
 @pytest.fixture
-def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def engines(tmp_path: Path) -> Iterator[Path]:
     """A runtime folder of this test's own: its engines are nobody else's, and end with it."""
+    with _runtime(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same for all tests of a module, which find the engine that the first of them started."""
+    with _runtime(tmp_path_factory.mktemp("shared")) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _runtime(around: Path) -> Iterator[Path]:
     import psutil
 
     folder = Path(tempfile.mkdtemp(prefix="cl-"))  # short, as a socket's path must be
-    monkeypatch.setenv("CODELLAMA_LS_RUNTIME", str(folder))
-    monkeypatch.setenv("CODELLAMA_LS_DATA", str(tmp_path / "data"))
-    yield folder
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(folder):
-            process.kill()
-    shutil.rmtree(folder, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CODELLAMA_LS_RUNTIME", str(folder))
+        patch.setenv("CODELLAMA_LS_DATA", str(around / "data"))
+        yield folder
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            if (process.info["environ"] or {}).get("CODELLAMA_LS_RUNTIME") == str(folder):
+                process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

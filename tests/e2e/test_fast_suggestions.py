@@ -7,13 +7,14 @@ import statistics
 from pathlib import Path
 
 import pytest
-from e2e.test_language_server import ended, line_range, metrics, real_file, row_of  # noqa: F401
+from e2e.test_language_server import metrics
+from e2e.typed_file import line_range, row_of
 from editor import Editor, editor
 from lsprotocol import types
 
 from lsp_server.engine import address
 
-pytestmark = pytest.mark.usefixtures("engines")
+pytestmark = pytest.mark.usefixtures("shared_engines")
 
 PASSES, PREFILLED = "engine_forward_passes_total", "engine_prefilled_tokens_total"
 
@@ -34,7 +35,25 @@ async def typed(window: Editor, uri: str, row: int, column: int, text: str) -> l
     return shown
 
 
-async def test_a_known_suggestion_takes_no_forward_pass(starter: Path, real_file: Path) -> None:  # noqa: F811
+async def test_where_the_cursor_rests_the_next_key_costs_little(starter: Path, real_file: Path) -> None:
+    """Editors that ask for code actions by themselves do so where the cursor comes to rest. First, as nothing of the
+    file is known yet."""
+    async with editor() as window:
+        uri = window.open(real_file)
+        await window.ready()
+        row, column = row_of(real_file), 20
+        here = types.Range(types.Position(row, column), types.Position(row, column))
+        rests = types.CodeActionContext([], trigger_kind=types.CodeActionTriggerKind.Automatic)
+        params = types.CodeActionParams(types.TextDocumentIdentifier(uri), here, rests)
+        assert not await window.client.text_document_code_action_async(params)
+        before = await counts()
+        assert before[PREFILLED] > 200, "a whole prompt"
+        window.insert(uri, row, column, "zz")  # not what the model would write
+        await window.suggest(uri, row, column + 2, typed=True)
+        assert (await counts())[PREFILLED] - before[PREFILLED] < 16
+
+
+async def test_a_known_suggestion_takes_no_forward_pass(starter: Path, real_file: Path) -> None:
     async with editor({"prefetch": False}) as window:
         uri = window.open(real_file)
         await window.ready()
@@ -55,7 +74,7 @@ async def test_a_known_suggestion_takes_no_forward_pass(starter: Path, real_file
         assert (await counts())[PASSES] == before
 
 
-async def test_a_keystroke_prefills_a_few_tokens(starter: Path, real_file: Path) -> None:  # noqa: F811
+async def test_a_keystroke_prefills_a_few_tokens(starter: Path, real_file: Path) -> None:
     async with editor({"prefetch": False}) as window:
         uri = window.open(real_file)
         await window.ready()
@@ -72,7 +91,7 @@ async def test_a_keystroke_prefills_a_few_tokens(starter: Path, real_file: Path)
         assert max(costs) < 16
 
 
-async def test_the_next_suggestion_is_there_when_one_is_accepted(starter: Path, real_file: Path) -> None:  # noqa: F811
+async def test_the_next_suggestion_is_there_when_one_is_accepted(starter: Path, real_file: Path) -> None:
     async with editor({"minProbability": 0}) as window:
         uri = window.open(real_file)
         await window.ready()
@@ -89,23 +108,6 @@ async def test_the_next_suggestion_is_there_when_one_is_accepted(starter: Path, 
         assert before > 0
 
 
-async def test_where_the_cursor_rests_the_next_key_costs_little(starter: Path, real_file: Path) -> None:  # noqa: F811
-    """Editors that ask for code actions by themselves do so where the cursor comes to rest."""
-    async with editor() as window:
-        uri = window.open(real_file)
-        await window.ready()
-        row, column = row_of(real_file), 20
-        here = types.Range(types.Position(row, column), types.Position(row, column))
-        rests = types.CodeActionContext([], trigger_kind=types.CodeActionTriggerKind.Automatic)
-        params = types.CodeActionParams(types.TextDocumentIdentifier(uri), here, rests)
-        assert not await window.client.text_document_code_action_async(params)
-        before = await counts()
-        assert before[PREFILLED] > 200, "a whole prompt"
-        window.insert(uri, row, column, "zz")  # not what the model would write
-        await window.suggest(uri, row, column + 2, typed=True)
-        assert (await counts())[PREFILLED] - before[PREFILLED] < 16
-
-
 async def test_guesses_save_passes(starter: Path, tmp_path: Path) -> None:
     """A file that repeats itself, as code does: several tokens a pass, and the same text as without."""
     path = tmp_path / "table.py"
@@ -114,9 +116,11 @@ async def test_guesses_save_passes(starter: Path, tmp_path: Path) -> None:
     async with editor({"prefetch": False}) as window:
         uri = window.open(path)
         await window.ready()
+        before = await counts()
         (item,) = await window.suggest(uri, 4, 12, typed=True)
         assert item.insert_text == 'Column("four", kind=int, width=8, visible=True),'
-        made = await counts()
+        after = await counts()
+        made = {name: after[name] - before[name] for name in after}
         assert made["engine_right_guesses_total"] >= 5
         assert made[PASSES] <= made["engine_generated_tokens_total"] - 5
     assert address.read(address.files("starter").address) is not None
