@@ -107,9 +107,9 @@ def fitting(config: dict[str, Any], card: Device) -> list[list[str]]:
 
     What does not fit alone is left out, and this said. Raises plan.DoesNotFit where the engine itself does not.
     """
-    parts, _, _ = sizes.measure(config)
+    measured = sizes.measure(config)
     eight = _used(plan.make(config, (card,), CONTEXT_LENGTH)) + AT_ONCE
-    need = {EIGHT: eight, SIXTEEN: eight + sum(part.disk_bytes - part.bytes for part in parts)}
+    need = {EIGHT: eight, SIXTEEN: eight + measured.weights(16) - measured.weights(8)}
     for name, size in need.items():
         if size > card.free_bytes:
             print(f"{name} is left out: it needs {gib(size)}, and {gib(card.free_bytes)} are free.")
@@ -129,7 +129,7 @@ def _disk(shape: str, config: dict[str, Any]) -> None:
     if place.exists():
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    need, free = sum(part.disk_bytes for part in sizes.measure(config)[0]), shutil.disk_usage(place.parent).free
+    need, free = sizes.measure(config).weights(16), shutil.disk_usage(place.parent).free
     if need + plan.GIB > free:
         raise OSError(f"its checkpoint needs {gib(need)} in {place.parent}, and {gib(free)} are free.")
     print(f"{shape}: a checkpoint of {gib(need)} is made in {place}; remove it when you are done.", flush=True)

@@ -243,6 +243,13 @@ class Settings:
         maximum=131072,
         restarts="engine",
     )
+    quantization: Literal["auto", "8", "4", "16"] = _setting(
+        "auto",
+        "Bits of a weight, of a model on this machine. `8`: as good as unrounded. `4`: half the memory, somewhat worse "
+        "answers. `16`: as trained, to compare. `auto`: 8 where they fit the graphics cards, else 4 where those do, "
+        "else 8 with the rest in memory. `codellama-ls models` says what fits and how fast each is.",
+        restarts="engine",
+    )
     idle_minutes: float = _setting(
         30,
         "Minutes without a request after which the engine ends and frees its memory. 0: never.",

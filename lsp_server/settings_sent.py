@@ -109,6 +109,7 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> An
     given, shown = "something else" if metadata["secret"] else _kind(value), _short(value)
     if origin is Literal:
         allowed = typing.get_args(hint)
+        value = str(value) if type(value) is int else value  # who writes 4 means "4"
         if value not in allowed:
             raise SettingsError(f"`{SECTION}.{key}` must be one of {', '.join(allowed)}, not {shown}.")
         return value

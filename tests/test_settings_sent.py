@@ -81,6 +81,14 @@ def test_a_whole_number_may_be_written_with_a_point(sent: float, means: int) -> 
     assert isinstance(settings.max_tokens, int)
 
 
+@pytest.mark.parametrize("sent", [4, "4"])
+def test_a_choice_that_is_a_number_may_be_sent_as_one(sent: int | str) -> None:
+    settings, problems = read({"quantization": sent})
+    assert (settings.quantization, problems) == ("4", [])
+    (problem,) = read({"quantization": 5})[1]
+    assert problem == "`codellama.quantization` must be one of auto, 8, 4, 16, not 5. It stays at 'auto'."
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [

@@ -43,8 +43,8 @@ def served() -> list[list[str]]:
 @pytest.mark.parametrize("size", ["7b", "13b", "34b", "70b"])
 def test_sizes_are_those_of_the_models(size: str) -> None:
     config = json.loads((CONFIGS / f"{size}.json").read_text(encoding="utf-8"))
-    parts, _, _ = measure(config, bits=16)
-    weights, token = sum(part.bytes for part in parts) / 2**30, sum(part.kv_bytes for part in parts) / 2**30
+    sizes = measure(config)
+    weights, token = sizes.weights(16) / 2**30, sizes.kv_bytes / 2**30
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| CodeLlama-{size} "))
     told = [float(each) for each in re.findall(r"([\d.]+) GiB", row)[:3]]
     assert told == [round(weights, 1), round(1000 * token, 2), round(16384 * token, 1)]

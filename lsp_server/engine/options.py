@@ -15,6 +15,7 @@ class Options:
     """The settings of the same names, as the engine has them."""
 
     context_length: int = 0
+    quantization: Literal["auto", "8", "4", "16"] = "auto"
     threads: int = 0
     idle_minutes: float = 30.0
     infilling: Literal["auto", "on", "off"] = "auto"
@@ -34,7 +35,7 @@ class Options:
 
 
 # What a window that joins an engine is told of: all else is either its own matter or the engine's alone.
-_TOLD = ("context_length", "threads", "idle_minutes")
+_TOLD = ("context_length", "quantization", "threads", "idle_minutes")
 
 
 def note(has: Mapping[str, object], wanted: Options) -> str:
@@ -53,5 +54,6 @@ def note(has: Mapping[str, object], wanted: Options) -> str:
     )
 
 
-# Memory is set aside for the context when the model is loaded; all else can change while an engine runs.
-FIXED = ("context_length",)
+# Memory is set aside for the context, and weights are rounded, when the model is loaded; all else can change while an
+# engine runs.
+FIXED = ("context_length", "quantization")

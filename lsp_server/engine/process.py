@@ -130,9 +130,8 @@ def _parse(argv: list[str] | None, settings: Settings) -> argparse.Namespace:
         default=settings.threads,
         help="processor threads; 0: one for each core, fewer while other programs compute",
     )
-    parser.add_argument(
-        "--bits", type=int, default=8, choices=(8, 16), help="those of the weights; 16 is for `codellama-ls eval`"
-    )
+    text = "bits of a weight; auto: 8 where they fit the graphics cards, else 4 where those do, else 8 (16: to compare)"
+    parser.add_argument("--quantization", default=settings.quantization, choices=("auto", "8", "4", "16"), help=text)
     parser.add_argument("--infilling", default=settings.infilling, choices=("auto", "on", "off"))
     formats = ("auto", "inst", "source-step", "template")
     parser.add_argument("--chat-format", default=settings.chat_format, choices=formats)
@@ -200,7 +199,7 @@ async def _serve(
     if ending.asked:
         return 0
     stop = threading.Event()
-    loading = threading.Thread(target=_load, args=(state, stop, options.bits, infilling), name="loading", daemon=True)
+    loading = threading.Thread(target=_load, args=(state, stop, infilling), name="loading", daemon=True)
     loading.start()
     watching = [
         asyncio.create_task(_end_when_idle(end, state)),
@@ -228,11 +227,9 @@ def _options(options: argparse.Namespace) -> Options:
 def _load(
     state: EngineState,
     stop: threading.Event,
-    bits: int = 8,
     infilling: Callable[..., InfillPrompt] | None = None,
 ) -> None:
-    """Bring the model from its name to a scheduler; runs in a thread of its own and reports through `state`. `bits`:
-    those of the weights."""
+    """Bring the model from its name to a scheduler; runs in a thread of its own and reports through `state`."""
     from lsp_server.engine.loading.checkpoint import Progress, validate
     from lsp_server.engine.loading.naming import checkpoint_folder
     from lsp_server.engine.loading.weights import LoadStopped
@@ -268,11 +265,11 @@ def _load(
             plan.devices(),
             context_length=options.context_length,
             tensors=checkpoint.tensors,
-            bits=bits,
+            quantization=options.quantization,
         )
         log.info("%s", made.describe())
         state.plan, state.reserved = made.describe(), made.reserved
-        loaded = weights.load(checkpoint, made, report, stop, bits)
+        loaded = weights.load(checkpoint, made, report, stop)
 
         def prepared(done: float) -> None:
             if done < 1:

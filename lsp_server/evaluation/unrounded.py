@@ -31,7 +31,7 @@ def engine(settings: Settings) -> Iterator[None]:
     before = os.environ.get(RUNTIME)
     folder = Path(tempfile.mkdtemp(prefix="cl-"))  # short, as a socket's path must be
     os.environ[RUNTIME] = str(folder)
-    command = processes.python("lsp_server.engine", "--model", settings.model, "--bits", str(BITS))
+    command = processes.python("lsp_server.engine", "--model", settings.model, "--quantization", str(BITS))
     command += ["--infilling", settings.infilling, "--idle-minutes", "0", "--threads", str(settings.threads)]
     log = local.log_file(settings.model)
     with log.open("wb") as output:

@@ -40,6 +40,11 @@ def split_plan(checkpoint):
     raise AssertionError
 
 
+def in_bits(checkpoint, bits):
+    made = plan.make(checkpoint.config, plan.devices(), 1024, quantization=str(bits))
+    return weights.load(checkpoint, made, lambda progress: None)
+
+
 def load(checkpoint, made=None, report=lambda progress: None, stop=None):
     return weights.load(checkpoint, made or plan.make(checkpoint.config, plan.devices(), 1024), report, stop)
 
@@ -69,9 +74,39 @@ def test_every_linear_layer_is_in_8_bits(speaking):
     assert seen[-1].done == 1.0
 
 
+def test_every_linear_layer_is_in_4_bits(speaking, monkeypatch):
+    model = in_bits(speaking, 4).model
+    assert set(kinds(model).values()) == {"Linear4bit"}
+    projection = model.model.layers[0].mlp.up_proj
+    state = projection.weight.quant_state
+    assert (state.quant_type, state.blocksize, state.nested) == ("nf4", 64, False)
+    assert projection.compute_dtype == model.lm_head.weight.dtype == torch.bfloat16
+    assert says(model) == SAYS
+    monkeypatch.setattr(rounding, "has_bitsandbytes", lambda: False)
+    with pytest.raises(weights.LoadFailed, match="Weights of 4 bits need bitsandbytes"):
+        in_bits(speaking, 4)
+
+
+def test_weights_in_4_bits_are_the_nearest_of_16_values(speaking):
+    """Those of the paper (QLoRA, appendix E), times the largest of 64 neighbours."""
+    below = [-1.0, -0.6961928, -0.5250731, -0.39491749, -0.28444138, -0.18477343, -0.09105004]
+    above = [0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0]
+    values = torch.tensor([*below, 0.0, *above])
+    projection = "model.layers.0.mlp.up_proj"
+    with safe_open(next(s.path for s in speaking.shards if f"{projection}.weight" in s.tensors), "pt") as file:
+        blocks = file.get_tensor(f"{projection}.weight").float().view(-1, 64)
+    scales = blocks.abs().amax(dim=1, keepdim=True)
+    wanted = values[((blocks / scales)[..., None] - values).abs().argmin(dim=-1)] * scales
+    loaded = in_bits(speaking, 4).model.get_submodule(projection)
+    unit = torch.eye(loaded.in_features, dtype=torch.bfloat16)
+    found = loaded(unit).float().T.reshape(-1, 64)
+    # Rounded from bfloat16: a weight on the edge between two values may fall to the other side.
+    assert torch.isclose(found, wanted, rtol=0.01, atol=1e-6).float().mean() > 0.98
+    assert (found - wanted).abs().max() < 0.4 * scales.max()
+
+
 def test_to_compare_with_the_weights_are_as_they_were_trained(speaking):
-    made = plan.make_roomy(speaking.config, plan.devices(), 1024, bits=16)
-    model = weights.load(speaking, made, lambda progress: None, bits=16).model
+    model = in_bits(speaking, 16).model
     assert set(kinds(model).values()) == {"Linear"}
     projection = "model.layers.0.mlp.up_proj.weight"
     with safe_open(next(s.path for s in speaking.shards if projection in s.tensors), "pt") as file:
@@ -100,12 +135,17 @@ def test_without_bitsandbytes_the_same_weights(speaking, monkeypatch):
         load(speaking, split_plan(speaking))
 
 
-def test_the_plan_knows_the_bytes(speaking):
-    """What is in memory after loading is what the plan said, row scales included."""
-    made = plan.make(speaking.config, plan.devices(), 1024)
+@pytest.mark.parametrize("bits", [8, 4, 16])
+def test_the_plan_knows_the_bytes(speaking, bits):
+    """What is in memory after loading is what the plan said, scales included."""
+    made = plan.make(speaking.config, plan.devices(), 1024, quantization=str(bits))
     model = load(speaking, made).model
     held = sum(p.numel() * p.element_size() for p in model.parameters())
     held += sum(m.weight.SCB.numel() * 4 for m in model.modules() if type(m).__name__ == "Linear8bitLt")
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":
+            state = module.weight.quant_state
+            held += state.absmax.nbytes + state.code.nbytes
     assert made.weights_bytes == held
 
 

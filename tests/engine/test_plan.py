@@ -20,6 +20,9 @@ GIB = 2**30
 CONFIGS = {name: json.loads((Path(__file__).parent / "configs" / f"{name}.json").read_text()) for name in
            ("7b", "13b", "34b", "70b")}  # fmt: skip
 # hidden, layers, key-value width, MLP size, vocabulary; parameters of the published models; KV bytes of a token
+# What keys and values take in memory, of their own size, on top of which holes come: measured with the starter, 31 kB
+# against the 23,040 bytes a token of 30 layers x 2 x 3 heads x 64 x 2 bytes.
+IN_MEMORY = 1.35
 HAND = {
     "7b": (4096, 32, 4096, 11008, 32016, 6_738_546_688, 524_288),
     "13b": (5120, 40, 5120, 13824, 32016, 13_016_028_160, 819_200),
@@ -75,7 +78,10 @@ def test_every_machine(name, count, size):
             assert row.headroom >= GIB // 2
     assert [number for row in made.rows for number in numbers(row)] == list(range(HAND[name][1]))
     assert 1024 <= made.context_length <= 8192
-    assert made.kv_bytes == HAND[name][6] * made.context_length == made.kv_bytes_per_token * made.max_kv_tokens
+    assert HAND[name][6] * made.context_length == made.kv_bytes_per_token * made.max_kv_tokens
+    each = HAND[name][6] // HAND[name][1] * made.context_length
+    on_cards = made.layers_on("cuda")
+    assert made.kv_bytes == pytest.approx(each * (on_cards + IN_MEMORY * (HAND[name][1] - on_cards)), abs=100)
     kinds = [row.device.kind for row in made.rows]
     if "disk" not in kinds:
         assert made.weights_bytes == expected
@@ -145,7 +151,7 @@ def test_disk_takes_the_last_layers_in_16_bits_and_memory_their_keys_and_values(
     assert disk.layers == tuple(range(32 - len(disk.layers), 32))
     # 202,375,168 linear weights in a layer at 2 bytes, and its two norms
     assert disk.weights_bytes == len(disk.layers) * (2 * 202_375_168 + 2 * 2 * 4096)
-    assert cpu.kv_bytes == 524_288 * made.context_length
+    assert cpu.kv_bytes == pytest.approx(IN_MEMORY * 524_288 * made.context_length, abs=100)
     assert disk.kv_bytes == 0
     assert made.device_map["model.layers.31"] == "disk"
     assert made.device_map["lm_head"] == "cpu"
@@ -178,7 +184,14 @@ def test_tied_embeddings_are_counted_once():
     ("name", "devices", "context", "sequences", "words"),
     [
         ("70b", (memory(16), DISK), 0, 1, ("66", "64.8 GiB weights", "16.0 GiB of memory", "Code Llama 13B", "80 GiB")),
-        ("13b", (*gpus(1, 8), memory(3)), 0, 1, ("8.0 GiB on GPU 0", "Code Llama 7B", "a GPU of 16 GiB")),
+        ("13b", (*gpus(1, 8), memory(3)), 0, 1, ("8.0 GiB on GPU 0", "set `quantization` to 4, which fits")),
+        (
+            "34b",
+            (*gpus(1, 8), memory(7)),
+            0,
+            1,
+            ("8.0 GiB on GPU 0", "Code Llama 13B in 4 bits would", "a GPU of 48 GiB"),
+        ),
         ("7b", (memory(2),), 0, 1, ("2.0 GiB of memory", "the starter model", "a GPU of 8 GiB")),
         ("7b", gpus(1, 12), 16384, 1, ("set `contextLength` to", "or less")),
         ("7b", gpus(1, 12), 1024, 24, ("1,024 tokens x 24", "one request at a time fits")),
@@ -259,7 +272,7 @@ def test_room_for_several_contexts_where_it_costs_nothing_else():
 
 def test_weights_that_are_not_rounded_need_two_bytes_each_and_never_the_disk():
     """Code Llama 7B: 6,738,546,688 parameters in all, from its model card's shapes."""
-    made = plan.make_roomy(CONFIGS["7b"], (*gpus(1, 24), memory(32), DISK), 1024, bits=16)
+    made = plan.make_roomy(CONFIGS["7b"], (*gpus(1, 24), memory(32), DISK), 1024, quantization="16")
     assert made.weights_bytes == 2 * HAND["7b"][5]
     with pytest.raises(plan.DoesNotFit, match="in 16 bits"):
-        plan.make_roomy(CONFIGS["7b"], (memory(12), DISK), 1024, bits=16)
+        plan.make_roomy(CONFIGS["7b"], (memory(12), DISK), 1024, quantization="16")

@@ -182,11 +182,15 @@ def test_a_library_that_is_not_done_is_not_waited_for(tiny: Path) -> None:
 
 
 def test_options_change_in_a_running_engine(tiny: Path) -> None:
-    process = start(tiny, "--threads", "1", "--idle-minutes", "30", "--context-length", "1024")
+    words = ("--threads", "1", "--idle-minutes", "30", "--context-length", "1024", "--quantization", "4")
+    process = start(tiny, *words)
     with ends_in_order(process, tiny, signal.SIGTERM):
-        assert ready(tiny)["options"] == {
+        said = ready(tiny)
+        assert "in 4 bits for a context of 1,024 tokens, on memory; as set, about " in said["message"]
+        assert "Bits of a weight: 4; as set" in said["plan"]
+        assert said["options"] == {
             **{"context_length": 1024, "threads": 1, "idle_minutes": 30.0},
-            **{"infilling": "auto", "chat_format": "auto", "log_level": "info"},
+            **{"infilling": "auto", "chat_format": "auto", "log_level": "info", "quantization": "4"},
         }
         with client(tiny) as http:
             changes = {"threads": 2, "infilling": "off", "chatFormat": "inst", "logLevel": "warning"}
@@ -194,6 +198,7 @@ def test_options_change_in_a_running_engine(tiny: Path) -> None:
             ask = {"prompt": [1, 500], "max_tokens": 2}
             assert http.post("/v1/completions", json=ask).status_code == 200
             assert http.post("/options", json={"contextLength": 2048}).status_code == 409
+            assert http.post("/options", json={"quantization": "8"}).status_code == 409
         options = health(tiny)["options"]
         assert (options["threads"], options["infilling"], options["log_level"]) == (2, "off", "warning")
         assert options["context_length"] == 1024

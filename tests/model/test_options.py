@@ -95,7 +95,7 @@ async def test_what_can_change_while_it_runs_ends_no_engine(tiny: Path, window: 
     after, _ = window(insists=True, threads=2, idle_minutes=7, log_level="debug", infilling="off", chat_format="inst")
     assert await options(after) == {
         **{"context_length": 1024, "threads": 2, "idle_minutes": 7, "log_level": "debug"},
-        **{"infilling": "off", "chat_format": "inst"},
+        **{"infilling": "off", "chat_format": "inst", "quantization": "auto"},
     }
     assert pid(tiny) == first
     assert after.state.message.endswith("."), "and there is nothing to tell"
@@ -158,7 +158,7 @@ async def test_an_engine_that_is_stopped_while_somebody_waits_is_replaced(
 
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: str(field.name))
 def test_every_setting_says_what_it_restarts(field: dataclasses.Field[Any]) -> None:
-    engine = {"infilling", "chat_format", "context_length", "idle_minutes", "threads", "log_level"}
+    engine = {"infilling", "chat_format", "context_length", "quantization", "idle_minutes", "threads", "log_level"}
     client = {"model", "engine_url", "engine_token", "tokenizer", "allow_plain_http", "ca_file", "remote_model"}
     client |= {"first_token_seconds", "next_token_seconds"}
     client |= {"chat_model", "chat_engine_url", "chat_remote_model", "chat_tokenizer"}

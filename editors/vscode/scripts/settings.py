@@ -25,7 +25,7 @@ USER = ("engine_url", "allow_plain_http", "ca_file", "chat_engine_url", "chat_re
 # Of one machine: a folder that the next one does not have, or how much of it is used up.
 MACHINE = (
     *("model", "tokenizer", "remote_model", "chat_model", "chat_tokenizer"),
-    *("threads", "idle_minutes", "context_length"),
+    *("threads", "idle_minutes", "context_length", "quantization"),
 )
 # What a workspace that is not trusted must not set: all of those, and what the model is told.
 RESTRICTED = (*USER, *MACHINE, "system_prompt", "actions")

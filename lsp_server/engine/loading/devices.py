@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +14,15 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class Device:
-    """A place for weights: `kind` is "cuda", "cpu" (the computer's memory) or "disk"; sizes in bytes."""
+    """A place for weights: `kind` is "cuda", "cpu" (the computer's memory) or "disk"; sizes in bytes. `bandwidth`: the
+    bytes a second that it reads, 0 where that is to be found out (`rates.py`)."""
 
     name: str
     kind: str
     index: int
     free_bytes: int
     total_bytes: int
+    bandwidth: float = 0.0
 
     @property
     def key(self) -> str:
@@ -30,11 +33,15 @@ class Device:
 def devices(folder: Path | None = None) -> tuple[Device, ...]:
     """GPUs in the order of their index, then memory, then the disk that holds `folder` (default: the cache). What other
     engines have planned to take is not free."""
+    return beside(_gpus(), folder)
+
+
+def beside(gpus: Sequence[Device], folder: Path | None = None) -> tuple[Device, ...]:
+    """`devices`, of GPUs that are known. Needs no torch."""
     from lsp_server.places import cache_folder
 
-    found = _gpus()
     free, total = _memory()
-    found.append(Device("memory", "cpu", 0, free, total))
+    found = [*gpus, Device("memory", "cpu", 0, free, total)]
     reserved = reserved_by_others()
     found = [replace(each, free_bytes=max(each.free_bytes - reserved.get(each.key, 0), 0)) for each in found]
     place = (folder or cache_folder()).absolute()

@@ -1,8 +1,9 @@
-"""Load a checkpoint into memory in 8 bits, or to compare with in 16, after a plan, shard by shard.
+"""Load a checkpoint into memory after a plan, in 8 bits, in 4, or to compare with in 16, shard by shard.
 
-Linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), or where that does not run are
-rounded the same way here (`int8.round_linears`); everything else is 16 bit: bfloat16 where the CPU computes any of it
-(its fast int8 kernel takes nothing else) and on GPUs that have it, float16 on older GPUs.
+In 8 bits linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), or where that does not run
+are rounded the same way here (`int8.round_linears`); in 4 its `Linear4bit` (nf4, a scale for 64 weights, which is not
+rounded itself). Everything else is 16 bit: bfloat16 where the CPU computes any of it (its fast int8 kernel takes
+nothing else) and on GPUs that have it, float16 on older GPUs.
 """
 
 from __future__ import annotations
@@ -50,11 +51,8 @@ class LoadedModel:
     gpu_peak_bytes: int
 
 
-def load(
-    checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Event | None = None, bits: int = 8
-) -> LoadedModel:
-    """Load `checkpoint` as `plan`, which was made for as many `bits`, says; `report` is told of each part, `stop` ends
-    it between two weights.
+def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Event | None = None) -> LoadedModel:
+    """Load `checkpoint` as `plan` says; `report` is told of each part, `stop` ends it between two weights.
 
     Raises LoadFailed (with a way out) and LoadStopped. What was loaded until then is freed.
     """
@@ -78,7 +76,7 @@ def load(
                 # Nothing is read that was not looked at: the config as it was read, and no generation_config.json.
                 config=model_config(checkpoint.config),
                 generation_config=GenerationConfig(),
-                quantization_config=_quantization(checkpoint, disk) if bits == 8 else None,
+                quantization_config=_quantization(checkpoint, plan, disk),
                 device_map=device_map,
                 dtype=_dtype(plan),
                 trust_remote_code=False,
@@ -86,7 +84,7 @@ def load(
                 local_files_only=True,
                 output_loading_info=True,
             )
-            if bits == 8 and not rounding.has_bitsandbytes():
+            if plan.bits == 8 and not rounding.has_bitsandbytes():
                 int8.round_linears(model)
     except (LoadStopped, LoadFailed):
         raise
@@ -197,11 +195,18 @@ def _placement(plan: Plan) -> tuple[dict[str, Any], list[str]]:
     return {name: torch.device("cpu") if device == "cpu" else device for name, device in places.items()}, disk
 
 
-def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
-    """How to quantize for `from_pretrained`, with or without modules that stay on disk; None where bitsandbytes does
-    not run, and the layers are rounded when they have been read."""
+def _quantization(checkpoint: Checkpoint, plan: Plan, disk: list[str]) -> Any:
+    """How to quantize for `from_pretrained`, with or without modules that stay on disk; None in 16 bits, and where
+    bitsandbytes does not run, and the layers are rounded when they have been read."""
     from lsp_server.engine.passes import rounding
 
+    if plan.bits == 16:
+        return None
+    if plan.bits == 4 and not rounding.has_bitsandbytes():
+        raise LoadFailed(
+            "Weights of 4 bits need bitsandbytes, which is not installed; run "
+            f"`{installing.adding('bitsandbytes')}`, or set `quantization` to 8."
+        )
     if not rounding.has_bitsandbytes():
         if disk:
             raise LoadFailed(
@@ -213,6 +218,8 @@ def _quantization(checkpoint: Checkpoint, disk: list[str]) -> Any:
     if not disk:
         from transformers import BitsAndBytesConfig
 
+        if plan.bits == 4:
+            return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=_dtype(plan))
         return BitsAndBytesConfig(load_in_8bit=True)
     from lsp_server.engine.loading.disk import quantization
 
