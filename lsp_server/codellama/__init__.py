@@ -8,12 +8,8 @@ from .dialog import Message, checked_turns
 from .errors import CheckpointError, DialogError, InfillingUnsupported
 from .family import (
     VARIANTS,
-    Memory,
     ModelShape,
     Variant,
-    eight_bit_bytes,
-    kv_bytes_per_token,
-    memory,
     variant_of,
 )
 from .stream import StreamDecoder
@@ -27,15 +23,11 @@ __all__ = [
     "CodeLlamaTokenizer",
     "DialogError",
     "InfillingUnsupported",
-    "Memory",
     "Message",
     "ModelShape",
     "StreamDecoder",
     "Variant",
     "checked_turns",
-    "eight_bit_bytes",
-    "kv_bytes_per_token",
-    "memory",
     "variant_of",
     "written_infill",
 ]

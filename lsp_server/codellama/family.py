@@ -1,6 +1,4 @@
-"""The Code Llama family: shapes, abilities, and memory in 8 bits. Sources: Meta's model card and the configs
-of the twelve repositories.
-"""
+"""The Code Llama family: shapes and abilities, by Meta's model card and the configs of the twelve repositories."""
 
 from __future__ import annotations
 
@@ -90,12 +88,6 @@ class ModelShape:
         )
 
     @property
-    def linear_outputs(self) -> int:
-        """Rows of all linear layers: each has one scale when held in 8 bits."""
-        attention = (self.heads + 2 * self.kv_heads) * self.head_dim + self.hidden
-        return self.layers * (attention + 2 * self.mlp + self.hidden)
-
-    @property
     def linear_weights(self) -> int:
         """Weights of the linear layers: attention and MLP, without the output head."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
@@ -103,7 +95,7 @@ class ModelShape:
 
     @property
     def other_weights(self) -> int:
-        """Weights that stay in 16 bits: embedding, output head, norms."""
+        """Weights of all else: embedding, output head, norms."""
         tables = 1 if self.tied else 2
         return tables * self.vocab * self.hidden + (2 * self.layers + 1) * self.hidden
 
@@ -111,37 +103,6 @@ class ModelShape:
     def parameters(self) -> int:
         """All weights."""
         return self.linear_weights + self.other_weights
-
-
-def eight_bit_bytes(shape: ModelShape, scale_bytes: int = 0) -> int:
-    """Bytes of the weights: linear layers 1 byte each, everything else 2.
-
-    `scale_bytes`: bytes of the scale of each row (2 for fp16, 4 as bitsandbytes keeps them); 0 leaves them out.
-    """
-    return shape.linear_weights + 2 * shape.other_weights + scale_bytes * shape.linear_outputs
-
-
-def kv_bytes_per_token(shape: ModelShape, value_bytes: int = 2) -> int:
-    """Bytes of keys and values for each token of context: 2 x layers x kv heads x head dim x bytes of a value."""
-    return 2 * shape.layers * shape.kv_heads * shape.head_dim * value_bytes
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a model needs, in bytes."""
-
-    weights: int
-    keys_and_values: int
-
-    @property
-    def total(self) -> int:
-        """Both together, without the working memory of a forward pass."""
-        return self.weights + self.keys_and_values
-
-
-def memory(shape: ModelShape, context: int) -> Memory:
-    """Memory of a model in 8 bits, with keys and values (fp16) for `context` tokens."""
-    return Memory(eight_bit_bytes(shape, scale_bytes=2), context * kv_bytes_per_token(shape))
 
 
 @dataclass(frozen=True)

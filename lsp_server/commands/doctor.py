@@ -76,7 +76,7 @@ def of_model(settings: Settings) -> Iterator[Check]:
     if settings.engine_url:
         yield engine.remote(settings)
     else:
-        yield from model.checks(settings.model)
+        yield from model.checks(settings)
         yield engine.here(settings.model)
 
 

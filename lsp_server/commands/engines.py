@@ -74,6 +74,8 @@ def ps(options: argparse.Namespace) -> int:
         return 0
     for each in found:
         output.print(Text.assemble((each.at.model, "bold"), f": {each.state}"), soft_wrap=True)
+        if each.health is not None and each.health.status == "ready":
+            output.print(Text(f"  {each.health.message}"), soft_wrap=True)
         began = datetime.datetime.fromtimestamp(each.since)
         when = began.strftime("%H:%M" if began.date() == datetime.date.today() else "%Y-%m-%d %H:%M")
         memory = f"{each.memory / machine.GIB:.1f} GiB of memory"

@@ -78,7 +78,7 @@ def _chosen(settings: Settings, options: argparse.Namespace) -> str:
     cache = places.cache_folder()
     there = next(parent for parent in (cache, *cache.parents) if parent.exists())
     with notes.doing("Looking at what fits."):
-        found = proposing.choices(settings.model, shutil.disk_usage(there).free, proposing.bandwidth())
+        found = proposing.choices(settings.model, shutil.disk_usage(there).free)
     proposal = proposing.proposed(found, settings.model)
     for number, each in enumerate(found, 1):
         mark = "*" if each == proposal else " "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -127,9 +128,13 @@ def _uninstall(commands: Commands) -> None:
 
 
 def _models(commands: Commands) -> None:
-    text = "The Code Llama family: abilities, memory in 8 bits, and what fits here."
+    text = "The Code Llama family: abilities, memory, and what fits here and how fast, in 8, 4 and 16 bits."
     made = commands.add("models", "commands.models:run", text)
     made.add_argument("--json", action="store_true")
+    text = "as if there were these graphics cards, in GiB: 24, 2x24 or 24,80; 0: none"
+    made.add_argument("--gpus", type=_cards, metavar="GIB", help=text)
+    text = "as if so much memory were free"
+    made.add_argument("--memory", type=_number(float, 0, 10**6), metavar="GIB", help=text)
     inner = Commands(made)
     pull = inner.add("pull", "commands.stored:pull", "Fetch a model, or unpack one, and go on where that had stopped.")
     verify = inner.add("verify", "commands.stored:verify", "Look at each byte of a model that is on the disk.")
@@ -206,6 +211,13 @@ def _sampling(made: argparse.ArgumentParser, prefix: str, top_p: float) -> None:
     made.add_argument("--seed", type=_number(int, 0, 2**31 - 32), metavar="N", help=text)
     text = "so many answers, one after the other; with a temperature they differ"
     made.add_argument("--count", type=_number(int, 1, 16), default=1, metavar="N", help=text)
+
+
+def _cards(word: str) -> str:
+    """What reads graphics cards that are thought of; `machine.thought_of` makes them."""
+    if not re.fullmatch(r"0|none|(\d{1,2}x)?\d{1,4}(\.\d+)?(,(\d{1,2}x)?\d{1,4}(\.\d+)?)*", word):
+        raise argparse.ArgumentTypeError(f"must be GiB as in 24, 2x24 or 24,80, or 0 for none, not {word!r}")
+    return word
 
 
 def _number(kind: type[int] | type[float], low: int, high: int) -> Callable[[str], float]:

@@ -6,10 +6,9 @@ import json
 
 import pytest
 
-from lsp_server.codellama import VARIANTS, CheckpointError, ModelShape, eight_bit_bytes, kv_bytes_per_token, memory
+from lsp_server.codellama import VARIANTS, CheckpointError, ModelShape
 from lsp_server.codellama import variant_of as looked_up
 
-GIB = 2**30
 BASE = {v.size: v for v in VARIANTS if v.flavour == "base"}
 CONFIG = {
     "model_type": "llama",
@@ -30,23 +29,11 @@ def test_there_are_twelve():
 
 
 @pytest.mark.parametrize(
-    ("size", "parameters", "int8", "kv"),
-    [
-        ("7B", 6_738_546_688, 6.52, 524_288),
-        ("13B", 13_016_028_160, 12.43, 819_200),
-        ("34B", 33_743_970_304, 31.92, 196_608),
-        ("70B", 68_976_910_336, 64.73, 327_680),
-    ],
+    ("size", "parameters"),
+    [("7B", 6_738_546_688), ("13B", 13_016_028_160), ("34B", 33_743_970_304), ("70B", 68_976_910_336)],
 )
-def test_sizes(size, parameters, int8, kv):
-    shape = BASE[size].shape
+def test_sizes(size, parameters):
     assert BASE[size].parameters == parameters
-    assert round(eight_bit_bytes(shape) / GIB, 2) == int8
-    assert kv_bytes_per_token(shape) == kv
-    need = memory(shape, 4096)
-    assert need.total == need.weights + 4096 * kv
-    # the scale of each row adds less than a thousandth
-    assert eight_bit_bytes(shape) < need.weights < 1.001 * eight_bit_bytes(shape)
 
 
 def test_what_each_can_do():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,9 +19,12 @@ import pytest
 from hub_stand_in import Hub
 
 from lsp_server import cli
+from lsp_server.commands import machine
 from lsp_server.commands.checks import editors, engine, here, model
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
+from lsp_server.engine.loading.devices import Device
+from lsp_server.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("engines")
 Version = namedtuple("Version", "major minor micro")
@@ -67,7 +71,10 @@ def test_what_works(doctor: Doctor) -> None:
     said = doctor()
     assert (doctor.status, [check for check in said.values() if not check["ok"]]) == (0, [])
     assert said["model"]["found"] == "starter, will be fetched (93 MB) when needed"
-    assert said["memory"]["found"].startswith("it needs 0.2 GiB in 8 bits")
+    assert re.fullmatch(
+        r"it fits on the CPU: \d\.\d GiB in 8 bits for a context of 8,192 tokens, on memory; about \d+ tokens/s",
+        said["memory"]["found"],
+    )
     assert said["engine"]["found"].startswith("not running")
 
 
@@ -90,16 +97,21 @@ def test_models_that_cannot_be_had(doctor: Doctor, hub_server: Hub, tmp_path: Pa
     assert "the hub is not reached (connection refused)" in doctor("--model", "org/name")["model"]["found"]
 
 
-def test_a_model_that_does_not_fit(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = SimpleNamespace(available=10 * GIB, total=12 * GIB)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
-    check = model.fits({each.hub_id: each.shape for each in model.VARIANTS}["codellama/CodeLlama-34b-hf"])
-    assert (check.failed, check.found) == (True, "it needs 32.7 GiB in 8 bits, and 10.0 are free")
-    assert check.mend == "set a smaller model: codellama/CodeLlama-7b-Instruct-hf would fit"
+def test_a_model_that_does_not_fit() -> None:
+    devices = (Device("memory", "cpu", 0, 10 * GIB, 12 * GIB),)
+    shape = {each.hub_id: each.shape for each in model.VARIANTS}["codellama/CodeLlama-34b-hf"]
+    check = model.fits(shape, Settings(), devices)
+    assert (check.failed, check.found.startswith("The model needs 33.4 GiB in 8 bits (")) == (True, True)
+    assert "there are 10.0 GiB of memory; Code Llama 13B in 4 bits would fit here" in check.found
+    assert check.mend == "codellama-ls models says what fits here, or set an engine URL"
+    check = model.fits(shape, Settings(quantization="4"), (Device("GPU 0", "cuda", 0, 24 * GIB, 24 * GIB, 1e12),))
+    assert check.ok
+    assert check.found.startswith("it fits on one GPU: 2")
+    assert check.found.endswith(" GiB in 4 bits for a context of 8,192 tokens, on GPU 0; as set, about 33 tokens/s")
 
 
 def test_a_disk_that_is_full(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = SimpleNamespace(free=2**20)
+    usage = SimpleNamespace(free=2**20, total=2**40)
     monkeypatch.setattr(here.shutil, "disk_usage", lambda path: usage)
     said = doctor()["disk"]
     assert (doctor.status, said["found"][:14]) == (1, "0.0 GiB free f")
@@ -132,7 +144,7 @@ def test_packages_that_are_missing_or_old(doctor: Doctor, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("card")
 def test_a_card_that_is_not_used(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(here, "torch_cuda", lambda: "")
+    monkeypatch.setattr(machine, "torch_cuda", lambda: "")
     said = doctor()
     assert said["torch"]["found"] == "was built without CUDA, so that NVIDIA GeForce RTX 3090 is not used"
     assert (doctor.status, said["devices"]["found"].startswith("NVIDIA GeForce RTX 3090, 23.4 of 24.0 GiB")) == (
@@ -155,7 +167,7 @@ def test_an_old_driver_and_a_library_that_is_missing(
         return SimpleNamespace(origin=origin) if name == "bitsandbytes" else found(name)
 
     monkeypatch.setattr(here.importlib.util, "find_spec", spec)
-    monkeypatch.setattr(here, "torch_cuda", lambda: "12.8")
+    monkeypatch.setattr(machine, "torch_cuda", lambda: "12.8")
     said = doctor()
     assert (doctor.status, said["driver"]["found"].startswith("470.57.02 is too old for CUDA 12.8")) == (1, True)
     assert "525.60.13 or newer" in said["driver"]["mend"]
@@ -164,7 +176,7 @@ def test_an_old_driver_and_a_library_that_is_missing(
 
 def test_what_cuda_torch_was_built_for() -> None:
     build = importlib.metadata.version("torch").partition("+")[2]  # cpu, or cu128; some do not say
-    said = here.torch_cuda()
+    said = machine.torch_cuda()
     assert said is not None
     if build:
         assert f"cu{said.replace('.', '')}" == (build if build.startswith("cu") else "cu")

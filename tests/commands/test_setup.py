@@ -10,17 +10,16 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from forking import program
 from hub_stand_in import Hub
 
 from lsp_server import installing, settings_file
-from lsp_server.commands import Failed, clients, machine, proposing, setup, stored
+from lsp_server.commands import Failed, clients, machine, models, proposing, setup, stored
 from lsp_server.commands.clients import Editor
-from lsp_server.commands.machine import Card
 from lsp_server.engine.loading.checkpoint import CheckpointProblem
+from lsp_server.engine.loading.devices import Device
 from lsp_server.settings import Settings
 
 GIB = 2**30
@@ -41,6 +40,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+def there(cards: list[int], ram: int, bandwidth: float) -> tuple[Device, ...]:
+    gpus = (Device("a card", "cuda", number, each * GIB, each * GIB) for number, each in enumerate(cards))
+    return (*gpus, Device("memory", "cpu", 0, ram * GIB, ram * GIB, bandwidth))
+
+
 @pytest.mark.parametrize(
     ("cards", "ram", "bandwidth", "now", "wanted"),
     [
@@ -50,6 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([24], 30, SLOW, "starter", "codellama/CodeLlama-13b-Instruct-hf"),
         ([12, 12], 30, SLOW, "starter", "codellama/CodeLlama-13b-Instruct-hf"),
         ([80], 30, SLOW, "starter", "codellama/CodeLlama-13b-Instruct-hf"),  # 34B does not infill
+        ([7], 30, SLOW, "starter", "codellama/CodeLlama-7b-Instruct-hf"),  # in 4 bits
         ([24], 30, SLOW, "codellama/CodeLlama-7b-hf", "codellama/CodeLlama-7b-hf"),
         ([], 1, SLOW, "codellama/CodeLlama-7b-hf", "starter"),
     ],
@@ -57,31 +62,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_proposed(
     cards: list[int], ram: int, bandwidth: float, now: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = [Card("a card", "600", each * GIB, each * GIB) for each in cards]
-    monkeypatch.setattr(machine, "cards", lambda: there)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=ram * GIB))
-    found = proposing.choices(now, DISK, bandwidth)
+    monkeypatch.setattr(machine, "devices", lambda: there(cards, ram, bandwidth))
+    found = proposing.choices(now, DISK)
     assert proposing.proposed(found, now).model == wanted
 
 
 def test_what_is_here_is_proposed_before_what_is_to_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(machine, "cards", lambda: [Card("a card", "600", 24 * GIB, 24 * GIB)])
-    at = proposing.at_hand.AtHand("codellama:7b-instruct-q8_0", tmp_path / "blob", 7 * GIB)
-    monkeypatch.setattr(proposing.at_hand, "found", lambda: [at])
-    choice = proposing.proposed(proposing.choices("starter", DISK, SLOW), "starter")
+    monkeypatch.setattr(machine, "devices", lambda: there([24], 30, SLOW))
+    at = models.at_hand.AtHand("codellama:7b-instruct-q8_0", tmp_path / "blob", 7 * GIB)
+    monkeypatch.setattr(models.at_hand, "found", lambda: [at])
+    choice = proposing.proposed(proposing.choices("starter", DISK), "starter")
     assert choice.model == str(tmp_path / "blob")
-    assert proposing.described(choice) == "infills and chats, on one GPU, on this disk"
-    no_room = proposing.choices("starter", 2 * GIB, SLOW)
+    # 7 GiB and 0.5 GB of keys and values, at 65% of 936 GB/s.
+    assert proposing.described(choice) == "infills and chats, on one GPU, ~73 tokens/s, on this disk"
+    no_room = proposing.choices("starter", 2 * GIB)
     assert [each.model for each in no_room] == ["starter"]
 
 
 def test_a_model_of_ones_own_is_proposed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mine = str(tmp_path / "mine")
     Path(mine).mkdir()
-    choice = proposing.proposed(proposing.choices(mine, DISK, SLOW), mine)
+    choice = proposing.proposed(proposing.choices(mine, DISK), mine)
     assert (choice.model, proposing.described(choice)) == (mine, "as it is set, on this disk")
     gone = str(tmp_path / "gone.gguf")
-    assert gone not in {each.model for each in proposing.choices(gone, DISK, SLOW)}
+    assert gone not in {each.model for each in proposing.choices(gone, DISK)}
 
 
 def test_nothing_is_fetched_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +96,8 @@ def test_nothing_is_fetched_where_nobody_can_be_asked(monkeypatch: pytest.Monkey
 
 
 def test_how_a_choice_is_told() -> None:
-    choice = proposing.Choice("m", "m", "on the CPU, slow", True, False, 0.8, 13 * GIB)
-    assert proposing.described(choice) == "infills, on the CPU, ~1.2 s/token, 13.0 GiB to fetch"
+    choice = proposing.Choice("m", "m", "on the CPU", True, False, 0.8, 13 * GIB)
+    assert proposing.described(choice) == "infills, on the CPU, ~1.2 s a token, 13.0 GiB to fetch"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_how_a_choice_is_told() -> None:
     [([""], "b"), (["0", "9", "1"], "a"), (["org/name"], "org/name"), (["./here"], str(Path.cwd() / "here"))],
 )
 def test_what_is_typed_for_a_model(typed: list[str], model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [proposing.Choice(name, name, "on the CPU, slow", True, True, 1.0, 0) for name in "ab"]
+    found = [proposing.Choice(name, name, "on the CPU", True, True, 1.0, 0) for name in "ab"]
     monkeypatch.setattr("builtins.input", lambda question: typed.pop(0))
     assert setup._picked(found, found[1]) == model
 

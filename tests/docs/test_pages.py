@@ -14,7 +14,8 @@ from types import ModuleType
 import pytest
 from test_house import FLOORS
 
-from lsp_server.codellama import VARIANTS, memory
+from lsp_server.codellama import VARIANTS
+from lsp_server.engine.loading import sizes
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -122,7 +123,7 @@ def test_the_models_are_those_that_we_know() -> None:
     for row in re.findall(r"^\| `(codellama/.*)$", (DOCS / "models.md").read_text(encoding="utf-8"), re.MULTILINE):
         name, infills, _, size = (cell.strip() for cell in row.strip(" |").split("|"))
         (variant,) = (each for each in VARIANTS if each.hub_id == name.partition("`")[0].removesuffix("`"))
-        assert float(size.removesuffix(" GiB")) == round(memory(variant.shape, 4096).total / 2**30, 1)
+        assert float(size.removesuffix(" GiB")) == round(sizes.of_shape(variant.shape).needed(8, 4096) / 2**30, 1)
         assert infills.startswith({"yes": "yes", "no": "no"}.get(variant.infilling, "disputed"))
 
 

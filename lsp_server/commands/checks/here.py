@@ -48,7 +48,7 @@ def engine() -> Iterator[Check]:
     yield packages()
     cards = machine.cards()
     yield devices(cards)
-    if cards and (version := torch_cuda()) is not None:
+    if cards and (version := machine.torch_cuda()) is not None:
         yield from cuda(cards, version)
     yield disk()
 
@@ -110,17 +110,6 @@ def cuda(cards: Sequence[Card], version: str) -> Iterator[Check]:
         there = ", ".join(sorted(each for each in libraries if each.startswith("cuda"))) or "none for CUDA"
         mend = f"install a bitsandbytes that has one, in the environment of {python}"
         yield Check("bitsandbytes", False, f"has no library for CUDA {version} ({there})", mend)
-
-
-def torch_cuda() -> str | None:
-    """The version of CUDA that torch was built for, "" for none; None where there is no torch. Read from its files, as
-    it takes seconds to load."""
-    found = importlib.util.find_spec("torch")
-    if found is None or not found.origin:
-        return None
-    text = (Path(found.origin).parent / "version.py").read_text(encoding="utf-8")
-    said = re.search(r"^cuda\b[^=]*= '([\d.]+)'", text, re.MULTILINE)
-    return said[1] if said else ""
 
 
 def _bitsandbytes() -> set[str] | None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from lsp_server import places, printing
-from lsp_server.codellama import VARIANTS, ModelShape, memory
+from lsp_server.codellama import VARIANTS, ModelShape
 from lsp_server.commands import machine, models, stored
 from lsp_server.commands.checks import Check, fine, here
 from lsp_server.commands.machine import GIB
-from lsp_server.engine.loading import checkpoint, gguf_file, hub, naming, starter
+from lsp_server.engine.loading import checkpoint, gguf_file, hub, naming, plan, rates, sizes, starter
+from lsp_server.engine.loading.devices import Device
 from lsp_server.errors import UserError
 from lsp_server.model import local
+from lsp_server.settings import Settings
 
 
-def checks(model: str) -> Iterator[Check]:
+def checks(settings: Settings) -> Iterator[Check]:
     """Nothing is fetched; what is not here is asked for at the hub."""
-    fetch = 0
+    model, fetch = settings.model, 0
     try:
         folder = stored.here(model)
         if folder is not None:
@@ -39,7 +39,7 @@ def checks(model: str) -> Iterator[Check]:
     if fetch and not (room := here.disk(fetch)).ok:
         yield room
     if local.running(model) is None and (shape := _shape(model, folder)) is not None:
-        yield fits(shape)
+        yield fits(shape, settings, machine.devices())
 
 
 def is_of_hub(model: str) -> bool:
@@ -47,17 +47,14 @@ def is_of_hub(model: str) -> bool:
     return model != naming.STARTER and places.named_folder(model) is None and stored.here(model) is None
 
 
-def fits(shape: ModelShape) -> Check:
-    """Whether a model has room in the memory that is free, and what else would have."""
-    gpus, ram = [card.free for card in machine.cards()], psutil.virtual_memory().available
-    needed = memory(shape, models.CONTEXT).total
-    where = models.fits(needed, gpus, ram)
-    if where != "no":
-        return fine("memory", f"it needs {needed / GIB:.1f} GiB in 8 bits, and fits {where.removesuffix(', slow')}")
-    free = sum(gpus) + ram
-    others = [row["model"] for row in models.rows() if row["fits"] != "no"]
-    would = f"set a smaller model: {others[-1]} would fit" if others else "end other programs, or set an engine URL"
-    return Check("memory", False, f"it needs {needed / GIB:.1f} GiB in 8 bits, and {free / GIB:.1f} are free", would)
+def fits(shape: ModelShape, settings: Settings, devices: tuple[Device, ...]) -> Check:
+    """Whether the engine would find room for a model, in how many bits, where and how fast; or what it would say."""
+    try:
+        made = plan.choose(sizes.of_shape(shape), devices, settings.context_length, settings.quantization)
+    except plan.DoesNotFit as refused:
+        return Check("memory", False, str(refused), "codellama-ls models says what fits here, or set an engine URL")
+    speed = "" if made.why else f"; {rates.words(rates.seconds(made))}"
+    return fine("memory", f"it fits {models.where(made)}: {made.summary()}{speed}")
 
 
 def _shape(model: str, folder: Path | None) -> ModelShape | None:
