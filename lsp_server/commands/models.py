@@ -22,6 +22,7 @@ from lsp_server.commands import at_hand, machine
 from lsp_server.commands.console import output
 from lsp_server.commands.machine import GIB
 from lsp_server.engine.loading import plan, rates, sizes
+from lsp_server.engine.loading.checkpoint import CheckpointProblem
 from lsp_server.engine.loading.devices import Device
 from lsp_server.engine.loading.plan import Plan
 from lsp_server.engine.loading.sizes import Sizes
@@ -49,10 +50,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         output.print(abilities(made))
         output.print(Text(f"\nWith {described(devices)}:", style="bold"))
-        output.print(fitting([*of_sizes(made), *others]))
+        output.print(fitting([*of_sizes(made), *(row for row in others if not row["problem"])]))
         printing.say(f"GiB: with keys and values for {CONTEXT} tokens. *: what `quantization` auto takes.")
     for row in others:
         model = shlex.quote(row["model"])
+        if row["problem"]:
+            printing.say(f"Here, and not to be loaded: {row['name']}, {row['disk']:.1f} GiB. {row['problem']}")
+            continue
         more = f"with --model {model}" if row["whole"] else f"`codellama-ls models pull {model}` goes on"
         printing.say(f"{'Here already' if row['whole'] else 'Half here'}: {row['name']}, {row['disk']:.1f} GiB, {more}")
     printing.say(
@@ -138,7 +142,7 @@ def others_here(family: Collection[str], devices: tuple[Device, ...]) -> list[di
     abilities are read when they are loaded. What is not a checkpoint yet is known by its bytes alone, about."""
     from lsp_server.engine.loading import hub
 
-    def row(model: str, name: str, size: int, of: Sizes, whole: bool, file: bool = False) -> dict[str, Any]:
+    def row(model: str, name: str, size: int, of: Sizes | str, whole: bool, file: bool = False) -> dict[str, Any]:
         does = {"infilling": "unknown", "chat": "unknown", **_fitting(of, devices)}
         return {"model": model, "name": name, **does, "disk": round(size / GIB, 1), "whole": whole, "file": file}
 
@@ -160,21 +164,25 @@ def _unpacked(file: Path) -> Path | None:
     return None
 
 
-def _sizes(folder: Path | None, weights: int) -> Sizes:
-    """Those of a checkpoint's folder, where there is one that can be read, or about, of so many weights."""
+def _sizes(folder: Path | None, weights: int) -> Sizes | str:
+    """Those of a checkpoint's folder, or about, of so many weights; why it cannot be loaded where that is so."""
     try:
-        return sizes.of_shape(ModelShape.from_config(folder)) if folder is not None else sizes.about(weights)
-    except CheckpointError:
-        return sizes.about(weights)
+        return sizes.of_folder(folder) if folder is not None else sizes.about(weights)
+    except (CheckpointError, CheckpointProblem) as problem:
+        return str(problem)
 
 
-def _fitting(of: Sizes, devices: tuple[Device, ...]) -> dict[str, Any]:
+def _fitting(of: Sizes | str, devices: tuple[Device, ...]) -> dict[str, Any]:
     """What a row says of a model's room: `bits`, `fits` and `tokensPerSecond` of what `auto` takes, and of each
-    quantization."""
+    quantization. `of`: why there is none, as text."""
+    if isinstance(of, str):
+        return {"bits": None, "gib": None, "fits": "no", "tokensPerSecond": None, "quantizations": {}, "problem": of}
     taken = planned(of, devices, "auto")
-    each = {bits: _said(of, planned(of, devices, bits), int(bits)) for bits in BITS}
-    auto = each[str(taken.bits)] if taken is not None else each["8"]
+    possible = (str(of.fixed_bits),) if of.fixed_bits else BITS
+    each = {bits: _said(of, planned(of, devices, bits), int(bits)) for bits in possible}
+    auto = each[str(taken.bits)] if taken is not None else each[possible[0]]
     return {
+        "problem": "",
         "bits": taken.bits if taken is not None else None,
         **{key: auto[key] for key in ("gib", "fits", "tokensPerSecond")},
         "quantizations": each,

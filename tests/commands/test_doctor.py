@@ -99,12 +99,13 @@ def test_models_that_cannot_be_had(doctor: Doctor, hub_server: Hub, tmp_path: Pa
 
 def test_a_model_that_does_not_fit() -> None:
     devices = (Device("memory", "cpu", 0, 10 * GIB, 12 * GIB),)
-    shape = {each.hub_id: each.shape for each in model.VARIANTS}["codellama/CodeLlama-34b-hf"]
-    check = model.fits(shape, Settings(), devices)
+    of = model._sizes("codellama/CodeLlama-34b-hf", None)
+    assert of is not None
+    check = model.fits(of, Settings(), devices)
     assert (check.failed, check.found.startswith("The model needs 33.4 GiB in 8 bits (")) == (True, True)
     assert "there are 10.0 GiB of memory; Code Llama 13B in 4 bits would fit here" in check.found
     assert check.mend == "codellama-ls models says what fits here, or set an engine URL"
-    check = model.fits(shape, Settings(quantization="4"), (Device("GPU 0", "cuda", 0, 24 * GIB, 24 * GIB, 1e12),))
+    check = model.fits(of, Settings(quantization="4"), (Device("GPU 0", "cuda", 0, 24 * GIB, 24 * GIB, 1e12),))
     assert check.ok
     assert check.found.startswith("it fits on one GPU: 2")
     assert check.found.endswith(" GiB in 4 bits for a context of 8,192 tokens, on GPU 0; as set, about 33 tokens/s")

@@ -19,9 +19,9 @@ from lsp_server.codellama import VARIANTS
 from lsp_server.commands import machine, models
 from lsp_server.commands.checks import model as doctor
 from lsp_server.commands.console import Terminal
-from lsp_server.engine.loading import plan
+from lsp_server.engine.loading import hub, plan
 from lsp_server.engine.loading.devices import Device
-from lsp_server.engine.loading.sizes import Sizes, measure
+from lsp_server.engine.loading.sizes import Sizes, measure, of_shape
 from lsp_server.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -82,7 +82,7 @@ def test_the_plan_the_table_doctor_and_the_refusal_agree(name: str, size: str) -
     shape = next(each.shape for each in VARIANTS if each.hub_id == said["model"])
     for quantization in ("auto", "8", "4", "16"):
         told = said if quantization == "auto" else said["quantizations"][quantization]
-        check = doctor.fits(shape, Settings(quantization=quantization), devices)  # type: ignore[arg-type]
+        check = doctor.fits(of_shape(shape), Settings(quantization=quantization), devices)  # type: ignore[arg-type]
         if told["fits"] == "no":
             with pytest.raises(plan.DoesNotFit) as refused:
                 plan.choose(of_config(size), devices, 0, quantization)
@@ -198,6 +198,35 @@ def test_neither_torch_nor_transformers_is_loaded_and_it_is_quick() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.splitlines()[-1] == "[] True"
+
+
+def test_checkpoints_that_are_rounded_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each in the bits that it has; one of another form is named, and what to take instead."""
+    monkeypatch.setenv("CODELLAMA_LS_CACHE", str(tmp_path))
+    forms = {
+        "org/four": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+        "org/gptq": {"quant_method": "gptq", "bits": 4},
+    }
+    for name, form in forms.items():
+        folder = tmp_path / "hub" / name.replace("/", "--")
+        folder.mkdir(parents=True)
+        config = json.loads((CONFIGS / "7b.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "quantization_config": form}))
+        listed = {"files": {"config.json": (folder / "config.json").stat().st_size}}
+        (folder / hub.LISTING).write_text(json.dumps(listed))
+    rows = {row["model"]: row for row in models.others_here((), MACHINES["24"])}
+    four, gptq = rows["org/four"], rows["org/gptq"]
+    assert (four["bits"], [*four["quantizations"]], four["fits"]) == (4, ["4"], "on one GPU")
+    assert (gptq["bits"], gptq["fits"]) == (None, "no")
+    assert cli.main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert "Here, and not to be loaded: org/gptq, 0.0 GiB. " in said
+    assert "already quantized by GPTQ, which is not read here; take the 16-bit checkpoint of the same model" in said
+    assert cli.main(["doctor", "--model", str(tmp_path / "hub" / "org--gptq"), "--json"]) == 1
+    (check,) = (each for each in json.loads(capsys.readouterr().out) if each["name"] == "model")
+    assert "already quantized by GPTQ" in check["found"]
 
 
 def test_where_the_driver_says_cards_and_torch_cannot_use_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsp_server import places, printing
-from lsp_server.codellama import VARIANTS, ModelShape
+from lsp_server.codellama import VARIANTS
 from lsp_server.commands import machine, models, stored
 from lsp_server.commands.checks import Check, fine, here
 from lsp_server.commands.machine import GIB
 from lsp_server.engine.loading import checkpoint, gguf_file, hub, naming, plan, rates, sizes, starter
 from lsp_server.engine.loading.devices import Device
+from lsp_server.engine.loading.sizes import Sizes
 from lsp_server.errors import UserError
 from lsp_server.model import local
 from lsp_server.settings import Settings
@@ -38,8 +39,8 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield fine("model", f"{model}, {said}")
     if fetch and not (room := here.disk(fetch)).ok:
         yield room
-    if local.running(model) is None and (shape := _shape(model, folder)) is not None:
-        yield fits(shape, settings, machine.devices())
+    if local.running(model) is None and (of := _sizes(model, folder)) is not None:
+        yield fits(of, settings, machine.devices())
 
 
 def is_of_hub(model: str) -> bool:
@@ -47,17 +48,18 @@ def is_of_hub(model: str) -> bool:
     return model != naming.STARTER and places.named_folder(model) is None and stored.here(model) is None
 
 
-def fits(shape: ModelShape, settings: Settings, devices: tuple[Device, ...]) -> Check:
+def fits(of: Sizes, settings: Settings, devices: tuple[Device, ...]) -> Check:
     """Whether the engine would find room for a model, in how many bits, where and how fast; or what it would say."""
     try:
-        made = plan.choose(sizes.of_shape(shape), devices, settings.context_length, settings.quantization)
+        made = plan.choose(of, devices, settings.context_length, settings.quantization)
     except plan.DoesNotFit as refused:
         return Check("memory", False, str(refused), "codellama-ls models says what fits here, or set an engine URL")
     speed = "" if made.why else f"; {rates.words(rates.seconds(made))}"
     return fine("memory", f"it fits {models.where(made)}: {made.summary()}{speed}")
 
 
-def _shape(model: str, folder: Path | None) -> ModelShape | None:
+def _sizes(model: str, folder: Path | None) -> Sizes | None:
     if folder is not None:
-        return ModelShape.from_config(folder)
-    return starter.SHAPE if model == naming.STARTER else {each.hub_id: each.shape for each in VARIANTS}.get(model)
+        return sizes.of_folder(folder)
+    shapes = {naming.STARTER: starter.SHAPE, **{each.hub_id: each.shape for each in VARIANTS}}
+    return sizes.of_shape(shapes[model]) if model in shapes else None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsp_server.engine.loading.config import check_sizes, read_config
+from lsp_server.engine.loading import prequantized
+from lsp_server.engine.loading.config import NAME, check_sizes, read_config
 from lsp_server.engine.loading.reading import CheckpointProblem as CheckpointProblem
 from lsp_server.engine.loading.reading import read_json as read_json
 from lsp_server.engine.loading.shards import Shard, Tensor, read_shards
@@ -36,6 +37,8 @@ class Checkpoint:
     folder: Path
     config: dict[str, Any]
     shards: tuple[Shard, ...]
+    tensors: dict[str, Tensor]
+    """All weights by name, those that are rounded already as they were before."""
 
     @property
     def name(self) -> str:
@@ -45,11 +48,6 @@ class Checkpoint:
             if part.startswith("models--"):
                 return part.removeprefix("models--").replace("--", "/")
         return self.folder.name
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name."""
-        return {name: tensor for shard in self.shards for name, tensor in shard.tensors.items()}
 
     @property
     def bytes(self) -> int:
@@ -66,6 +64,9 @@ def validate(folder: Path) -> Checkpoint:
     Raises CheckpointProblem at the first thing that is missing, cut short or contradictory.
     """
     config = read_config(folder)
-    checkpoint = Checkpoint(folder, config, read_shards(folder))
-    check_sizes(folder, config, checkpoint.tensors)
-    return checkpoint
+    shards, rounded = read_shards(folder), prequantized.of(config, folder / NAME)
+    tensors = {name: tensor for shard in shards for name, tensor in shard.tensors.items()}
+    if rounded is not None:
+        tensors = prequantized.plain(shards, rounded)
+    check_sizes(folder, config, tensors)
+    return Checkpoint(folder, config, shards, tensors)

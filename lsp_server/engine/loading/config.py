@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lsp_server.engine.loading import prequantized
 from lsp_server.engine.loading.reading import CONFIG_BYTES, CheckpointProblem, read_json
 from lsp_server.engine.loading.shards import Tensor
 
@@ -48,11 +49,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         _check_rope(path, key, config.get(key))
     if config.get("rope_theta") is not None:
         _check_rope(path, "rope_theta", {"rope_theta": config["rope_theta"]})
-    if config.get("quantization_config") is not None:
-        raise CheckpointProblem(
-            f"{path} says that the weights are already quantized; take the 16-bit checkpoint of the same model, "
-            "which is quantized to 8 bits while it loads."
-        )
+    prequantized.of(config, path)
     return config
 
 

@@ -145,11 +145,11 @@ def wish(sizes: Sizes, devices: tuple[Device, ...], context_length: int, sequenc
     return Wish(most, least, spilled, sequences)
 
 
-def stages(devices: tuple[Device, ...], bits: int, wanted: Wish) -> list[tuple[tuple[Device, ...], int]]:
+def stages(sizes: Sizes, devices: tuple[Device, ...], bits: int, wanted: Wish) -> list[tuple[tuple[Device, ...], int]]:
     """The places to try one after the other, each with the longest context worth having there."""
     gpus, memory, disks = by_kind(devices)
     # Layers on disk are those of a 16-bit checkpoint, and the others are rounded to 8 bits beside them (`disk.py`).
-    last = gpus + memory + disks if bits == 8 else ()
+    last = gpus + memory + disks if bits == 8 and not sizes.fixed_bits else ()
     return [(gpus, wanted.most), (gpus + memory, wanted.spilled), (last, wanted.least)]
 
 
@@ -175,7 +175,7 @@ def longest(sizes: Sizes, bits: int, places: tuple[Device, ...], most: int, want
 
 def first(sizes: Sizes, bits: int, devices: tuple[Device, ...], wanted: Wish) -> Plan | None:
     """The plan of the first stage that has one."""
-    tried = (longest(sizes, bits, places, most, wanted) for places, most in stages(devices, bits, wanted))
+    tried = (longest(sizes, bits, places, most, wanted) for places, most in stages(sizes, devices, bits, wanted))
     return next((plan for plan in tried if plan is not None), None)
 
 

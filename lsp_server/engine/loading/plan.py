@@ -88,7 +88,9 @@ def choose(
     """
     wanted = placing.wish(sizes, devices, context_length, sequences)
     tried = AUTO if quantization == "auto" else (int(quantization),)
-    staged = [placing.stages(devices, bits, wanted) for bits in tried]
+    if sizes.fixed_bits:
+        tried = (sizes.fixed_bits,)
+    staged = [placing.stages(sizes, devices, bits, wanted) for bits in tried]
     for stage in zip(*staged, strict=True):
         for bits, (places, most) in zip(tried, stage, strict=True):
             plan = placing.longest(sizes, bits, places, most, wanted)
@@ -104,6 +106,8 @@ def _why(plan: Plan, sizes: Sizes, devices: tuple[Device, ...], wanted: placing.
     if plan.bits == 8 and whole:
         return ""
     speed = rates.words(rates.seconds(plan))
+    if sizes.fixed_bits:
+        return f"as the checkpoint has them, {speed}"
     if quantization != "auto":
         return f"as set, {speed}"
     others = (placing.first(sizes, bits, devices, wanted) for bits in AUTO if bits != plan.bits)

@@ -37,7 +37,8 @@ def sentence(sizes: Sizes, devices: tuple[Device, ...], wanted: Wish, tried: Seq
             return start + f"set `contextLength` to {shorter.context_length} or less, which fits."
     if wanted.sequences > 1 and _first(sizes, devices, placing.wish(sizes, devices, wanted.least), tried) is not None:
         return start + "one request at a time fits."
-    fewer = _first(sizes, devices, wanted, [bits for bits in (8, 4) if bits < min(tried)])
+    less_bits = [bits for bits in (8, 4) if bits < min(tried) and not sizes.fixed_bits]
+    fewer = _first(sizes, devices, wanted, less_bits)
     if fewer is not None:
         return start + f"set `quantization` to {fewer.bits}, which fits."
     need = _total(sizes, _A_CARD, wanted, min(tried))

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server.codellama import ModelShape
+from lsp_server.engine.loading import prequantized
+from lsp_server.engine.loading.config import read_config
 from lsp_server.engine.loading.empty import empty_model
+from lsp_server.engine.loading.reading import CheckpointProblem
 from lsp_server.engine.loading.shards import Tensor
 
 if TYPE_CHECKING:
@@ -74,14 +78,18 @@ class Piece:
 @dataclass(frozen=True)
 class Sizes:
     """Those of a model: its pieces in the order in which they run, the bytes of its activations, and the tokens of the
-    context that it was trained for, 0 where it does not say."""
+    context that it was trained for, 0 where it does not say. `fixed_bits`: those of a checkpoint that is rounded
+    already, 0 for others."""
 
     pieces: tuple[Piece, ...]
     activations: int
     trained: int
+    fixed_bits: int = 0
 
     def parts(self, bits: int) -> tuple[Part, ...]:
-        """The parts with their linear weights in 4, 8 or 16 bits."""
+        """The parts with their linear weights in 4, 8 or 16 bits; those of a checkpoint that is rounded already are as
+        they are."""
+        bits = self.fixed_bits or bits
         return tuple(_part(piece, bits) for piece in self.pieces)
 
     @property
@@ -127,16 +135,19 @@ def measure(config: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = No
     kv_bytes = 2 * (config.get("num_key_value_heads") or heads) * head_dim * 2
     head, table = model.get_output_embeddings(), model.get_input_embeddings()
     tied = head is not None and bool(getattr(model.config, "tie_word_embeddings", False))
+    rounded = prequantized.of(config, Path("config.json"))
+    of_rounded = (tensors or {}) if rounded is not None else None
     pieces = []
     for name, module in _pieces(model, "", set(model._no_split_modules or ())):
         match = re.search(r"\.(\d+)$", name)
-        linear, other = _linear_and_other(module, module is head)
+        linear, other = _linear_and_other(name, module, module is head, of_rounded)
         number = int(match[1]) if match else None
         share = kv_bytes if number is not None else 0
         is_tied = tied and module is head
         pieces.append(Piece(name, number, linear, other, share, is_tied, module is table and not tied))
     activations = _activations(hidden, config.get("intermediate_size") or 4 * hidden, config["vocab_size"])
-    return Sizes(tuple(pieces), activations, int(config.get("max_position_embeddings") or 0))
+    trained = int(config.get("max_position_embeddings") or 0)
+    return Sizes(tuple(pieces), activations, trained, 0 if rounded is None else rounded.bits)
 
 
 def of_shape(shape: ModelShape) -> Sizes:
@@ -157,6 +168,14 @@ def of_shape(shape: ModelShape) -> Sizes:
         Piece("lm_head", None, (), table, 0, shape.tied, False),
     )
     return Sizes(pieces, _activations(shape.hidden, shape.mlp, shape.vocab), shape.context_length)
+
+
+def of_folder(folder: Path) -> Sizes:
+    """Those of a checkpoint's folder by its config, as `of_shape`. Raises CheckpointProblem, CheckpointError."""
+    config = read_config(folder)
+    rounded = prequantized.of(config, folder)
+    found = of_shape(ModelShape.from_config(config))
+    return found if rounded is None else replace(found, fixed_bits=rounded.bits)
 
 
 def about(weights: int) -> Sizes:
@@ -183,15 +202,30 @@ def _pieces(module: torch.nn.Module, name: str, whole: set[str]) -> Iterator[tup
             yield from _pieces(child, full, whole)
 
 
-def _linear_and_other(module: torch.nn.Module, is_head: bool) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Shapes of the linear weights that are rounded, and the bytes of everything else at 2 bytes each."""
+def _linear_and_other(
+    place: str, module: torch.nn.Module, is_head: bool, tensors: Mapping[str, Tensor] | None
+) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Shapes of the linear weights that are to be rounded, and the bytes of everything else, at 2 bytes each.
+
+    `tensors`: those of a checkpoint that is rounded already, of which nothing is to be, and rounded weights are as they
+    are there.
+    """
     import torch
 
     linear: list[tuple[int, int]] = []
     other = 0
-    for child in module.modules():
+    for path, child in module.named_modules(prefix=place):
         for name, parameter in child.named_parameters(recurse=False):
-            if not is_head and type(child) is torch.nn.Linear and name == "weight":
+            is_linear = not is_head and type(child) is torch.nn.Linear and name == "weight"
+            tensor = tensors.get(f"{path}.{name}") if tensors is not None else None
+            if tensor is not None and tensor.dtype == prequantized.ROUNDED:
+                if not is_linear:
+                    raise CheckpointProblem(
+                        f"The checkpoint has {path[:200]} in rounded numbers, which is not read here; take the 16-bit "
+                        "checkpoint of the same model."
+                    )
+                other += tensor.bytes
+            elif is_linear and tensors is None:
                 linear.append((parameter.shape[0], parameter.shape[1]))
             else:
                 other += parameter.numel() * 2

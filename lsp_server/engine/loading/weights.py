@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsp_server import installing
+from lsp_server.engine.loading import prequantized
 from lsp_server.engine.loading.checkpoint import Checkpoint, Progress, Report
 from lsp_server.engine.loading.devices import gib
 from lsp_server.engine.loading.empty import model_config
@@ -74,7 +75,7 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
             model, info = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder,
                 # Nothing is read that was not looked at: the config as it was read, and no generation_config.json.
-                config=model_config(checkpoint.config),
+                config=_config(checkpoint, plan),
                 generation_config=GenerationConfig(),
                 quantization_config=_quantization(checkpoint, plan, disk),
                 device_map=device_map,
@@ -84,7 +85,7 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
                 local_files_only=True,
                 output_loading_info=True,
             )
-            if plan.bits == 8 and not rounding.has_bitsandbytes():
+            if plan.bits == 8 and not rounding.has_bitsandbytes():  # nor is it rounded already then
                 int8.round_linears(model)
     except (LoadStopped, LoadFailed):
         raise
@@ -195,6 +196,21 @@ def _placement(plan: Plan) -> tuple[dict[str, Any], list[str]]:
     return {name: torch.device("cpu") if device == "cpu" else device for name, device in places.items()}, disk
 
 
+def _config(checkpoint: Checkpoint, plan: Plan) -> Any:
+    """transformers' config, with what is to be known of weights that are rounded already: all but those that the
+    checkpoint has in 16 bits."""
+    described = model_config(checkpoint.config)
+    rounded = prequantized.of(checkpoint.config, checkpoint.folder)
+    if rounded is not None:
+        whole = [name for name, tensor in checkpoint.tensors.items() if tensor.dtype != prequantized.ROUNDED]
+        described.quantization_config = {
+            **rounded.settings(),
+            "bnb_4bit_compute_dtype": str(_dtype(plan)).removeprefix("torch."),
+            "llm_int8_skip_modules": ["lm_head", *(name.removesuffix(".weight") for name in whole)],
+        }
+    return described
+
+
 def _quantization(checkpoint: Checkpoint, plan: Plan, disk: list[str]) -> Any:
     """How to quantize for `from_pretrained`, with or without modules that stay on disk; None in 16 bits, and where
     bitsandbytes does not run, and the layers are rounded when they have been read."""
@@ -202,11 +218,16 @@ def _quantization(checkpoint: Checkpoint, plan: Plan, disk: list[str]) -> Any:
 
     if plan.bits == 16:
         return None
-    if plan.bits == 4 and not rounding.has_bitsandbytes():
+    rounded = prequantized.of(checkpoint.config, checkpoint.folder)
+    if (plan.bits == 4 or rounded is not None) and not rounding.has_bitsandbytes():
+        instead = "set `quantization` to 8" if rounded is None else "take the model's 16-bit checkpoint"
         raise LoadFailed(
-            "Weights of 4 bits need bitsandbytes, which is not installed; run "
-            f"`{installing.adding('bitsandbytes')}`, or set `quantization` to 8."
+            f"Weights of {plan.bits} bits need bitsandbytes, which is not installed; run "
+            f"`{installing.adding('bitsandbytes')}`, or {instead}."
         )
+    if rounded is not None:
+        rounding.bitsandbytes()
+        return None  # the config says it
     if not rounding.has_bitsandbytes():
         if disk:
             raise LoadFailed(
