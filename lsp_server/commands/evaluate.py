@@ -17,7 +17,7 @@ from lsp_server import __version__, printing
 from lsp_server.commands import Failed
 from lsp_server.commands.console import notes, output
 from lsp_server.commands.terminal import progress, settings_of
-from lsp_server.evaluation import sample, unrounded, variants
+from lsp_server.evaluation import other_bits, sample, variants
 from lsp_server.evaluation.asking import Desk, Outcome, Place
 from lsp_server.evaluation.figures import Difference, Figures, difference, figures, grouped
 from lsp_server.evaluation.variants import Variant
@@ -25,7 +25,8 @@ from lsp_server.settings import Settings
 
 INTERRUPTED = 130
 AS_IT_IS = "as it is"
-UNROUNDED = "in bf16"
+# What can be held against the weights as the settings have them: the value of `quantization` for each.
+AGAINST = {"4bit": "4", "bf16": "16"}
 HEADS = (
     "exact: the first line is that of the file; similar: from 0 to 1, 0 where nothing is shown. Of what is shown: "
     "parses, the file with it in; repeats, of what stands behind it; brackets, of its own that fit nothing."
@@ -79,8 +80,6 @@ def _folder(name: str) -> Path:
 
 def _check(options: argparse.Namespace, settings: Settings) -> None:
     """Raises Failed where there is nothing to hold it against."""
-    if options.against == "4bit":
-        raise Failed("The engine has no 4-bit weights; use --against bf16.")
     if options.against != "none" and settings.engine_url:
         raise Failed(
             f"--against {options.against} loads the weights on this machine; leave it out where a server has the "
@@ -100,9 +99,9 @@ def _ways(settings: Settings, options: argparse.Namespace) -> list[Variant]:
 
 def _measure(made: Run, settings: Settings, ways: Sequence[Variant], *, against: str) -> None:
     asyncio.run(_ask(made, ways))
-    if against == "bf16":
-        with unrounded.engine(settings):
-            asyncio.run(_ask(made, [Variant(UNROUNDED, settings)]))
+    if against in AGAINST:
+        with other_bits.engine(settings, AGAINST[against]):
+            asyncio.run(_ask(made, [Variant(f"in {against}", settings)]))
 
 
 async def _ask(made: Run, ways: Sequence[Variant]) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import checkpoints
 import pytest
 from actions.stand_in import stand_in
 
@@ -19,6 +20,7 @@ from lsp_server.completion import filters
 from lsp_server.evaluation import variants
 from lsp_server.evaluation.asking import Desk, Place
 from lsp_server.evaluation.holes import Hole
+from lsp_server.model import local
 from lsp_server.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -111,7 +113,7 @@ async def test_what_was_measured_is_kept_when_it_is_interrupted(
     [
         (["nowhere"], "nowhere is not a folder; name one that has your code."),
         (["{empty}"], "has no source file of 400 to 100,000 bytes"),
-        (["{project}", "--against", "4bit"], "The engine has no 4-bit weights; use --against bf16."),
+        (["{project}", "--against", "4bit", "--engine-url", "http://localhost:1"], "--against 4bit loads the weights"),
         (["{project}", "--against", "bf16", "--engine-url", "http://localhost:1"], "loads the weights on this machine"),
         (["{project}", "--without", "nothing"], "There is nothing called nothing to ask without"),
         (["{project}", "--with", "windowTokns=9"], "did you mean `codellama.windowTokens`?"),
@@ -127,6 +129,18 @@ async def test_what_is_wrong_is_one_sentence(project: Path, tmp_path: Path, word
     assert out == ""
     assert said in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+async def test_the_same_weights_in_4_bits(project: Path, tmp_path: Path) -> None:
+    model = str(checkpoints.random_checkpoint(tmp_path / "tiny", layers=1, hidden=64))
+    file = tmp_path / "found.json"
+    words = ("--model", model, "--holes", "2", "--against", "4bit", "--json", str(file))
+    status, out, err = await run(str(project), *words)
+    await local.end(model)
+    assert status == 0, err
+    assert "in 4bit" in out
+    ways = json.loads(file.read_text())["ways"]
+    assert [len(way["places"]) for way in ways.values()] == [2, 2]
 
 
 async def test_asking_is_what_an_editor_sees(tokenizer_folder: Callable[..., Path], tmp_path: Path) -> None:
