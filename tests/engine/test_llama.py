@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lsp_server.engine.loading import sizes
 from lsp_server.engine.passes import fused, int8, llama_cpu
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.model import KeysValues, Model
@@ -167,3 +168,13 @@ def test_a_branch_gives_what_its_tokens_would_in_a_row() -> None:
     five = grown(right, IDS[5:25], left, right, IDS[30:50])
     assert torch.equal(five[2], both[0][:20])
     assert torch.equal(five[3], both[1])
+
+
+@pytest.mark.parametrize("by", [1, 16, 256])
+def test_the_room_of_keys_and_values_is_within_what_is_planned(by: int) -> None:
+    """Of the starter's 23,040 bytes a token, however its sequence grows."""
+    kept = llama_cpu.FlatKeysValues(layers=30, heads=3, head_size=64)
+    for length in range(1024, 4096, by):
+        kept.make_room(length)
+        kept.length = length
+        assert 23_040 * length <= kept.nbytes <= sizes.HELD_IN_MEMORY * 23_040 * length
