@@ -132,6 +132,7 @@ def _described(each: Running) -> dict[str, Any]:
         "model": each.at.model,
         "status": each.health.status if each.health is not None else "silent",
         "progress": each.health.progress if each.health is not None else None,
+        "message": each.health.message if each.health is not None else "",
         "device": each.health.device if each.health is not None else "",
         "pid": each.at.pid,
         "version": each.at.version,

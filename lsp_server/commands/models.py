@@ -173,10 +173,11 @@ def _sizes(folder: Path | None, weights: int) -> Sizes | str:
 
 
 def _fitting(of: Sizes | str, devices: tuple[Device, ...]) -> dict[str, Any]:
-    """What a row says of a model's room: `bits`, `fits` and `tokensPerSecond` of what `auto` takes, and of each
+    """What a row says of a model's room: `bits`, `gib`, `fits` and the speed of what `auto` takes, and of each
     quantization. `of`: why there is none, as text."""
     if isinstance(of, str):
-        return {"bits": None, "gib": None, "fits": "no", "tokensPerSecond": None, "quantizations": {}, "problem": of}
+        nothing = {"gib": None, "fits": "no", "tokensPerSecond": None, "speed": ""}
+        return {"bits": None, **nothing, "quantizations": {}, "problem": of}
     taken = planned(of, devices, "auto")
     possible = (str(of.fixed_bits),) if of.fixed_bits else BITS
     each = {bits: _said(of, planned(of, devices, bits), int(bits)) for bits in possible}
@@ -184,7 +185,7 @@ def _fitting(of: Sizes | str, devices: tuple[Device, ...]) -> dict[str, Any]:
     return {
         "problem": "",
         "bits": taken.bits if taken is not None else None,
-        **{key: auto[key] for key in ("gib", "fits", "tokensPerSecond")},
+        **{key: auto[key] for key in ("gib", "fits", "tokensPerSecond", "speed")},
         "quantizations": each,
     }
 

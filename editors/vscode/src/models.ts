@@ -11,8 +11,11 @@ interface Model {
   readonly model: string;
   readonly infilling: string;
   readonly chat: string;
-  readonly gib: number;
+  readonly gib: number | null;
+  /** Of a weight, as `quantization` auto takes them; null where no number of them fits. */
+  readonly bits: number | null;
   readonly fits: string;
+  readonly speed: string;
 }
 
 interface Choice extends vscode.QuickPickItem {
@@ -26,10 +29,10 @@ export async function switchModel(server: Server): Promise<void> {
   const current = (!url && server.status?.model) || setting('model', 'starter');
   const choices = models(server).then((found): Choice[] => [
     { label: 'starter', description: current === 'starter' ? 'in use' : '', detail: 'A small model that runs on a laptop.', model: 'starter' },
-    ...found.map((each) => ({
+    ...found.filter((each) => each.gib !== null).map((each) => ({
       label: each.model,
       description: current === each.model ? 'in use' : '',
-      detail: `${each.gib} GiB in 8 bits; fits here: ${each.fits}; infills: ${each.infilling}; chats: ${each.chat}`,
+      detail: `${each.gib} GiB in ${each.bits ?? 8} bits; fits here: ${each.fits}${each.speed && `, ${each.speed}`}; infills: ${each.infilling}; chats: ${each.chat}`,
       model: each.model,
     })),
     { label: '$(folder) A checkpoint folder…', ask: 'folder' },
