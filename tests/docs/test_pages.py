@@ -127,6 +127,15 @@ def test_the_models_are_those_that_we_know() -> None:
         assert infills.startswith({"yes": "yes", "no": "no"}.get(variant.infilling, "disputed"))
 
 
+def test_the_memory_of_each_number_of_bits_is_what_is_planned() -> None:
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    shapes = [each.shape for each in VARIANTS if each.flavour == "base"]
+    for bits in (8, 4, 16):
+        (told,) = re.findall(rf"^\| `{bits}` \| ([\d., ]+) \|", page, re.MULTILINE)
+        gib = [sizes.of_shape(shape).needed(bits, 4096) / 2**30 for shape in shapes]
+        assert told == ", ".join(f"{each:.1f}" for each in gib)
+
+
 def test_no_page_names_a_package_index() -> None:
     wrong = re.compile(r"pypi\.org|pythonhosted|npmjs|registry\.")
     assert [path.name for path in (*PAGES, *READMES) if wrong.search(path.read_text(encoding="utf-8"))] == []
