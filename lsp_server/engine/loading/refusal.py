@@ -81,7 +81,7 @@ def _smaller(sizes: Sizes, devices: tuple[Device, ...]) -> str:
     shapes = {variant.size: variant.shape for variant in VARIANTS if variant.flavour == "base"}
     for size, shape in reversed(shapes.items()):
         other = of_shape(shape)
-        if other.weights(16) < 0.9 * sizes.weights(16):
+        if other.whole < 0.9 * sizes.whole:
             plan = _first(other, places, placing.wish(other, places, 0), (8, 4))
             if plan is not None:
                 return f"Code Llama {size}" + " in 4 bits" * (plan.bits == 4)

@@ -63,7 +63,8 @@ class Part:
 class Piece:
     """What a part is before it is rounded: the shapes of its linear weights, and the bytes of all else in it.
 
-    `looked_up`: a table of which a token needs a row.
+    `looked_up`: a table of which a token needs a row. `rounded`: the bytes of those linear weights in a checkpoint that
+    is rounded already, as it has them.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Piece:
     kv_bytes: int
     tied: bool
     looked_up: bool
+    rounded: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Sizes:
         they are."""
         bits = self.fixed_bits or bits
         return tuple(_part(piece, bits) for piece in self.pieces)
+
+    @property
+    def whole(self) -> int:
+        """The bytes of all weights in 16 bits, whatever they have."""
+        return sum(part.disk_bytes for part in self.parts(16) if not part.tied)
 
     @property
     def layers(self) -> int:
@@ -118,7 +125,8 @@ class Sizes:
 
 
 def _part(piece: Piece, bits: int) -> Part:
-    size = sum(linear_bytes(*shape, bits) for shape in piece.linear) + piece.other
+    linear = sum(linear_bytes(*shape, bits) for shape in piece.linear) if piece.rounded is None else piece.rounded
+    size = linear + piece.other
     whole = sum(linear_bytes(*shape, 16) for shape in piece.linear) + piece.other
     read = 0 if piece.looked_up else size
     return Part(piece.name, piece.layer, size, whole, piece.kv_bytes, piece.tied, read)
@@ -136,15 +144,15 @@ def measure(config: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = No
     head, table = model.get_output_embeddings(), model.get_input_embeddings()
     tied = head is not None and bool(getattr(model.config, "tie_word_embeddings", False))
     rounded = prequantized.of(config, Path("config.json"))
-    of_rounded = (tensors or {}) if rounded is not None else None
+    of_rounded = tensors if rounded is not None else None
     pieces = []
     for name, module in _pieces(model, "", set(model._no_split_modules or ())):
         match = re.search(r"\.(\d+)$", name)
-        linear, other = _linear_and_other(name, module, module is head, of_rounded)
+        linear, other, as_it_is = _linear_and_other(name, module, module is head, of_rounded)
         number = int(match[1]) if match else None
         share = kv_bytes if number is not None else 0
         is_tied = tied and module is head
-        pieces.append(Piece(name, number, linear, other, share, is_tied, module is table and not tied))
+        pieces.append(Piece(name, number, linear, other, share, is_tied, module is table and not tied, as_it_is))
     activations = _activations(hidden, config.get("intermediate_size") or 4 * hidden, config["vocab_size"])
     trained = int(config.get("max_position_embeddings") or 0)
     return Sizes(tuple(pieces), activations, trained, 0 if rounded is None else rounded.bits)
@@ -204,29 +212,27 @@ def _pieces(module: torch.nn.Module, name: str, whole: set[str]) -> Iterator[tup
 
 def _linear_and_other(
     place: str, module: torch.nn.Module, is_head: bool, tensors: Mapping[str, Tensor] | None
-) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Shapes of the linear weights that are to be rounded, and the bytes of everything else, at 2 bytes each.
-
-    `tensors`: those of a checkpoint that is rounded already, of which nothing is to be, and rounded weights are as they
-    are there.
+) -> tuple[tuple[tuple[int, int], ...], int, int | None]:
+    """Shapes of the linear weights that are rounded, the bytes of everything else, at 2 bytes each, and those of the
+    rounded weights in a checkpoint that has them so, of which `tensors` are all.
     """
     import torch
 
     linear: list[tuple[int, int]] = []
-    other = 0
+    other, as_it_is = 0, 0
     for path, child in module.named_modules(prefix=place):
         for name, parameter in child.named_parameters(recurse=False):
             is_linear = not is_head and type(child) is torch.nn.Linear and name == "weight"
             tensor = tensors.get(f"{path}.{name}") if tensors is not None else None
-            if tensor is not None and tensor.dtype == prequantized.ROUNDED:
-                if not is_linear:
-                    raise CheckpointProblem(
-                        f"The checkpoint has {path[:200]} in rounded numbers, which is not read here; take the 16-bit "
-                        "checkpoint of the same model."
-                    )
-                other += tensor.bytes
-            elif is_linear and tensors is None:
+            there = tensor.bytes if tensor is not None and tensor.dtype == prequantized.ROUNDED else 0
+            if there and not is_linear:
+                raise CheckpointProblem(
+                    f"The checkpoint has {path[:200]} in rounded numbers, which is not read here; take the 16-bit "
+                    "checkpoint of the same model."
+                )
+            if is_linear and (there or tensors is None):
                 linear.append((parameter.shape[0], parameter.shape[1]))
+                as_it_is += there
             else:
                 other += parameter.numel() * 2
-    return tuple(linear), other
+    return tuple(linear), other, None if tensors is None else as_it_is
