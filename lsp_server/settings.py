@@ -202,7 +202,13 @@ class Settings:
     next_edit: bool = _setting(
         True,
         "After a change, offer the next one that follows from it: the other places of a name, the calls of a function "
-        "whose parameters changed, lines for which the same was done twice. No model is asked.",
+        "whose parameters changed, lines for which the same was done twice. These need no model.",
+    )
+    next_edit_fills: bool = _setting(
+        True,
+        "Where it is known where the next edit goes, and a part of its text does not follow from the change, have the "
+        "model of the suggestions write that part: a new argument, the branch for one more case. It is offered where "
+        "the model is sure of it.",
     )
     debounce_ms: int = _setting(
         -1,

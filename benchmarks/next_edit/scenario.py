@@ -123,16 +123,16 @@ def played(scenario: Scenario, padding: str = "") -> Outcome:
     row = 0
     for change in scenario.edits[:-1]:
         clock += SECONDS
-        _type(buffers[change.name], change)
+        make(buffers[change.name], change)
         _offer(buffers, journal, trees, change.name, change.first)
     last = scenario.edits[-1]
     clock += SECONDS
-    _type(buffers[last.name], last)
+    make(buffers[last.name], last)
     row = last.first
     wall, processor = time.perf_counter(), time.process_time()
     offer = _offer(buffers, journal, trees, last.name, row)
     wall, processor = 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - processor)
-    return Outcome(scenario, offer, _is_right(scenario, buffers, offer), wall, processor)
+    return Outcome(scenario, offer, is_right(scenario, buffers, offer), wall, processor)
 
 
 def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str, row: int) -> Proposal | None:
@@ -143,7 +143,7 @@ def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str
     return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row))
 
 
-def _type(buffer: Buffer, change: Change) -> None:
+def make(buffer: Buffer, change: Change) -> None:
     """Make a change as an editor would tell it: no more than what differs."""
     old = "".join(buffer.lines[change.first : change.last])
     new = change.text
@@ -159,7 +159,7 @@ def _type(buffer: Buffer, change: Change) -> None:
     buffer.apply_change(SimpleNamespace(range=where, text=new[start : len(new) - end]))
 
 
-def _is_right(scenario: Scenario, buffers: dict[str, Buffer], offer: Proposal | None) -> bool:
+def is_right(scenario: Scenario, buffers: dict[str, Buffer], offer: Proposal | None) -> bool:
     """Whether one of the texts that are right comes out, or nothing where nothing is right."""
     if offer is None or not scenario.wanted:
         return offer is None and not scenario.wanted

@@ -70,6 +70,12 @@ class DocumentSuggestions:
             return "written" if self._is_followed else "waiting"
         return "idle" if self.generation is None else "doubtful"
 
+    @property
+    def under_way(self) -> list[asyncio.Task[Any]]:
+        """What is asked and written now."""
+        generation = [self.generation.task] if self.generation is not None else []
+        return [task for task in (self._request, *generation) if task is not None and not task.done()]
+
     async def request(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, the one request of this document from now on. Raises Superseded, and what it raises.
 

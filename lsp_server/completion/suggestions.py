@@ -120,6 +120,11 @@ class Suggestions:
         if self._choosing is not None:
             await asyncio.wait([self._choosing])
 
+    async def answered(self) -> None:
+        """Wait until no suggestion is asked for."""
+        while under_way := [task for document in self._documents.values() for task in document.under_way]:
+            await asyncio.wait(under_way)
+
     def changed(self, uri: str) -> None:
         """The text of a document changed."""
         self._pacing.key()

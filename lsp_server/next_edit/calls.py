@@ -13,7 +13,7 @@ from lsp_server.context.trees import is_comment
 from lsp_server.next_edit import renames
 from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.names import Hit, hits, is_visible
-from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.proposal import GAP, Hole, Proposal
 from lsp_server.next_edit.signatures import Parameter, Signature, signature_at
 
 _SPREAD = frozenset(words("list_splat dictionary_splat spread_element variadic_argument parameter_pack_expansion"))
@@ -39,6 +39,18 @@ class Rewriting:
 
 def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     """What follows from a signature that a step changed."""
+    return (each for each in _all(here, step) if GAP not in each.new)
+
+
+def holes(here: Situation, step: Step) -> Iterator[Hole]:
+    """The calls that lack a new parameter for which no value is at hand."""
+    for each in _all(here, step):
+        if GAP in each.new:
+            known = dataclasses.replace(each, kind="filled")
+            yield Hole(known, is_item=True, shown="".join(step.after))
+
+
+def _all(here: Situation, step: Step) -> Iterator[Proposal]:
     document = here.documents.get(step.uri)
     base = document.tree_before(step) if document is not None else None
     if document is None or base is None or document.tree is None:
@@ -159,8 +171,8 @@ def _rewritten(document: Document, call: Any, rewriting: Rewriting, example: str
         return None
     if rewriting.adds:
         assert document.tree is not None
-        value = rewriting.name if is_visible(document.tree, rewriting.name, call) else example
-        return _with_one_more(arguments, given, rewriting, value) if value else None
+        value = rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
+        return _with_one_more(arguments, given, rewriting, value)
     if rewriting.at >= 0:
         return _with_one_less(arguments, given, rewriting)
     return _in_order(given, rewriting)

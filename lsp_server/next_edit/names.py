@@ -18,7 +18,7 @@ from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, i
 Role = Literal["plain", "member", "key", "path"]
 _IN_WORD = re.compile(rb"[\w\x80-\xff]")
 # Languages that say `self`, or the object, in front of a member.
-_WITH_SELF = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact", "rust", "go", "ruby", "php")
+WITH_SELF = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact", "rust", "go", "ruby", "php")
 # More places of one name than this are no work for single edits.
 MOST_HITS = 300
 
@@ -141,7 +141,7 @@ def hits(tree: Tree, name: str) -> list[Hit]:
 def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
     bound = {next(_scopes(tree, binding(hit.node))).id for hit in found if hit.role == "plain" and hit.binds}
     # Where members need no `self`, they are bound in their class.
-    free = tree.language.id not in _WITH_SELF
+    free = tree.language.id not in WITH_SELF
     owned = {above(hit.node, CLASSES).id for hit in found if free and hit.role == "member" and hit.binds and hit.owner}
     placed = []
     for hit in found:
@@ -206,6 +206,8 @@ def is_member_definition(node: Any) -> bool:
         return False
     if definition.type == "method_declaration" and definition.child_by_field_name("receiver") is not None:
         return True  # Go
+    if definition.type == "property_signature":  # also of a type that has no name
+        return True
     if definition.type in CLASSES or definition.type == "constructor_declaration":
         return False
     if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):

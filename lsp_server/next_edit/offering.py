@@ -8,9 +8,9 @@ from typing import Any
 
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
-from lsp_server.next_edit import calls, parallels, renames, repeats
+from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation
-from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.proposal import Hole, Proposal
 from lsp_server.next_edit.tokens import tokens
 
 # Seconds and steps after which what was done leads nowhere, and steps that had nothing to do with it.
@@ -23,7 +23,9 @@ RULES: tuple[Callable[[Situation, Step], Iterator[Proposal]], ...] = (
     calls.proposals,
     parallels.proposals,
     repeats.proposals,
+    insertions.proposals,
 )
+PLACES: tuple[Callable[[Situation, Step], Iterator[Hole]], ...] = (calls.holes, branches.holes, insertions.holes)
 
 
 def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda proposal: True) -> Proposal | None:
@@ -35,6 +37,17 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
             if sound is not None:
                 return sound
     return None
+
+
+def holes(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda proposal: True) -> list[Hole]:
+    """The places that want a change which only a model can write out: those of the newest step that leads to any, the
+    nearest first."""
+    for step in _leading(here):
+        for rule in PLACES:
+            found = [each for each in rule(here, step) if is_wanted(each.known)]
+            if found:
+                return sorted(found, key=lambda each: _distance(here, each.known))
+    return []
 
 
 def _leading(here: Situation) -> Iterator[Step]:

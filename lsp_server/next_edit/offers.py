@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import sqlite3
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +18,9 @@ from lsp_server.context.steps import Step
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import OutOfReach, Workspace, decoded
 from lsp_server.next_edit.documents import Document, Situation, Trees
-from lsp_server.next_edit.offering import offered
-from lsp_server.next_edit.proposal import Kind, Proposal
+from lsp_server.next_edit.filling import Filling
+from lsp_server.next_edit.offering import holes, is_sound, offered
+from lsp_server.next_edit.proposal import Hole, Kind, Proposal
 
 if TYPE_CHECKING:
     from lsp_server.context.related.index import Index
@@ -44,12 +45,26 @@ class Offer:
     end: int
 
 
-class Offers:
-    """Use from the event loop of the session. `workspace` and `index` give those of now."""
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What can be derived, or else the places for a model to fill; and the documents that were looked into."""
 
-    def __init__(self, workspace: Callable[[], Workspace], index: Callable[[], Index | None] = lambda: None) -> None:
+    here: Situation
+    read: dict[str, Document]
+    proposal: Proposal | None
+    holes: list[Hole]
+
+
+class Offers:
+    """Use from the event loop of the session. `workspace` and `index` give those of now; `filling` has the model."""
+
+    def __init__(
+        self, workspace: Callable[[], Workspace], index: Callable[[], Index | None], filling: Filling | None = None
+    ) -> None:
         self._workspace = workspace
         self._index = index
+        self._filling = filling
+        self._written: asyncio.Task[Proposal | None] | None = None
         self._threads = Threads(1)  # one after the other: they share the trees
         self._trees = Trees()
         self._ids = itertools.count(1)
@@ -65,10 +80,15 @@ class Offers:
         if not steps:
             return None
         index, opened = self._index(), workspace.buffers()
+        self.changed()  # a newer request takes the place of one that waits
         work = self._threads.begin(lambda: self._found(workspace, index, opened, buffer, row, steps))
-        proposal, lines = await asyncio.wrap_future(work)
+        found = await asyncio.wrap_future(work)
+        proposal = found.proposal
+        if proposal is None and found.holes:
+            proposal = await self._filled(found)
         if proposal is None or workspace.journal.steps.recent()[-1:] != steps[-1:]:
             return None  # the text has moved on
+        lines = found.read[proposal.uri].source
         ends = (proposal.row, proposal.column), (proposal.end_row, proposal.end_column)
         start, end = (units_of(lines[row], column, buffer.encoding) for row, column in ends)
         offer = Offer(str(next(self._ids)), proposal, start, end)
@@ -76,6 +96,12 @@ class Offers:
         if len(self._offers) > MOST_OFFERS:
             self._offers.popitem(last=False)
         return offer
+
+    def changed(self) -> None:
+        """The text changed: what a model writes for an earlier one is not wanted any more."""
+        if self._written is not None:
+            self._written.cancel()
+            self._written = None
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """What the user made of an offer."""
@@ -92,6 +118,22 @@ class Offers:
         else:
             self._ignored.pop(proposal.cause, None)
 
+    async def _filled(self, found: _Found) -> Proposal | None:
+        """What a model makes of the holes; None also where the text changes meanwhile."""
+        filling = self._filling
+        if filling is None:
+            return None
+
+        async def sound(proposal: Proposal) -> bool:
+            return await asyncio.wrap_future(self._threads.begin(lambda: is_sound(found.here, proposal)))
+
+        writing = self._written = asyncio.ensure_future(filling.first(found.holes, found.read, sound))
+        try:
+            await asyncio.wait([writing])
+        finally:
+            writing.cancel()
+        return None if writing.cancelled() else writing.result()
+
     def _is_wanted(self, proposal: Proposal) -> bool:
         return self._rejected[proposal.kind] < MOST_REJECTED and proposal.cause not in self._unwanted
 
@@ -103,13 +145,14 @@ class Offers:
         buffer: Buffer,
         row: int,
         steps: tuple[Step, ...],
-    ) -> tuple[Proposal | None, Sequence[str]]:
-        """What to offer, and the lines of its document."""
+    ) -> _Found:
+        """What to offer, or where a model may know what."""
         documents = {
             each.uri: Document(each.uri, _language(each), each.lines, each.version, self._trees) for each in opened
         }
         here, read = Situation(documents, steps, buffer.uri, row), dict(documents)
         found = offered(here, self._is_wanted)
+        everywhere = here
         if found is None and index is not None:
 
             def holding(word: str, language_id: str) -> Iterator[Document]:
@@ -117,8 +160,10 @@ class Offers:
                     read[each.uri] = each
                     yield each
 
-            found = offered(dataclasses.replace(here, holding=holding), self._is_wanted)
-        return found, (read[found.uri].source if found is not None else ())
+            everywhere = dataclasses.replace(here, holding=holding)
+            found = offered(everywhere, self._is_wanted)
+        wants = found is None and self._filling is not None
+        return _Found(here, read, found, holes(everywhere, self._is_wanted) if wants else [])
 
 
 def _language(buffer: Buffer) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Kind = Literal["rename", "call", "repeat", "parallel"]
+Kind = Literal["rename", "call", "repeat", "parallel", "filled"]
+# Where, in the text of a hole, the part goes that only a model can write.
+GAP = "\0"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,3 +31,18 @@ class Proposal:
     @property
     def cause(self) -> tuple[str, str]:
         return self.kind, self.why
+
+
+@dataclasses.dataclass(frozen=True)
+class Hole:
+    """A place that wants a change of which a part is known: `known` has a GAP in its new text, for at most `lines`
+    lines. `is_item`: what goes there is one of several between commas. `shown`: the lines that were changed, for a
+    model that does not see them from the place."""
+
+    known: Proposal
+    lines: int = 1
+    is_item: bool = False
+    shown: str = ""
+
+    def filled(self, text: str) -> Proposal:
+        return dataclasses.replace(self.known, new=self.known.new.replace(GAP, text))

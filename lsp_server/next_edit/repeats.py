@@ -108,13 +108,13 @@ def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
     elif (core := _core(one, other)) and _is_a_word_for_another(*core):
         return core
     else:
-        before, after = _alike(one.before, other.before), _alike(one.after, other.after)
+        before, after = alike(one.before, other.before), alike(one.after, other.after)
     gaps = [each for each in before if isinstance(each, Gap)]
-    after = _written(gaps, after)
+    after = in_writings(gaps, after)
     if any(isinstance(each, Gap) and each not in gaps for each in after):
         before, after = _core(one, other)
         gaps = [each for each in before if isinstance(each, Gap)]
-        after = _written(gaps, after)
+        after = in_writings(gaps, after)
         if any(isinstance(each, Gap) and each not in gaps for each in after):
             return None
     if len({gap.one for gap in gaps}) < len(set(gaps)) or before == after or not _gaps_are_kept(before, after):
@@ -124,10 +124,10 @@ def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
 
 def _anchors(pattern: Pattern) -> list[str]:
     """The names that a line must hold to fit."""
-    return [each.strip() for each in pattern if isinstance(each, str) and len(each.strip()) > 1 and _is_name(each)]
+    return [each.strip() for each in pattern if isinstance(each, str) and len(each.strip()) > 1 and is_name(each)]
 
 
-def _written(gaps: list[Gap], after: Pattern) -> Pattern:
+def in_writings(gaps: list[Gap], after: Pattern) -> Pattern:
     """A pattern whose words are those of the gaps, perhaps in another way of writing."""
 
     def known(gap: Gap) -> Gap:
@@ -167,11 +167,11 @@ def _gaps_are_kept(before: Pattern, after: Pattern) -> bool:
     return all(each in kept or each.is_word for each in before if isinstance(each, Gap))
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     return text.strip().replace("_", "a").isalnum() and not text.strip()[0].isdigit()
 
 
-def _alike(one: Words, other: Words) -> Pattern:
+def alike(one: Words, other: Words) -> Pattern:
     """What two lines have in common, and gaps where they differ."""
     plain, second = [[word.strip() for word in each] for each in (one, other)]
     found: list[str | Gap] = []
@@ -207,7 +207,7 @@ def _core(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern]:
     if None in parts:
         return (), ()
     (b1, a1), (b2, a2) = parts  # type: ignore[misc]
-    return _alike(b1, b2), _alike(a1, a2)
+    return alike(b1, b2), alike(a1, a2)
 
 
 def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
@@ -216,7 +216,7 @@ def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
     start = next((at for at in range(most) if before[at].strip() != after[at].strip()), most)
     end = next((at for at in range(most - start) if before[-1 - at].strip() != after[-1 - at].strip()), most - start)
     depth, left = 0, start
-    if not any(_is_name(word) for word in before[start : len(before) - end]):
+    if not any(is_name(word) for word in before[start : len(before) - end]):
         while left > 0:  # to the call around it
             left -= 1
             word = before[left].strip()
@@ -226,7 +226,7 @@ def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
         else:
             return None
         left = max(0, left - 1)
-        while left >= 2 and before[left - 1].strip() == "." and _is_name(before[left - 2]):
+        while left >= 2 and before[left - 1].strip() == "." and is_name(before[left - 2]):
             left -= 2
     depth, right = 0, len(before) - end
     opened = sum((word.strip() in _OPEN) - (word.strip() in _CLOSE) for word in before[left:right])
@@ -250,10 +250,10 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
         if anchor not in line or row in written:
             continue
         there = spaced(line)
-        fit = _fit(before, there)
-        if fit is None:
+        found = fit(before, there)
+        if found is None:
             continue
-        start, end, gaps = fit
+        start, end, gaps = found
         made = _made(after, gaps)
         indent = len(line) - len(line.lstrip())
         head, old = "".join(there[:start]), "".join(there[start:end])
@@ -296,7 +296,7 @@ def _is_code(document: Document, row: int, column: int) -> bool:
     return True
 
 
-def _fit(pattern: Pattern, line: Words) -> tuple[int, int, dict[Gap, Words]] | None:
+def fit(pattern: Pattern, line: Words) -> tuple[int, int, dict[Gap, Words]] | None:
     """(first, end) of the tokens that fit, and what is in the gaps; None where nothing or several parts fit."""
     found = []
     for start in range(len(line)):

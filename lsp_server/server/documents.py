@@ -26,7 +26,7 @@ def opened(session: Session, params: types.DidOpenTextDocumentParams) -> None:
 
 def changed(session: Session, params: types.DidChangeTextDocumentParams) -> None:
     uri = params.text_document.uri
-    session.suggestions.changed(uri)
+    session.changed(uri)
     session.outcomes.changed(uri, feedback.changes(params.content_changes))
 
 

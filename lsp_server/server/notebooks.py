@@ -25,7 +25,7 @@ def changed(session: Session, params: types.DidChangeNotebookDocumentParams) -> 
         for document in cells.structure.did_close or []:
             session.closed(document.uri)
     for text in cells.text_content or []:
-        session.suggestions.changed(text.document.uri)
+        session.changed(text.document.uri)
 
 
 def closed(session: Session, params: types.DidCloseNotebookDocumentParams) -> None:

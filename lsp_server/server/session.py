@@ -84,9 +84,11 @@ class Session:
     @functools.cached_property
     def next_edits(self) -> Offers:
         """What the user's last changes lead to."""
+        from lsp_server.next_edit.filling import Filling
         from lsp_server.next_edit.offers import Offers
 
-        return Offers(lambda: self.workspace, lambda: self.keeping.index)
+        filling = Filling(self, self.suggestions.answered)
+        return Offers(lambda: self.workspace, lambda: self.keeping.index, filling)
 
     def opened(self, uri: str) -> None:
         """A document was opened: its first menu and its first suggestion are prepared."""
@@ -94,6 +96,12 @@ class Session:
         self.keeping.want()
         self.suggestions.opened(uri)
         self._begin(self._prepare_menu(uri))
+
+    def changed(self, uri: str) -> None:
+        """The text of a document changed: what was asked for an earlier one is of no use."""
+        self.suggestions.changed(uri)
+        if "next_edits" in self.__dict__:  # made when it is first asked for
+            self.next_edits.changed()
 
     def closed(self, uri: str) -> None:
         self.related.closed(uri)

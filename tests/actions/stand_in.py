@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ _read = functools.cache(CodeLlamaTokenizer.from_pretrained)
 class StandIn:
     """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set, `loaded` the
     model itself. `models`: those that it lists. `read`: of the 1,000 tokens of a prompt it says that it has
-    read so many.
+    read so many. `probability`: what it says of the first piece of an answer, where it is asked for that; None:
+    nothing.
 
     `asked` holds the bodies of the completions asked for; `ended` counts those that the client broke off.
     """
@@ -26,6 +28,7 @@ class StandIn:
     def __init__(self) -> None:
         self.answers: list[str] = ["I have nothing to say."]
         self.finish_reason = "stop"
+        self.probability: float | None = None
         self.error = ""
         self.read = 0
         self.models = ["stand-in"]
@@ -92,7 +95,11 @@ class StandIn:
             self.ended += 1
             return
         pieces = [answer[at : at + 7] for at in range(0, len(answer), 7)]
-        events = [{"choices": [{"text": piece}]} for piece in pieces]
+        events: list[dict[str, Any]] = [{"choices": [{"text": piece}]} for piece in pieces]
+        if self.probability is not None and "logprobs" in asked:
+            for at, event in enumerate(events):
+                logprob = 0.0 if at else math.log(self.probability)
+                event["choices"][0]["logprobs"] = {"token_logprobs": [logprob]}
         events.append({"choices": [{"text": "", "finish_reason": self.finish_reason}], "usage": {}})
         for event in events:
             writer.write(f"data: {json.dumps(event)}\n\n".encode())

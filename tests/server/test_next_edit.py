@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from editor import Editor, editor
 from lsprotocol import types
+from server.next_edits import ask, put, tell
 
 SHAPES = "def area(width):\n    double = width * 2\n    print(double)\n    return double\n\n\nprint(area(1))\n"
 PAGE = "from shapes import area\n\ntotal = area(2)\nshown = total\n"
@@ -21,30 +21,6 @@ async def window(tmp_path: Path) -> AsyncIterator[Editor]:
     (tmp_path / "page.py").write_text(PAGE, encoding="utf-8")
     async with editor({"engineUrl": "http://127.0.0.1:9"}, folder=tmp_path) as made:
         yield made
-
-
-def put(window: Editor, uri: str, row: int, start: int, end: int, text: str) -> None:
-    where = types.Range(types.Position(row, start), types.Position(row, end))
-    window.change(uri, types.TextDocumentContentChangePartial(where, text))
-
-
-async def ask(window: Editor, uri: str, row: int, method: str = "codellama/nextEdit") -> Any:
-    params = {"textDocument": {"uri": uri}, "position": {"line": row, "character": 0}}
-    return plain(await window.client.protocol.send_request_async(method, params))
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    if hasattr(value, "_asdict"):
-        return {key: plain(each) for key, each in value._asdict().items()}
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return value
-
-
-def tell(window: Editor, id: str, outcome: str) -> None:
-    window.client.protocol.notify("codellama/nextEdit/outcome", {"id": id, "outcome": outcome})
 
 
 async def test_from_place_to_place_and_to_a_file_that_is_not_open(window: Editor, tmp_path: Path) -> None:
@@ -117,3 +93,26 @@ async def test_what_the_user_makes_of_it_counts(window: Editor) -> None:
         assert await ask(window, uri, row) == {"edit": None}, "not again"
     put(window, uri, 2, 0, 3, "sechs")
     assert await ask(window, uri, 2) == {"edit": None}, "after two rejections of a kind it is quiet"
+
+
+async def test_a_new_parameter_goes_through_its_calls_in_two_files(window: Editor, tmp_path: Path) -> None:
+    """Three calls, each once the one before has it; the name of the other file comes first."""
+    page = tmp_path / "page.py"
+    page.write_text("from shapes import area\n\n\ndef show(unit):\n    print(area(2))\n", encoding="utf-8")
+    text = "def area(width):\n    return width\n\n\ndef main(unit):\n    print(area(1))\n    print(area(3))\n"
+    uri, other = window.open(tmp_path / "shapes.py", text=None), window.open(page)
+    window.change(uri, types.TextDocumentContentChangeWholeDocument(text))
+    put(window, uri, 0, 14, 14, ", unit")
+    for row in (5, 6):
+        edit = (await ask(window, uri, row - 1))["edit"]
+        assert (edit["textDocument"]["uri"], edit["range"]["start"]["line"]) == (uri, row)
+        assert edit["newText"].endswith(", unit")
+        assert edit["title"] == "area(width, unit)"
+        place = edit["range"]
+        put(window, uri, row, place["start"]["character"], place["end"]["character"], edit["newText"])
+        tell(window, edit["id"], "accepted")
+    edit = (await ask(window, uri, 6))["edit"]
+    assert edit["textDocument"] == {"uri": other, "version": 1}
+    assert (edit["range"]["start"]["line"], edit["newText"]) == (4, "2, unit")
+    put(window, other, 4, 15, 16, "2, unit")
+    assert await ask(window, other, 4) == {"edit": None}, "all have it"
