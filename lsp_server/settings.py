@@ -210,6 +210,25 @@ class Settings:
         "model of the suggestions write that part: a new argument, the branch for one more case. It is offered where "
         "the model is sure of it.",
     )
+    next_edit_model: str = _setting(
+        "",
+        "A model that was trained to write next edits, named like `model`, such as `sweepai/sweep-next-edit-1.5B`: it "
+        "is asked where no edit follows from the change, in place of the one of the suggestions. It runs on this "
+        "machine beside that, unless `nextEditUrl` or `engineUrl` says that a server has it. Empty: there is none.",
+        restarts="client",
+    )
+    next_edit_url: str = _setting(
+        "",
+        "The URL of the server that has the model in `nextEditModel`, or several, as in `engineUrl`. Your code is sent "
+        "there. Empty: the one at `engineUrl`, or this machine.",
+        restarts="client",
+        secret=True,
+    )
+    next_edit_format: Literal["auto", "zeta", "sweep"] = _setting(
+        "auto",
+        "The prompts that the model in `nextEditModel` was trained with: `zeta` (Zed's Zeta), `sweep` (Sweep's "
+        "Next-Edit). `auto`: by its name.",
+    )
     debounce_ms: int = _setting(
         -1,
         "How long to wait, in milliseconds, for another keystroke before the model is asked. A suggestion that is "

@@ -1,4 +1,5 @@
-"""Which model does what: one writes the suggestions, and the same or another answers chat and does the code actions."""
+"""Which model does what: one writes the suggestions, the same or another answers chat and does the code actions, and
+one that was trained for it may write next edits."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from lsp_server.model import endpoint
 from lsp_server.model.access import ModelAccess, ModelState
 from lsp_server.settings import Settings, camel, restarts
 
-Role = Literal["suggestions", "chat"]
+Role = Literal["suggestions", "chat", "next edit"]
 # The settings that name a model, each with that of the same meaning for chat.
 NAMES = {
     "model": "chat_model",
@@ -24,7 +25,8 @@ NAMES = {
 
 def of_suggestions(settings: Settings) -> Settings:
     """The settings with which the model of the suggestions is reached."""
-    return dataclasses.replace(settings, chat_model="", chat_engine_url="", chat_remote_model="", chat_tokenizer="")
+    plain = dataclasses.replace(settings, next_edit_model="", next_edit_url="")
+    return dataclasses.replace(plain, chat_model="", chat_engine_url="", chat_remote_model="", chat_tokenizer="")
 
 
 def of_chat(settings: Settings) -> Settings:
@@ -41,6 +43,21 @@ def of_chat(settings: Settings) -> Settings:
         engine_url=url,
         remote_model=settings.chat_remote_model,
         tokenizer=settings.chat_tokenizer or ("" if settings.chat_model else settings.tokenizer),
+        engine_token=token if url == settings.token_url else endpoint.bound(token, settings.token_url),
+    )
+
+
+def of_next_edit(settings: Settings) -> Settings | None:
+    """The settings with which the model for next edits is reached; None where there is none."""
+    if not settings.next_edit_model:
+        return None
+    url, token = settings.next_edit_url or settings.engine_url, settings.engine_token
+    return dataclasses.replace(
+        of_suggestions(settings),
+        model=settings.next_edit_model,
+        engine_url=url,
+        remote_model="",
+        tokenizer="",
         engine_token=token if url == settings.token_url else endpoint.bound(token, settings.token_url),
     )
 
@@ -74,6 +91,7 @@ class Models:
         self._begun = False
         self.suggestions = self._access("suggestions", of_suggestions(settings))
         self._chat: ModelAccess | None = None
+        self.next_edit: ModelAccess | None = None
         self.use(settings)
 
     @property
@@ -81,7 +99,9 @@ class Models:
         return self._chat or self.suggestions
 
     def of(self, role: Role) -> ModelAccess:
-        return self.suggestions if role == "suggestions" else self.chat
+        if role == "next edit" and self.next_edit is not None:
+            return self.next_edit
+        return self.chat if role == "chat" else self.suggestions
 
     def use(self, settings: Settings) -> None:
         """Work with new settings from now on: the model that they concern is reached anew."""
@@ -94,7 +114,15 @@ class Models:
             self._chat.close()
             self._chat = None
             self._on_state("chat", None)
+        self._use_next_edit(of_next_edit(settings))
         self._start()
+
+    def _use_next_edit(self, settings: Settings | None) -> None:
+        if settings is not None:
+            self.next_edit = self._renewed("next edit", self.next_edit, settings)
+        elif self.next_edit is not None:
+            self.next_edit.close()
+            self.next_edit = None
 
     def begin(self) -> None:
         """The settings are those of the user: what was wanted meanwhile is reached."""
@@ -109,14 +137,16 @@ class Models:
     def restart(self) -> None:
         """End the engines of this machine and start them anew, or reach the servers again."""
         self.suggestions.restart()
-        if self._chat is not None:
-            self._chat.restart()
+        for other in (self._chat, self.next_edit):
+            if other is not None:
+                other.restart()
 
     def close(self) -> None:
         """Let go of the engines, which go on for others."""
         self.suggestions.close()
-        if self._chat is not None:
-            self._chat.close()
+        for other in (self._chat, self.next_edit):
+            if other is not None:
+                other.close()
 
     def _start(self) -> None:
         if not (self._begun and self._wanted):
@@ -126,10 +156,12 @@ class Models:
         # One that cannot be had is tried again by who chats, and not with each key.
         if self._chat is not None and not self._chat.state.has_failed:
             self._chat.start()
+        if self.next_edit is not None and "next edit" in self._wanted and not self.next_edit.state.has_failed:
+            self.next_edit.start()
 
-    def _first(self) -> ModelAccess | None:
-        """What the model of chat waits for: that of the suggestions, where both run on this machine."""
-        both_here = not (self.suggestions.settings.engine_url or self.chat.settings.engine_url)
+    def _first(self, role: Role = "chat") -> ModelAccess | None:
+        """What another model waits for: that of the suggestions, where both run on this machine."""
+        both_here = not (self.suggestions.settings.engine_url or self.of(role).settings.engine_url)
         return self.suggestions if both_here else None
 
     def _renewed(self, role: Role, access: ModelAccess | None, settings: Settings) -> ModelAccess:
@@ -148,5 +180,7 @@ class Models:
         on_state = functools.partial(self._on_state, role)
         if role == "suggestions":
             return ModelAccess(settings, on_state, insists=insists)
+        if role == "next edit":
+            return ModelAccess(settings, on_state, insists=insists, behind=functools.partial(self._first, role))
         worded = functools.partial(worded_for_chat, settings=self._settings)
         return ModelAccess(settings, on_state, insists=insists, behind=self._first, worded=worded)

@@ -21,6 +21,7 @@ from lsp_server.next_edit.documents import Document, Situation, Trees
 from lsp_server.next_edit.filling import Filling
 from lsp_server.next_edit.offering import holes, is_sound, offered
 from lsp_server.next_edit.proposal import Hole, Kind, Proposal
+from lsp_server.next_edit.rewriting import Rewriting
 
 if TYPE_CHECKING:
     from lsp_server.context.related.index import Index
@@ -56,14 +57,19 @@ class _Found:
 
 
 class Offers:
-    """Use from the event loop of the session. `workspace` and `index` give those of now; `filling` has the model."""
+    """Use from the event loop of the session. `workspace` and `index` give those of now; `filling` and `rewriting` have
+    the models."""
 
     def __init__(
-        self, workspace: Callable[[], Workspace], index: Callable[[], Index | None], filling: Filling | None = None
+        self,
+        workspace: Callable[[], Workspace],
+        index: Callable[[], Index | None],
+        filling: Filling | None = None,
+        rewriting: Rewriting | None = None,
     ) -> None:
         self._workspace = workspace
         self._index = index
-        self._filling = filling
+        self._filling, self._rewriting = filling, rewriting
         self._written: asyncio.Task[Proposal | None] | None = None
         self._threads = Threads(1)  # one after the other: they share the trees
         self._trees = Trees()
@@ -73,8 +79,9 @@ class Offers:
         self._unwanted: set[tuple[str, str]] = set()
         self._ignored: Counter[tuple[str, str]] = Counter()
 
-    async def at(self, buffer: Buffer, row: int) -> Offer | None:
-        """What to offer a user who is on a row of a document, after what was done last; None for nothing."""
+    async def at(self, buffer: Buffer, row: int, column: int = 0) -> Offer | None:
+        """What to offer a user who is at a place of a document, in characters, after what was done last; None for
+        nothing."""
         workspace = self._workspace()
         steps = workspace.journal.steps.recent()
         if not steps:
@@ -84,8 +91,8 @@ class Offers:
         work = self._threads.begin(lambda: self._found(workspace, index, opened, buffer, row, steps))
         found = await asyncio.wrap_future(work)
         proposal = found.proposal
-        if proposal is None and found.holes:
-            proposal = await self._filled(found)
+        if proposal is None:
+            proposal = await self._by_model(found, column)
         if proposal is None or workspace.journal.steps.recent()[-1:] != steps[-1:]:
             return None  # the text has moved on
         lines = found.read[proposal.uri].source
@@ -118,16 +125,24 @@ class Offers:
         else:
             self._ignored.pop(proposal.cause, None)
 
-    async def _filled(self, found: _Found) -> Proposal | None:
-        """What a model makes of the holes; None also where the text changes meanwhile."""
-        filling = self._filling
-        if filling is None:
-            return None
+    async def _by_model(self, found: _Found, column: int) -> Proposal | None:
+        """What a model makes of it: one for next edits, where there is one, or else that of the suggestions of the
+        holes. None also where the text changes meanwhile."""
 
         async def sound(proposal: Proposal) -> bool:
             return await asyncio.wrap_future(self._threads.begin(lambda: is_sound(found.here, proposal)))
 
-        writing = self._written = asyncio.ensure_future(filling.first(found.holes, found.read, sound))
+        async def rewritten(rewriting: Rewriting) -> Proposal | None:
+            made = await rewriting.at(found.here, column)
+            return made if made is not None and self._is_wanted(made) and await sound(made) else None
+
+        if self._rewriting is not None and self._rewriting.is_on:
+            work = rewritten(self._rewriting)
+        elif self._filling is not None and found.holes:
+            work = self._filling.first(found.holes, found.read, sound)
+        else:
+            return None
+        writing = self._written = asyncio.ensure_future(work)
         try:
             await asyncio.wait([writing])
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Kind = Literal["rename", "call", "repeat", "parallel", "filled"]
+Kind = Literal["rename", "call", "repeat", "parallel", "filled", "rewritten"]
 # Where, in the text of a hole, the part goes that only a model can write.
 GAP = "\0"
 

@@ -66,7 +66,9 @@ async def _offered(session: Session, params: Any) -> dict[str, Any] | None:
         return None
     if buffer.language_id in settings.disabled_languages:
         return None
-    offer = await session.next_edits.at(buffer, line)
+    character = position.get("character") if isinstance(position, Mapping) else None
+    row, column = buffer.locate(line, character if isinstance(character, int) else 0)
+    offer = await session.next_edits.at(buffer, row, column)
     return None if offer is None else _shown(session, offer)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from lsp_server.completion.suggestions import Suggestions
 from lsp_server.context.related.gathering import Related
@@ -15,7 +15,7 @@ from lsp_server.context.surroundings import Surroundings
 from lsp_server.context.workspace import Workspace
 from lsp_server.feedback.counting import Counting
 from lsp_server.feedback.outcomes import Outcomes
-from lsp_server.model.access import ModelAccess, ModelUnavailable, Reached
+from lsp_server.model.access import ModelAccess, ModelState, ModelUnavailable, Reached
 from lsp_server.model.roles import Models, Role
 from lsp_server.server import preload
 from lsp_server.server.editor import Editor
@@ -42,9 +42,10 @@ class Session:
         self.settings = Settings()
         self.given: Any = None  # what came with `initialize`: what the editor sends later holds over it
         self.workspace = Workspace()
-        self.status = Status(editor, {"suggestions": lambda: self.model.state, "chat": lambda: self.models.chat.state})
+        states = {role: functools.partial(self._state, role) for role in get_args(Role)}
+        self.status = Status(editor, states)
         self.models = Models(self.settings, self.status.model)
-        self.for_chat: Surroundings = _ForChat(self)
+        self.for_chat: Surroundings = _With(self, "chat")
         self.keeping = Keeping(lambda: self.settings, lambda: self.workspace)
         self.related = Related(lambda: self.settings, lambda: self.workspace, index=lambda: self.keeping.index)
         self.suggestions = Suggestions(self, self.status.thinking, self.status.slow)
@@ -86,9 +87,11 @@ class Session:
         """What the user's last changes lead to."""
         from lsp_server.next_edit.filling import Filling
         from lsp_server.next_edit.offers import Offers
+        from lsp_server.next_edit.rewriting import Rewriting
 
         filling = Filling(self, self.suggestions.answered)
-        return Offers(lambda: self.workspace, lambda: self.keeping.index, filling)
+        rewriting = Rewriting(_With(self, "next edit"), self.suggestions.answered)
+        return Offers(lambda: self.workspace, lambda: self.keeping.index, filling, rewriting)
 
     def opened(self, uri: str) -> None:
         """A document was opened: its first menu and its first suggestion are prepared."""
@@ -124,6 +127,9 @@ class Session:
         """The editor's settings are known: an engine for others would be a waste."""
         self._configured.set()
         self.models.begin()
+
+    def _state(self, role: Role) -> ModelState:
+        return self.models.of(role).state
 
     @property
     def model(self) -> ModelAccess:
@@ -170,11 +176,12 @@ class Session:
         task.add_done_callback(self._tasks.discard)
 
 
-class _ForChat:
-    """A session as chat and code actions have it: with the model that is theirs."""
+class _With:
+    """A session as a feature has it that may have a model of its own: with the one that is for this."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, role: Role) -> None:
         self._session = session
+        self._role = role
 
     @property
     def settings(self) -> Settings:
@@ -190,10 +197,10 @@ class _ForChat:
 
     @property
     def model(self) -> ModelAccess:
-        return self._session.models.chat
+        return self._session.models.of(self._role)
 
     def want_model(self) -> None:
-        self._session.models.want("chat")
+        self._session.models.want(self._role)
 
     async def reach(self) -> Reached:
-        return await self._session.reached("chat")
+        return await self._session.reached(self._role)

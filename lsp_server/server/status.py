@@ -21,7 +21,11 @@ from lsp_server.server.announced import STATUS
 from lsp_server.server.editor import Editor, NoAnswer
 
 # What a model is for, as the user is told of it.
-_TITLES: dict[Role, str] = {"suggestions": "Code Llama", "chat": "Code Llama (chat)"}
+_TITLES: dict[Role, str] = {
+    "suggestions": "Code Llama",
+    "chat": "Code Llama (chat)",
+    "next edit": "Code Llama (next edit)",
+}
 
 
 class Status:
@@ -40,7 +44,7 @@ class Status:
         """The state of a model changed. None: there is none of its own for this any more."""
         if role == "chat":
             self._tell(chat=None if state is None else _described(state))
-        elif state is not None:  # why there was no suggestion before is old news
+        elif role == "suggestions" and state is not None:  # why there was no suggestion before is old news
             self._tell(**_described(state), suggestion=None)
         if state is None:
             return

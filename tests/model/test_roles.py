@@ -48,6 +48,29 @@ def test_another_model_for_chat(given: dict[str, str], model: str, url: str, rem
 
 
 @pytest.mark.parametrize(
+    ("given", "url", "token"),
+    [
+        ({}, "", ""),
+        ({"engine_url": A, "engine_token": "abc"}, A, "abc"),
+        ({"engine_url": A, "engine_token": "abc", "next_edit_url": B}, B, f"{A}:443 abc"),
+        ({"next_edit_url": B, "engine_token": "abc"}, B, ""),
+        ({"next_edit_url": B, "engine_token": f"{B} abc"}, B, f"{B} abc"),
+        ({"engine_url": A, "next_edit_url": A, "engine_token": "abc"}, A, "abc"),
+    ],
+)
+def test_a_model_for_next_edits(given: dict[str, str], url: str, token: str) -> None:
+    """A token goes to its server only where it is its own."""
+    settings = Settings(**{"model": "m", "tokenizer": "t", "remote_model": "r", "next_edit_model": "n", **given})
+    used = roles.of_next_edit(settings)
+    assert used is not None
+    assert (used.model, used.engine_url, used.remote_model, used.tokenizer) == ("n", url, "", "")
+    assert used.engine_token == token
+    plain = roles.of_suggestions(settings)
+    assert (plain.model, plain.next_edit_model, plain.next_edit_url) == ("m", "", ""), "it restarts nothing else"
+    assert roles.of_next_edit(Settings()) is None
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {},

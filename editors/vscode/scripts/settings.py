@@ -21,10 +21,10 @@ SECRET = ("engine_token",)
 # Said by the user alone, and by no workspace, be it trusted: where code is sent, and with it the token of the secret
 # store, whether in the clear, and who may vouch for that server; and the name of a server's model for chat, which alone
 # sends chats to `engine_url`. So is `serverPath`, the program that is started, which is this extension's own.
-USER = ("engine_url", "allow_plain_http", "ca_file", "chat_engine_url", "chat_remote_model")
+USER = ("engine_url", "allow_plain_http", "ca_file", "chat_engine_url", "chat_remote_model", "next_edit_url")
 # Of one machine: a folder that the next one does not have, or how much of it is used up.
 MACHINE = (
-    *("model", "tokenizer", "remote_model", "chat_model", "chat_tokenizer"),
+    *("model", "tokenizer", "remote_model", "chat_model", "chat_tokenizer", "next_edit_model"),
     *("threads", "idle_minutes", "context_length", "quantization"),
 )
 # What a workspace that is not trusted must not set: all of those, and what the model is told.
