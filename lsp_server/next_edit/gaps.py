@@ -19,8 +19,8 @@ from lsp_server.settings import Settings
 
 # What the model finds less probable is not offered: nobody asked for it.
 LEAST_PROBABILITY = 0.3
-# Tokens around the place, of the change where that is far from it, and of the answer.
-WINDOW_TOKENS, CHANGE_TOKENS, MOST_TOKENS = 384, 96, 32
+# Seconds that reading the place may take, tokens around it, of the change, and of a line of the answer.
+READ_SECONDS, FEWEST_TOKENS, WINDOW_TOKENS, CHANGE_TOKENS, MOST_TOKENS = 0.2, 128, 384, 64, 32
 _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 # Words that need not stand anywhere in the text to be written.
 _KNOWN = re.compile(
@@ -37,7 +37,7 @@ async def filled(model: Reached, hole: Hole, document: Document, settings: Setti
     asked = asked_for(model, hole, document, settings)
     if asked is None:
         return None
-    made = await generate(model, asked, _settings(settings, hole), priority=PRIORITY_ACTION)
+    made = await generate(model, asked, _settings(model, settings, hole), priority=PRIORITY_ACTION)
     if not made.text or not made.line or made.probability < LEAST_PROBABILITY:
         return None
     text = made.text.rstrip()
@@ -54,16 +54,19 @@ def asked_for(model: Reached, hole: Hole, document: Document, settings: Settings
     before, _, after = made.partition(GAP)
     buffer = Buffer(hole.known.uri, before + after, language_id=document.language_id)
     row, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+    # Also where the model sees it from the place: it is right more often then.
     related = [Piece("edits", "", hole.shown)] if hole.shown.strip() else []
-    asked = prepare(model, buffer, row, column, _settings(settings, hole), related)
+    asked = prepare(model, buffer, row, column, _settings(model, settings, hole), related)
     return asked if isinstance(asked, Asked) else None
 
 
-def _settings(settings: Settings, hole: Hole) -> Settings:
+def _settings(model: Reached, settings: Settings, hole: Hole) -> Settings:
+    speed = model.client.prefill_tokens_per_second or model.prefill_tokens_per_second or 0.0
+    in_time = int(speed * READ_SECONDS) - CHANGE_TOKENS if speed else WINDOW_TOKENS
     return dataclasses.replace(
         settings,
         max_tokens=MOST_TOKENS * hole.lines,
-        window_tokens=WINDOW_TOKENS,
+        window_tokens=max(FEWEST_TOKENS, min(WINDOW_TOKENS, in_time)),
         related_tokens=CHANGE_TOKENS,
         multiline="always" if hole.lines > 1 else "never",
         temperature=0.0,
@@ -76,6 +79,8 @@ def is_fit(text: str, hole: Hole, document: Document) -> bool:
     """Whether what the model wrote can stand in a hole: no more than what is missing, and of names that are known."""
     if GAP in text or len(split_lines(text)) > hole.lines or not text.strip():
         return False
+    if hole.is_item and text.strip() == hole.known.new.replace(GAP, "").strip(", ()"):
+        return False  # it says the one beside it again
     if in_quotes(hole):
         return not set("\"'`\n") & set(text)
     depth, ahead = 0, ""

@@ -98,6 +98,7 @@ QUIET = {
     "a bracket too many": ("args.port) + f(1", 0.9),
     "another line": ("(args.port,\n        args.host)", 0.9),
     "no expression": ("port if", 0.9),
+    "the one beside it again": ("args.host", 0.9),
     "nothing": ("", 0.9),
 }
 
