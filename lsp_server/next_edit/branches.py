@@ -54,7 +54,8 @@ def _in(document: Document, names: Names, written: set[int], shown: str) -> Iter
 
 
 def _has(line: str, name: str) -> bool:
-    return substituted(line, name, "\1") != line
+    likely = name.replace("_", "").lower() in line.replace("_", "").lower()  # which is soon told
+    return likely and substituted(line, name, "\1") != line
 
 
 def _is_there(document: Document, names: Names, row: int) -> bool:

@@ -11,7 +11,7 @@ from lsp_server.context.surroundings import Surroundings
 from lsp_server.errors import UserError
 from lsp_server.model.access import Reached
 from lsp_server.next_edit.documents import Document
-from lsp_server.next_edit.gaps import filled
+from lsp_server.next_edit.gaps import text_for
 from lsp_server.next_edit.proposal import Hole, Proposal
 
 log = logging.getLogger(__name__)
@@ -36,10 +36,10 @@ class Filling:
         return self._around.model.reached
 
     async def first(
-        self, holes: Sequence[Hole], read: Mapping[str, Document], is_sound: Callable[[Proposal], Awaitable[bool]]
+        self, holes: Sequence[Hole], read: Mapping[str, Document], is_sound: Callable[[Hole, str], Awaitable[bool]]
     ) -> Proposal | None:
-        """The first of some holes that the model is sure how to fill, soundly. `read`: the documents that they are in.
-        Cancelling ends the work in the engine as well."""
+        """The first of some holes that the model is sure how to fill, in a way that `is_sound`. `read`: the documents
+        that they are in. Cancelling ends the work in the engine as well."""
         model = self.model()
         if model is None:
             return None
@@ -51,12 +51,11 @@ class Filling:
             if key not in self._known:
                 await self._answered()
                 try:
-                    made = await filled(model, hole, document, self._around.settings)
+                    text = await text_for(model, hole, document, self._around.settings)
                 except UserError as error:
                     log.info("No next edit: %s", error)
                     return None
-                sound = made is not None and await is_sound(made)
-                self._known[key] = made if sound else None
+                self._known[key] = hole.filled(text) if text and await is_sound(hole, text) else None
                 if len(self._known) > MOST_KNOWN:
                     self._known.popitem(last=False)
             if (found := self._known[key]) is not None:

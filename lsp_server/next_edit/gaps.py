@@ -13,7 +13,7 @@ from lsp_server.model.client import PRIORITY_ACTION
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.names import WITH_SELF, hits, is_visible
 from lsp_server.next_edit.offering import applied
-from lsp_server.next_edit.proposal import GAP, Hole, Proposal
+from lsp_server.next_edit.proposal import GAP, Hole
 from lsp_server.next_edit.tokens import tokens
 from lsp_server.settings import Settings
 
@@ -30,18 +30,16 @@ _KNOWN = re.compile(
 )
 
 
-async def filled(model: Reached, hole: Hole, document: Document, settings: Settings) -> Proposal | None:
-    """A hole in a document as the model fills it; None where it cannot, or is not sure.
+async def text_for(model: Reached, hole: Hole, document: Document, settings: Settings) -> str:
+    """What the model writes in a hole of a document; "" where it cannot, or is not sure.
 
     Raises EngineLost, EngineRefused, ModelUnavailable. Cancelling ends the work in the engine as well."""
     asked = asked_for(model, hole, document, settings)
     if asked is None:
-        return None
+        return ""
     made = await generate(model, asked, _settings(model, settings, hole), priority=PRIORITY_ACTION)
-    if not made.text or not made.line or made.probability < LEAST_PROBABILITY:
-        return None
-    text = made.text.rstrip()
-    return hole.filled(text) if is_fit(text, hole, document) else None
+    sure = bool(made.line) and made.probability >= LEAST_PROBABILITY
+    return made.text.rstrip() if sure else ""
 
 
 def asked_for(model: Reached, hole: Hole, document: Document, settings: Settings) -> Asked | None:

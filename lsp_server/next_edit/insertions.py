@@ -109,7 +109,9 @@ def _places(
     known = [each for each in neighbour if isinstance(each, Gap)]
     for row, line in enumerate(document.lines):
         beside = row + 1 if side == 0 else row - 1
-        if row in written or beside in written or _depth(line) != _depth(mine):
+        if not all(name in line for name in names) or row in written or beside in written:
+            continue
+        if _depth(line) != _depth(mine):
             continue
         found = fit(neighbour, spaced(line))
         if found is None or found[:2] != (0, len(spaced(line))):

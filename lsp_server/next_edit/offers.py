@@ -19,6 +19,7 @@ from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import OutOfReach, Workspace, decoded
 from lsp_server.next_edit.documents import Document, Situation, Trees
 from lsp_server.next_edit.filling import Filling
+from lsp_server.next_edit.gaps import is_fit
 from lsp_server.next_edit.offering import holes, is_sound, offered
 from lsp_server.next_edit.proposal import Hole, Kind, Proposal
 from lsp_server.next_edit.rewriting import Rewriting
@@ -129,17 +130,23 @@ class Offers:
         """What a model makes of it: one for next edits, where there is one, or else that of the suggestions of the
         holes. None also where the text changes meanwhile."""
 
-        async def sound(proposal: Proposal) -> bool:
-            return await asyncio.wrap_future(self._threads.begin(lambda: is_sound(found.here, proposal)))
+        async def checked(check: Callable[[], bool]) -> bool:
+            return await asyncio.wrap_future(self._threads.begin(check))
 
         async def rewritten(rewriting: Rewriting) -> Proposal | None:
             made = await rewriting.at(found.here, column)
-            return made if made is not None and self._is_wanted(made) and await sound(made) else None
+            if made is None or not self._is_wanted(made):
+                return None
+            return made if await checked(lambda: is_sound(found.here, made)) else None
+
+        async def fits(hole: Hole, text: str) -> bool:
+            document, made = found.read[hole.known.uri], hole.filled(text)
+            return await checked(lambda: is_fit(text, hole, document) and is_sound(found.here, made))
 
         if self._rewriting is not None and self._rewriting.is_on:
             work = rewritten(self._rewriting)
         elif self._filling is not None and found.holes:
-            work = self._filling.first(found.holes, found.read, sound)
+            work = self._filling.first(found.holes, found.read, fits)
         else:
             return None
         writing = self._written = asyncio.ensure_future(work)

@@ -48,16 +48,16 @@ class Rewriting:
         settings, workspace = self._around.settings, self._around.workspace
         form = format_of(settings.next_edit_model, settings.next_edit_format)
         if form is None:
-            log.warning(
-                "No next edit: what format %s takes is not known; set nextEditFormat.", settings.next_edit_model
-            )
+            log.warning("No next edit: the name of the model does not tell its format; set codellama.nextEditFormat.")
             return None
         self._around.want_model()
         model = self._around.model.reached
         if model is None or await workspace.hidden(here.uri):
             return None
         hidden = {uri for uri in {step.uri for step in here.steps} if await workspace.hidden(uri)}
-        region = region_at(here, column, form, workspace.name_of, lambda uri: uri not in hidden)
+        region = await asyncio.to_thread(
+            region_at, here, column, form, workspace.name_of, lambda uri: uri not in hidden
+        )
         if region is None:
             return None
         if self._around.model.settings.engine_url:  # another machine
@@ -78,7 +78,7 @@ class Rewriting:
     async def _written(self, model: Reached, form: Format, region: Region) -> str | None:
         """The region as the model writes it; None, and why in the log, where that is not to be had."""
         try:
-            ids = ids_of(region.parts, model.tokenizer)
+            ids = await asyncio.to_thread(ids_of, region.parts, model.tokenizer)
             most = min(MOST_TOKENS, len(model.tokenizer.encode_raw(region.text)) + MORE_TOKENS)
             if len(ids) + most > model.context_length:
                 raise UserError("the prompt is too long for the model")
