@@ -103,19 +103,32 @@ QUIET = {
 
 
 @pytest.mark.parametrize("why", QUIET)
-async def test_what_is_not_offered(asking: dict[str, object], writer: StandIn, why: str) -> None:
+async def test_what_is_not_offered(
+    asking: dict[str, object], writer: StandIn, capfd: pytest.CaptureFixture[str], why: str
+) -> None:
     writer.answers = [QUIET[why]]
     async with editor(asking) as window:
         assert await first_asked(window, await change(window), writer) == {"edit": None}
         assert not window.messages
+    if "<|editable_region_start|>" not in QUIET[why]:
+        said_once(capfd, "the answer is not in the format of the model")
 
 
-async def test_more_than_was_asked_for_is_not_offered(asking: dict[str, object], writer: StandIn) -> None:
+async def test_more_than_was_asked_for_is_not_offered(
+    asking: dict[str, object], writer: StandIn, capfd: pytest.CaptureFixture[str]
+) -> None:
     writer.answers, writer.finish_reason = ["<|editable_region_start|>\n" + "x = 1\n" * 50], "length"
     async with editor(asking) as window:
-        uri = await change(window)
-        assert await first_asked(window, uri, writer) == {"edit": None}
+        assert await first_asked(window, await change(window), writer) == {"edit": None}
         assert not window.messages
+    said_once(capfd, "the model wrote more than was asked for")
+
+
+def said_once(capfd: pytest.CaptureFixture[str], why: str) -> None:
+    """The log has one sentence, and nothing of the text."""
+    log = capfd.readouterr().err
+    assert [line.partition("No next edit: ")[2] for line in log.splitlines() if "No next edit" in line] == [why]
+    assert "gamma" not in log
 
 
 async def first_asked(window: Editor, uri: str, writer: StandIn) -> object:
@@ -128,11 +141,14 @@ async def first_asked(window: Editor, uri: str, writer: StandIn) -> object:
     raise AssertionError("the model was not asked")
 
 
-async def test_a_server_that_refuses_is_quiet(asking: dict[str, object], writer: StandIn) -> None:
+async def test_a_server_that_refuses_is_quiet(
+    asking: dict[str, object], writer: StandIn, capfd: pytest.CaptureFixture[str]
+) -> None:
     writer.error = "no room"
     async with editor(asking) as window:
         assert await first_asked(window, await change(window), writer) == {"edit": None}
         assert not window.messages
+    assert capfd.readouterr().err.count("no room") == 1
 
 
 async def test_who_types_on_ends_it(asking: dict[str, object], writer: StandIn) -> None:
@@ -147,12 +163,15 @@ async def test_who_types_on_ends_it(asking: dict[str, object], writer: StandIn) 
         await window.until(lambda: writer.ended)
 
 
-async def test_one_that_takes_too_long_is_given_up(asking: dict[str, object], writer: StandIn) -> None:
+async def test_one_that_takes_too_long_is_given_up(
+    asking: dict[str, object], writer: StandIn, capfd: pytest.CaptureFixture[str]
+) -> None:
     writer.hold.clear()
     async with editor(asking) as window:
         uri = await change(window)
         assert await asyncio.wait_for(first_asked(window, uri, writer), 15) == {"edit": None}
         await window.until(lambda: writer.ended)
+    said_once(capfd, "the model took more than 5 s.")
 
 
 async def test_what_follows_by_itself_goes_first(asking: dict[str, object], writer: StandIn) -> None:
