@@ -156,7 +156,7 @@ class Models:
         # One that cannot be had is tried again by who chats, and not with each key.
         if self._chat is not None and not self._chat.state.has_failed:
             self._chat.start()
-        if self.next_edit is not None and "next edit" in self._wanted and not self.next_edit.state.has_failed:
+        if self.next_edit is not None and "next edit" in self._wanted:
             self.next_edit.start()
 
     def _first(self, role: Role = "chat") -> ModelAccess | None:

@@ -49,7 +49,10 @@ class Status:
         if state is None:
             return
         if state.kind == "failed":
-            self.show(state.message, types.MessageType.Error, role)
+            # That of next edits is tried again while one types, who does without it.
+            if role != "next edit" or state.message not in self._told_notes:
+                self.show(state.message, types.MessageType.Error, role)
+            self._told_notes.add(state.message)
         elif state.lost and state.kind == "starting":
             self.show(state.message, types.MessageType.Warning, role)
         elif state.note and state.note not in self._told_notes:

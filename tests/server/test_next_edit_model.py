@@ -200,3 +200,24 @@ async def test_a_secret_is_not_sent(asking: dict[str, object], writer: StandIn) 
             assert await ask(window, uri, 2) == {"edit": None}
             await asyncio.sleep(0.05)
         assert not writer.asked
+
+
+async def test_a_server_that_is_not_there_is_told_once_and_holds_nothing_up(
+    options: dict[str, object], engine: StandIn, tokenizer_folder: Callable[..., Path]
+) -> None:
+    engine.answers = ["1"]
+    own = {
+        "nextEditModel": str(tokenizer_folder("7b")),
+        "nextEditUrl": "http://127.0.0.1:9",
+        "nextEditFormat": "zeta",
+    }
+    async with editor({**options, **own}) as window:
+        uri = await change(window)
+        assert await ask(window, uri, 2) == {"edit": None}
+        await window.until(lambda: window.messages)
+        for _ in range(3):
+            assert await ask(window, uri, 2) == {"edit": None}
+        assert [item.insert_text for item in await window.suggest(uri, 2, 8)] == ["1"]
+        (said,) = window.messages
+        assert said.startswith("Code Llama (next edit): No engine answers at http://127.0.0.1:9")
+        assert window.statuses[-1]["kind"] == "ready", "that of the suggestions is"
