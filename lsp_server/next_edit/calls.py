@@ -25,12 +25,13 @@ MOST_ROWS = 8
 @dataclasses.dataclass(frozen=True)
 class Rewriting:
     """How the arguments of a call change: `order` gives those that stay by their place, in the new order; at `at` that
-    of the new parameter `name` is put in, or the one called `name` was taken out."""
+    of the new parameter `name` is put in, by its name if `by_name`, or the one called `name` was taken out."""
 
     order: tuple[int, ...]
     name: str = ""
     at: int = -1
     count: int = 0
+    by_name: bool = False
 
     @property
     def adds(self) -> bool:
@@ -77,14 +78,14 @@ def _rewriting(old: Sequence[Parameter], new: Sequence[Parameter]) -> Rewriting 
         at = next((at for at, name in enumerate(after) if name not in before), -1)
         if at < 0 or after[:at] + after[at + 1 :] != before or new[at].optional:
             return None
-        return Rewriting(tuple(range(len(old))), after[at], at, len(old))
+        return Rewriting(tuple(range(len(old))), after[at], at, len(old), new[at].by_name)
     if len(new) == len(old) - 1:
         at = next((at for at, name in enumerate(before) if name not in after), -1)
         if at < 0 or before[:at] + before[at + 1 :] != after:
             return None
         order = tuple(each for each in range(len(old)) if each != at)
         return Rewriting(order, before[at], at, len(old))
-    if before != after and sorted(before) == sorted(after) and not any(each.optional for each in old):
+    if before != after and sorted(before) == sorted(after) and not any(each.optional or each.by_name for each in old):
         return Rewriting(tuple(before.index(name) for name in after), count=len(old))
     return None
 
@@ -186,12 +187,15 @@ def _name_of(argument: Any) -> str:
 
 def _with_one_more(arguments: Any, given: list[Any], rewriting: Rewriting, value: str) -> Rewritten | None:
     plain = [each for each in given if not _name_of(each)]
-    if len(given) != rewriting.count or rewriting.name in map(_name_of, given) or rewriting.at > len(plain):
+    if len(given) != rewriting.count or rewriting.name in map(_name_of, given):
         return None
-    text = f"{rewriting.name}={value}" if len(plain) < len(given) and rewriting.at == len(plain) else value
+    if rewriting.at > len(plain) and not rewriting.by_name:
+        return None
+    named = rewriting.by_name or (len(plain) < len(given) and rewriting.at == len(plain))
+    text = f"{rewriting.name}={value}" if named else value
     if not given:
         return arguments, arguments, f"({text})"
-    if rewriting.at < len(given):
+    if rewriting.at < len(given) and not rewriting.by_name:
         node = given[rewriting.at]
         return node, node, f"{text}, {node.text.decode()}"
     return given[-1], given[-1], f"{given[-1].text.decode()}, {text}"

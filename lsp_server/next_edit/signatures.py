@@ -21,9 +21,12 @@ _CONSTRUCTORS = ("__init__", "constructor")
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
+    """`by_name`: an argument says the name, and so its place means nothing."""
+
     name: str
     text: str
     optional: bool
+    by_name: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +96,9 @@ def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
             continue
         names = each.children_by_field_name("name") if tree.language.id == "go" else []
         for one in names or [each]:
-            optional = each.type in _OPTIONAL or each.child_by_field_name("value") is not None or keyword_only
+            optional = each.type in _OPTIONAL or each.child_by_field_name("value") is not None
             text = one.text.decode() if names else each.text.decode()
-            found.append(Parameter(_parameter_name(one), text, optional))
+            found.append(Parameter(_parameter_name(one), text, optional, keyword_only))
     around = class_of(node)
     if tree.language.id == "python" and around is not None and found and found[0].name in ("self", "cls"):
         found = found[1:]
