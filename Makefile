@@ -12,7 +12,7 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off -
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint emacs editors test-python test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
+.PHONY: demo test lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -20,7 +20,7 @@ demo: $(VENV)/engine.stamp
 # What the editors' tests need is fetched meanwhile.
 test: $(VENV)/dev.stamp
 	$(MAKE) --no-print-directory --jobs 2 lint editors
-	$(MAKE) --no-print-directory test-python test-neovim test-vscode
+	$(MAKE) --no-print-directory test-python test-cuda test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -28,7 +28,12 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 test-python: $(VENV)/dev.stamp
-	$(PYTEST) --ignore tests/editors
+	$(PYTEST) --ignore tests/editors --ignore tests/cuda
+
+# The pass on CUDA cards, in Triton's interpreter and compiled for cards that are not here: needs no card, but Linux.
+test-cuda: JOBS = 2
+test-cuda: $(VENV)/cuda-tests.stamp
+	TRITON_INTERPRET=1 $(PYTEST) tests/cuda
 
 # Neovim comes with the Python packages, Emacs from Debian's.
 emacs:
@@ -102,6 +107,10 @@ $(VENV)/engine.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt -e '.[engine,dev]'
 	touch $@ $(VENV)/engine.stamp
+
+$(VENV)/cuda-tests.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[engine,dev,cuda-tests]'
+	touch $@ $(VENV)/dev.stamp $(VENV)/engine.stamp
 
 $(VENV)/release.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt -e '.[release]'

@@ -111,7 +111,8 @@ class Scheduler:
     context_length: most tokens of prompt and answer together; lowered to `kv_budget_tokens` if that is less.
     kv_budget_tokens: most tokens whose keys and values exist at any time: those of the running request, of paused ones,
     and those kept from earlier ones. max_queued: most requests at once, running and paused ones included.
-    chunk_tokens: most tokens of a prompt in one forward pass, which is the longest that an urgent request waits.
+    chunk_tokens: most tokens of a prompt in one forward pass, which is the longest that an urgent request waits;
+    without it as many as the model says.
     most_guesses: tokens guessed at in one pass at most; 0 runs one token at a time.
     spellings: the vocabulary's, without which no prompt can be healed. pace: as measured with this model. patience:
     attribute, seconds after which a request that is no suggestion has a pass, at the earliest, whatever is more urgent.
@@ -124,7 +125,7 @@ class Scheduler:
         context_length: int,
         kv_budget_tokens: int,
         max_queued: int = 64,
-        chunk_tokens: int = 256,
+        chunk_tokens: int | None = None,
         most_guesses: int = MOST_GUESSES,
         spellings: Spellings | None = None,
         pace: Pace | None = None,
@@ -140,7 +141,7 @@ class Scheduler:
         self.broken: str | None = None  # why no request can be served any more
         self._model = model
         self._max_queued = max_queued
-        self._chunk_tokens = chunk_tokens
+        self._chunk_tokens = chunk_tokens or model.chunk_tokens
         self._most_guesses = most_guesses
         self._spellings = spellings
         self._pool = CachePool()

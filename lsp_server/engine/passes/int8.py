@@ -80,14 +80,29 @@ def replace_linears(model: Any) -> int:
     ]
     replaced = 0
     for parent, name, child in found:
-        weight = child.weight.CB if child.weight.CB is not None else child.weight.data
-        scale = child.weight.SCB if child.weight.SCB is not None else child.state.SCB
-        if weight.device.type != "cpu" or weight.dtype != torch.int8 or scale is None:
+        rows = rows_of(child)
+        if rows is None or rows[0].device.type != "cpu":
             continue
-        scale = (scale.float() / rounding.FULL_SCALE).to(torch.bfloat16)
+        weight, scale = rows[0], rows[1].to(torch.bfloat16)
         setattr(parent, name, Int8Linear(weight.contiguous(), scale, None if child.bias is None else child.bias.data))
         replaced += 1
     return replaced
+
+
+def rows_of(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The weight [out, in] of an 8-bit layer, ours or bitsandbytes', with the float32 scale of each row [out], on the
+    device where they lie; None for any other layer."""
+    if isinstance(linear, Int8Linear):
+        return linear.weight, linear.scale.float()
+    if type(linear).__name__ != "Linear8bitLt":
+        return None
+    # bitsandbytes keeps both with the weight, and moves them to its state when the layer computes.
+    state = linear.state
+    weight = next((each for each in (linear.weight.CB, state.CB, linear.weight.data) if each is not None), None)
+    scale = linear.weight.SCB if linear.weight.SCB is not None else state.SCB
+    if weight is None or weight.dtype != torch.int8 or scale is None:
+        return None
+    return weight, scale.float() / rounding.FULL_SCALE
 
 
 def round_linears(model: Any) -> None:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 from lsp_server.engine.passes import fused, int8
 from lsp_server.engine.passes.int8 import Int8Linear
+from lsp_server.engine.passes.model import CHUNK_TOKENS
 from lsp_server.engine.passes.threads import SharedThreads
 
 # Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
@@ -159,6 +160,7 @@ class LlamaOnCpu:
 
     fewest_guesses = 1  # a second token costs nearly half of a pass
     branches = True
+    chunk_tokens = CHUNK_TOKENS
 
     def __init__(
         self,

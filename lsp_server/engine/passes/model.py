@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 # Tokens guessed at a time at first: as many as are nearly free where weights are read much more slowly than computed
 # with.
 FEWEST_GUESSES = 3
+# Tokens of a prompt in one pass, at most, where a processor computes them: a pass is not broken off, and whoever comes
+# meanwhile waits for its end.
+CHUNK_TOKENS = 256
 
 
 class KeysValues(Protocol):
@@ -41,6 +44,7 @@ class Model(Protocol):
 
     fewest_guesses: int  # tokens worth guessing at when nothing is known of how often the guesses are right
     branches: bool  # whether it can `branch`
+    chunk_tokens: int  # most tokens of a prompt that are best run in one pass
 
     @property
     def vocab_size(self) -> int:

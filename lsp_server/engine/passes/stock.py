@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from lsp_server.engine.passes.model import FEWEST_GUESSES, KeysValues
+from lsp_server.engine.passes.model import CHUNK_TOKENS, FEWEST_GUESSES, KeysValues
 
 
 class DynamicKeysValues:
@@ -63,6 +63,7 @@ class TransformersModel:
     """A causal language model of transformers, on one device or spread over several by accelerate."""
 
     fewest_guesses = FEWEST_GUESSES
+    chunk_tokens = CHUNK_TOKENS
 
     def __init__(self, model: Any) -> None:
         self._model = model.eval()

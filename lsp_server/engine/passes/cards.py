@@ -1,0 +1,165 @@
+"""What is known of CUDA cards: how the kernels are cut for each, and which models they are for. Needs no Triton.
+
+The tables are data, chosen by reading the machine code that Triton makes for cards that were not there: no spills,
+each weight converted once, few instructions for each weight (`tests/cuda/test_compiling.py`). `benchmarks/card.py`
+measures others on a card and prints the best as it would stand here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from lsp_server.engine.passes import int8
+
+# Depths are taken in the largest of these steps that divides them.
+STEPS = (256, 128, 64, 32, 16)
+# Queries that share their keys and values, at most: they are rows of one tile, those of 16 tokens.
+MOST_SHARING = 8
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How one program of a product is cut: rows of weights, numbers of the depth at a time, tokens; and how Triton is
+    to compile it."""
+
+    rows: int
+    depth: int
+    tokens: int
+    warps: int
+    stages: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the kernels are cut for a card. `programs`: of a product, at least, by dealing out the depth to several.
+
+    `chunk_tokens`: most tokens of a prompt in one pass: a card that computes much for what it reads wants many.
+    """
+
+    few: Tile
+    gated: Tile
+    prompt: Tile = Tile(128, 64, 128, 8, 3)
+    gated_prompt: Tile = Tile(64, 64, 128, 8, 3)
+    programs: int = 500
+    chunk_tokens: int = 512
+    span: int = 256  # keys that one program attends to
+    keys: int = 64  # of them at a time
+
+    def parts(self, rows: int, depth: int, step: int) -> int:
+        """How many programs the depth of a product for few tokens is dealt out to: 1, 2, 4 or 8."""
+        parts = 1
+        while parts < 8 and -(-rows // self.few.rows) * parts < self.programs and depth // step >= 4 * parts:
+            parts *= 2
+        return parts
+
+
+# Four warps of 16 rows: `mma.sync`, which has each warp convert its own rows.
+_AMPERE = Settings(few=Tile(64, 256, 16, 4, 3), gated=Tile(32, 128, 16, 2, 4))
+# Of 64 rows or more Triton makes `wgmma` there, which takes weights from shared memory in pieces of two bytes.
+_HOPPER = Settings(few=Tile(32, 256, 16, 2, 4), gated=Tile(32, 128, 16, 2, 4))
+BY_CAPABILITY: dict[tuple[int, int], Settings] = {
+    (8, 0): _AMPERE,
+    (8, 6): _AMPERE,
+    (8, 9): _AMPERE,
+    (9, 0): _HOPPER,
+}
+DEFAULT = _AMPERE
+LEAST_CAPABILITY = (8, 0)  # older ones Triton does not compile for, or they have no bfloat16
+# Cards that compute a thousand tokens of a prompt as soon as others do half of them, by their names.
+DATA_CENTRE = ("A100", "A800", "H100", "H800", "H200", "H20", "GH200", "B100", "B200", "GB200", "B300", "GB300")
+DATA_CENTRE_CHUNK = 1024
+
+
+def settings(device: torch.device) -> Settings:
+    """Those of a card; of a CPU, where the kernels run in Triton's interpreter, the default."""
+    if device.type != "cuda":
+        return DEFAULT
+    properties = torch.cuda.get_device_properties(device)
+    return settings_of(properties.name, (properties.major, properties.minor))
+
+
+def settings_of(name: str, capability: tuple[int, int]) -> Settings:
+    """Those of a card called so ("NVIDIA H100 80GB HBM3") of that compute capability."""
+    found = BY_CAPABILITY.get(capability, DEFAULT)
+    words = name.replace("-", " ").split()
+    return replace(found, chunk_tokens=DATA_CENTRE_CHUNK) if set(DATA_CENTRE) & set(words) else found
+
+
+@dataclass(frozen=True)
+class Run:
+    """Layers that lie on one device one after the other; the first run has the embeddings, the last one the head."""
+
+    device: torch.device
+    layers: list[Any] = field(default_factory=list)
+
+
+def runs(model: Any) -> list[Run]:
+    """Where the layers of transformers' `model` lie, in the order in which they compute."""
+    devices = [_device(model.model.embed_tokens)]
+    found = [Run(devices[0])]
+    for layer in model.model.layers:
+        if (device := _device(layer)) != found[-1].device:
+            found.append(Run(device))
+        found[-1].layers.append(layer)
+    if (device := _device(model.lm_head)) != found[-1].device:
+        found.append(Run(device))
+    return found
+
+
+def _device(module: Any) -> torch.device:
+    tensors = [*module.parameters(), *module.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def on_a_card(model: Any) -> bool:
+    """Whether any of it lies on a CUDA card."""
+    return any(parameter.device.type == "cuda" for parameter in model.parameters())
+
+
+def refusal(model: Any, computing: str = "cuda") -> str | None:
+    """Why `LlamaOnCuda` does not take `model`, as the end of a sentence; None where it does.
+
+    It computes a plain Llama, its linear layers in 8 bits on cards of type `computing` (which tests change).
+    """
+    config = model.config
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
+    if (reason := _not_plain(config)) is not None:
+        return reason
+    devices = {run.device for run in runs(model)}
+    if any(device.type != computing for device in devices):
+        return "not all of it is on cards"
+    for device in devices:
+        if device.type == "cuda" and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
+            return f"{torch.cuda.get_device_name(device)} is older than its kernels are made for"
+    for layer in model.model.layers:
+        attention, feed = layer.self_attn, layer.mlp
+        linears = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+        for linear in (*linears, feed.gate_proj, feed.up_proj, feed.down_proj):
+            if int8.rows_of(linear) is None:
+                return "its weights are not all in 8 bits"
+    return None
+
+
+def _not_plain(config: Any) -> str | None:
+    """What sets the model apart from a plain Llama; None where nothing does."""
+    if config.model_type != "llama":
+        return f"it is no Llama but a {config.model_type} model"
+    if config.hidden_act != "silu":
+        return f"its feed-forward goes through {config.hidden_act}"
+    if config.attention_bias or config.mlp_bias:
+        return "its linear layers have biases"
+    if config.rope_parameters.get("rope_type", "default") != "default":
+        return "its positions are scaled"
+    size = config.head_dim or config.hidden_size // config.num_attention_heads
+    if size not in (16, 32, 64, 128, 256):
+        return f"its attention heads have {size} numbers"
+    if config.num_attention_heads // config.num_key_value_heads > MOST_SHARING:
+        return "too many of its attention heads share their keys"
+    if config.hidden_size % STEPS[-1] or config.intermediate_size % STEPS[-1]:
+        return f"its widths are no multiples of {STEPS[-1]}"
+    return None

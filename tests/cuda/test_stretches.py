@@ -1,0 +1,44 @@
+"""A model over several cards: as many stretches on the one CPU that there is give the same, bit for bit."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from small import IDS, error, llama, on_card, run
+
+from lsp_server.engine.passes import cards
+
+
+def test_two_stretches_give_what_one_does() -> None:
+    small = llama(layers=2, dtype=torch.float16)
+    other = copy.deepcopy(small)
+    cpu = torch.device("cpu")
+    first, second = other.model.layers
+    # As a plan may cut it: the embeddings alone, a layer each, and the head alone.
+    runs = [cards.Run(cpu), cards.Run(cpu, [first]), cards.Run(cpu, [second]), cards.Run(cpu)]
+    whole, cut = on_card(small), on_card(other, runs)
+    assert cut.vocab_size == whole.vocab_size
+    one, several = whole.new_keys_values(), cut.new_keys_values()
+    for first_id, count in ((0, 18), (18, 1), (19, 3)):
+        ids = IDS[first_id : first_id + count]
+        assert torch.equal(cut.forward(ids, several), whole.forward(ids, one))
+    assert several.nbytes == one.nbytes
+    assert [part.nbytes for part in several.parts] == [0, one.nbytes // 2, one.nbytes // 2, 0]
+    branched = whole.branch([7, 8], [[], [22]], one, 22)
+    assert torch.equal(cut.branch([7, 8], [[], [22]], several, 22), branched)
+    several.crop(22)
+    assert error(run(cut, [7, 8], 1, several), branched) < 5e-3
+    copied = several.copy(19)
+    assert copied.length == 19
+    assert torch.equal(cut.forward(IDS[19:22], copied), cut.forward(IDS[19:22], several.copy(19)))
+
+
+def test_where_layers_lie_is_found_out() -> None:
+    small = llama(layers=2)
+    (run_of_all,) = cards.runs(small)
+    assert run_of_all.device == torch.device("cpu")
+    assert run_of_all.layers == list(small.model.layers)
+    small.model.layers[1].to("meta")
+    small.lm_head.to("meta")
+    assert [(each.device.type, len(each.layers)) for each in cards.runs(small)] == [("cpu", 1), ("meta", 1)]
