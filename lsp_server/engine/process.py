@@ -255,9 +255,7 @@ def _load(
         from lsp_server.engine.generating.healing import Spellings
         from lsp_server.engine.generating.scheduler import Scheduler
         from lsp_server.engine.loading import plan, weights
-        from lsp_server.engine.passes import int8, llama_cpu, threads
-        from lsp_server.engine.passes.model import Model
-        from lsp_server.engine.passes.stock import TransformersModel
+        from lsp_server.engine.passes import choice, threads
 
         torch.set_num_threads(options.threads or threads.cores())
         made = plan.make_roomy(
@@ -277,14 +275,14 @@ def _load(
             else:
                 report(Progress("compiling", 0.0, "for this processor"))
 
-        prepared(0.0)
-        int8.replace_linears(loaded.model)
-        model: Model
         shared = threads.SharedThreads(options.threads)
-        if llama_cpu.can_take(loaded.model):
-            model = llama_cpu.LlamaOnCpu(loaded.model, shared, prepared)
-        else:
-            model = TransformersModel(loaded.model)
+        model, remark = choice.chosen(
+            loaded.model,
+            shared,
+            max(made.context_length, *pace.SIZES),  # as many are measured, whatever the context
+            on_cpu=prepared,
+            on_cards=lambda done: report(Progress("compiling", done, "for the cards, which takes a while once")),
+        )
         spellings = Spellings(codec.vocabulary.bytes_of, codec.vocab_size)
         state.scheduler = scheduler = Scheduler(
             model,
@@ -312,7 +310,7 @@ def _load(
         state.context_length = state.scheduler.context_length
         serve_text(codec)
         state.device = loaded.device
-        state.message = made.summary()
+        state.message = "; ".join(filter(None, (made.summary(), remark)))
         state.progress = 1.0
         if state.gives_way:  # not before, as whoever waits for it would wait ten times as long
             priority.give_way()
