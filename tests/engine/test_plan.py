@@ -217,7 +217,7 @@ def test_a_shorter_context_that_is_proposed_does_fit():
 
 
 def test_the_table_for_the_user():
-    text = plan.make(CONFIGS["7b"], (*gpus(2, 6), memory(32))).describe()
+    text = plan.make(CONFIGS["7b"], (*gpus(2, 6.1), memory(32))).describe()
     assert re.search(r"^GPU 0 +0-\d+ ", text, re.M)
     assert re.search(r"^GPU 1 +\d+-31 ", text, re.M)
     assert "Context: 8,192 tokens" in text

@@ -17,6 +17,8 @@ SPILL_CONTEXT = 2048  # enough for a window and a short chat, where more would p
 LEAST_CONTEXT = 1024  # below this a window and an answer do not fit together
 CONTEXT_STEP = 256
 CUDA_BYTES = 512 * MIB  # the CUDA context and its libraries
+GRAPH_BYTES = 34 * MIB  # what captured passes write on their way: 12 MB in 7B with 1,024 tokens, 34 in 70B with 8,192
+FILLED_TOKENS = 128 + 16  # of each sequence on a card: memory is set aside in steps, with room for a filled-up pass
 PROCESS_BYTES = 512 * MIB  # torch and its companions, measured: 300 MiB before a model
 MOST_ON_DISK = 0.5  # share of the layers: above it, a token takes so long that refusing is kinder
 
@@ -181,7 +183,12 @@ def first(sizes: Sizes, bits: int, devices: tuple[Device, ...], wanted: Wish) ->
 
 def headroom(device: Device, working: int) -> int:
     """What a device keeps free of weights and of keys and values."""
-    return (CUDA_BYTES if device.kind == "cuda" else PROCESS_BYTES) + working
+    return (CUDA_BYTES + GRAPH_BYTES if device.kind == "cuda" else PROCESS_BYTES) + working
+
+
+def filled_bytes(size: int, device: Device, sequences: int) -> int:
+    """What is kept free for keys and values of `size` a token beyond those of tokens, which only a card has."""
+    return size * FILLED_TOKENS * sequences if device.kind == "cuda" else 0
 
 
 def kept_bytes(size: int, device: Device) -> int:
@@ -224,11 +231,13 @@ def _fill(
             rows[memory] = replace(rows[memory], kv_bytes=rows[memory].kv_bytes + kv)
             device_map[part.name] = "disk"
             continue
-        while current < len(rows) and not _has_room(rows[current], part, exact):
+        while current < len(rows) and not _has_room(rows[current], part, exact, sequences):
             current += 1
         if current == len(rows):
             return None
         device = rows[current].device
+        filled = filled_bytes(part.kv_bytes, device, sequences)
+        rows[current] = replace(rows[current], headroom=rows[current].headroom + filled)
         rows[current] = _with(rows[current], part, part.bytes, kept_bytes(exact, device), part.read_bytes)
         device_map[part.name] = device.index if device.kind == "cuda" else "cpu"
     rows = [row for row in rows if row.parts or (on_disk and row.device.kind == "cpu")]
@@ -241,8 +250,9 @@ def _fill(
     return Plan(device_map, tuple(rows), context, sequences, sum(part.kv_bytes for part in parts))
 
 
-def _has_room(row: Row, part: Part, kv: int) -> bool:
-    return row.used_bytes + part.bytes + kept_bytes(kv, row.device) <= row.device.free_bytes
+def _has_room(row: Row, part: Part, kv: int, sequences: int) -> bool:
+    more = kept_bytes(kv, row.device) + filled_bytes(part.kv_bytes, row.device, sequences)
+    return row.used_bytes + part.bytes + more <= row.device.free_bytes
 
 
 def _with(row: Row, part: Part, weights: int, kv: int, read: int) -> Row:
