@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from small import IDS, error, llama, on_card, run
 
-from lsp_server.engine.passes import cards
+from lsp_server.engine.passes import cards, choice, kernels, stretch
+from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
+from lsp_server.engine.passes.threads import SharedThreads
 
 
 def test_two_stretches_give_what_one_does() -> None:
@@ -42,3 +45,29 @@ def test_where_layers_lie_is_found_out() -> None:
     small.model.layers[1].to("meta")
     small.lm_head.to("meta")
     assert [(each.device.type, len(each.layers)) for each in cards.runs(small)] == [("cpu", 1), ("meta", 1)]
+
+
+def test_the_engine_takes_it_where_triton_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "on_a_card", lambda model: True)
+    refusal = cards.refusal
+    monkeypatch.setattr(cards, "refusal", lambda model: refusal(model, "cpu"))
+    told: list[float] = []
+    model, remark = choice.chosen(llama(), SharedThreads(1), 40, on_cards=told.append)
+    assert isinstance(model, LlamaOnCuda)
+    assert remark == ""
+    assert told[0] == 0.0
+    assert told[-1] == 1.0
+
+    class Broken:
+        def __getitem__(self, grid: object) -> object:
+            raise RuntimeError("Failed to find C compiler.\nPlease install one")
+
+    monkeypatch.setattr(kernels, "add_norm", Broken())
+    assert stretch.trouble(cards.Run(torch.device("cpu"))) == (
+        "Triton does not run here (RuntimeError: Failed to find C compiler.)"
+    )
+    small = llama(dtype=torch.bfloat16)
+    other, remark = choice.chosen(small, SharedThreads(1), 40)
+    assert not isinstance(other, LlamaOnCuda)
+    assert remark.startswith("transformers' own pass computes it, since Triton does not run here")
+    assert other.forward([5], other.new_keys_values()).shape == (1, 64), "its weights are still there"

@@ -29,9 +29,11 @@ def chosen(
     if cards.on_a_card(model):
         reason = cards.refusal(model)
         if reason is None:
-            from lsp_server.engine.passes.llama_cuda import LlamaOnCuda  # needs Triton
+            from lsp_server.engine.passes import llama_cuda, stretch  # which need Triton
 
-            return LlamaOnCuda(model, context_length, on_cards), ""
+            reason = next(filter(None, map(stretch.trouble, cards.runs(model))), None)
+            if reason is None:
+                return llama_cuda.LlamaOnCuda(model, context_length, on_cards), ""
         _log.info("transformers' own pass computes this model: %s", reason)
         remark = f"transformers' own pass computes it, since {reason}"
     on_cpu(0.0)

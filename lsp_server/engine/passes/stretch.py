@@ -40,6 +40,11 @@ class Shape:
     dtype: torch.dtype
 
     @property
+    def attended(self) -> int:
+        """Numbers that the heads of a token take together, which need not be `hidden`."""
+        return self.heads * self.size
+
+    @property
     def mixed(self) -> int:
         """Rows of the product that gives queries, keys and values."""
         return (self.heads + 2 * self.kv_heads) * self.size
@@ -155,7 +160,7 @@ class _Buffers:
         self.added = new(parts * FEW * shape.hidden)
         self.mixed = new(parts * FEW * shape.mixed)
         self.queries = new(FEW, shape.heads, shape.size, dtype=shape.dtype)
-        self.attended = new(FEW, shape.hidden, dtype=shape.dtype)
+        self.attended = new(FEW, shape.attended, dtype=shape.dtype)
         self.fed = new(FEW, fed, dtype=shape.dtype)
         self.taken = new(spans, FEW, shape.heads, shape.size)
         self.most, self.total = new(spans, FEW, shape.heads), new(spans, FEW, shape.heads)
@@ -211,8 +216,10 @@ class Stretch:
             return
         with self._on_device():
             graph = torch.cuda.CUDAGraph()
-            # Another thread may ask the card something meanwhile, as the one that answers how much memory is free.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # A stream of this card: torch's own for captures is of the card that was the first to capture. Another
+            # thread may ask the card something meanwhile, as the one that answers how much memory is free.
+            stream = torch.cuda.Stream(self.device)
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self.compute(bucket)
         self._graphs[bucket] = graph.replay
 
@@ -256,7 +263,7 @@ class Stretch:
         def new(*sizes: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
             return torch.empty(sizes, dtype=dtype, device=self.device)
 
-        normed, attended = (new(tokens, shape.hidden, dtype=shape.dtype) for _ in range(2))
+        normed, attended = (new(tokens, width, dtype=shape.dtype) for width in (shape.hidden, shape.attended))
         added, mixed = new(tokens, shape.hidden), new(tokens, shape.mixed)
         queries = new(tokens, shape.heads, shape.size, dtype=shape.dtype)
         fed = new(tokens, self._buffers.fed.shape[1], dtype=shape.dtype)
@@ -332,7 +339,7 @@ class Stretch:
     def _attend_many(
         self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, start: int, out: torch.Tensor
     ) -> None:
-        """out [tokens, hidden]: what the tokens from `start` on take from all up to themselves."""
+        """out [tokens, attended]: what the tokens from `start` on take from all up to themselves."""
         shape, tokens = self.shape, len(queries)
         end, group = start + tokens, shape.heads // shape.kv_heads
         # Each head its own, as torch's attention takes them everywhere: some 50 MB, for a moment.
@@ -349,6 +356,19 @@ class Stretch:
     def _on_device(self) -> contextlib.AbstractContextManager[None]:
         """Triton computes on the thread's current card, not on that where the tensors are."""
         return torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
+
+
+def trouble(run: Run) -> str | None:
+    """Why no kernel can be run where these layers lie, as the end of a sentence; None where one can. Triton compiles
+    with the system's C compiler, which may not be there."""
+    try:
+        with torch.cuda.device(run.device) if run.device.type == "cuda" else contextlib.nullcontext():
+            x, y = (torch.ones(1, 16, device=run.device) for _ in range(2))
+            kernels.add_norm[(1,)](x, x, torch.full((16,), 3.0, device=run.device), y, 1, 16, 0.0, PARTS=0, WIDTH=16)
+            return None if torch.equal(y, torch.full_like(y, 3.0)) else "a kernel gave a wrong result"
+    except Exception as error:  # of Triton's, of a compiler's, of the card's
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"Triton does not run here ({type(error).__name__}: {first})"
 
 
 def launch_product(
