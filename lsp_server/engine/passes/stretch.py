@@ -25,6 +25,7 @@ from lsp_server.engine.passes.rounding import FULL_SCALE
 # Tokens of the captured passes: another number is filled up to the next of these.
 BUCKETS = (1, 4, FEW)
 _ROUNDED_AT_A_TIME = 4096  # rows
+_LEAST = 1e-30  # in the place of the largest number of a row without any
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Weight:
     def stacked(cls, *linears: Any) -> Weight:
         """One product for several 8-bit layers of the same input: their outputs one after the other."""
         rows = [found for linear in linears if (found := int8.rows_of(linear)) is not None]
+        if len(rows) == 1:  # as it is, not copied
+            return cls(*rows[0])
         return cls(torch.cat([weight for weight, _ in rows]), torch.cat([scale for _, scale in rows]))
 
     @classmethod
@@ -125,7 +128,7 @@ class Weight:
         small, scales = torch.empty(weight.shape, dtype=torch.int8, device=weight.device), []
         for first in range(0, len(weight), _ROUNDED_AT_A_TIME):
             part = weight[first : first + _ROUNDED_AT_A_TIME].detach().float()
-            scale = part.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / FULL_SCALE
+            scale = part.abs().amax(1).clamp_min(_LEAST) / FULL_SCALE
             small[first : first + len(part)] = (part / scale[:, None]).round().to(torch.int8)
             scales.append(scale)
         return cls(small, torch.cat(scales))
