@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.engine.loading import sizes
-from lsp_server.engine.passes import fused, int8, llama_cpu
+from lsp_server.engine.passes import fused, linears, llama_cpu
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.model import KeysValues, Model
 
@@ -58,7 +58,7 @@ def test_logits_are_those_of_transformers(
     heads: int, kv_heads: int, tied: bool, product: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`product`: on processors with and without bfloat16."""
-    monkeypatch.setattr(int8, "PRODUCT", product)
+    monkeypatch.setattr(linears, "PRODUCT", product)
     small, reference = rounded(random_llama(heads, kv_heads, tied=tied))
     with torch.inference_mode():
         wanted = reference(torch.tensor([IDS])).logits[0]

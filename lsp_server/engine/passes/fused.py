@@ -4,67 +4,51 @@ For a token all weights are read once, which takes some milliseconds. A pass of 
 that on the way from one to the next, and torch's 8-bit product reads memory at half the speed that it has. numba
 compiles these functions where they are first used, for some five seconds, and keeps the result on disk.
 
-All arithmetic is in float32; weights are int8 [out, in] with a scale [out], keys and values bfloat16, seen as uint16.
+All arithmetic is in float32; keys and values are bfloat16, seen as uint16. For the weights see `products`.
 What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import prange, types
-from numba.extending import intrinsic
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Bytes = np.ndarray[Any, np.dtype[np.int8]]
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
+from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, compiled, instructions, parallel
+from lsp_server.engine.passes.products import linear
 
-# Above so many tokens torch's products are faster, which make more of weights that are near.
+# Above so many tokens torch's operations are faster, which make more of keys and values that are near.
 MOST_TOKENS = 16
 
-# Sums may be taken in another order, and a product and a sum as one; nothing else that floats promise is given up.
-_OPTIONS = {"cache": True, "fastmath": {"reassoc", "nsz", "contract"}, "error_model": "numpy", "nogil": True}
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-_compiled: Callable[[_Function], _Function] = numba.njit(**_OPTIONS)
-_parallel: Callable[[_Function], _Function] = numba.njit(**_OPTIONS, parallel=True)
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
-
-def _intrinsic(made: type[_Scalar]) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any], _Scalar]]:
-    """numba's decorator of that name; `made` is the type that the instruction gives."""
-    decorator: Callable[[Callable[[Any, Any], Any]], Callable[[Any], _Scalar]] = intrinsic
-    return decorator
-
-
-@_intrinsic(np.float32)
+@instructions(np.float32)
 def _as_float(_: Any, __: Any) -> Any:
     """The float32 with these 32 bits."""
     return types.float32(types.uint32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
 
 
-@_intrinsic(np.uint32)
+@instructions(np.uint32)
 def _as_bits(_: Any, __: Any) -> Any:
     """The 32 bits of a float32."""
     return types.uint32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
 
 
-@_compiled
+@compiled
 def _from_bfloat16(bits: np.uint16) -> np.float32:
     return _as_float(np.uint32(bits) << np.uint32(16))
 
 
-@_compiled
+@compiled
 def _to_bfloat16(value: np.float32) -> np.uint16:
     """Rounded to the nearest, of two as near to the even one."""
     bits = _as_bits(value)
     return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
-@_compiled
+@compiled
 def _exp(x: np.float32) -> np.float32:
     """e^x to seven digits: a power of two, and a polynomial for what is left (Cephes' expf)."""
     x = min(max(x, np.float32(-87.0)), np.float32(87.0))
@@ -80,54 +64,7 @@ def _exp(x: np.float32) -> np.float32:
     return y * _as_float(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))
 
 
-@_compiled
-def _products(x: Any, weight: Any, scale: Any, row: int, step: int, y: Any) -> None:
-    """Four columns of y = x W^T, `step` apart: four tokens against each row of W, or one token against all four.
-
-    Either way four sums grow at once, so that a token's do not depend on how many there are; equal tokens fill up four.
-    """
-    tokens, size = x.shape
-    last = tokens - 1
-    whole = tokens // 4 * 4 + (4 if tokens % 4 > 2 else 0)
-    for t in range(0, whole, 4):
-        t, u, v, w = t, min(t + 1, last), min(t + 2, last), min(t + 3, last)
-        for n in range(4):
-            i = row + n * step
-            a = b = c = d = np.float32(0)
-            for k in range(size):
-                one = np.float32(weight[i, k])
-                a += one * x[t, k]
-                b += one * x[u, k]
-                c += one * x[v, k]
-                d += one * x[w, k]
-            y[t, i], y[u, i], y[v, i], y[w, i] = a * scale[i], b * scale[i], c * scale[i], d * scale[i]
-    g, h, i, j = row, row + step, row + 2 * step, row + 3 * step
-    for t in range(whole, tokens):
-        a = b = c = d = np.float32(0)
-        for k in range(size):
-            one = x[t, k]
-            a += np.float32(weight[g, k]) * one
-            b += np.float32(weight[h, k]) * one
-            c += np.float32(weight[i, k]) * one
-            d += np.float32(weight[j, k]) * one
-        y[t, g], y[t, h], y[t, i], y[t, j] = a * scale[g], b * scale[h], c * scale[i], d * scale[j]
-
-
-@_parallel
-def linear(x: Any, weight: Any, scale: Any) -> Any:
-    """x W^T, [tokens, out], for x [tokens, in]."""
-    out = weight.shape[0]
-    y = np.empty((x.shape[0], out), np.float32)
-    # Rows of four quarters at a time: memory is read ahead best in a few long runs.
-    quarter = out // 4
-    for row in prange(quarter):
-        _products(x, weight, scale, np.int64(row), quarter, y)
-    for row in range(4 * quarter, out):
-        _products(x, weight, scale, row, 0, y)
-    return y
-
-
-@_compiled
+@compiled
 def rms_norm(x: Any, weight: Any, eps: float) -> Any:
     y = np.empty_like(x)
     for t in range(x.shape[0]):
@@ -140,7 +77,7 @@ def rms_norm(x: Any, weight: Any, eps: float) -> Any:
     return y
 
 
-@_compiled
+@compiled
 def _rotate(mixed: Any, rotations: Any, keys: Any, values: Any, start: int, heads: int) -> None:
     """Rotate queries and keys in place, neighbouring pairs together; put new keys and values into the cache."""
     kv_heads, size = keys.shape[0], keys.shape[1]
@@ -159,7 +96,7 @@ def _rotate(mixed: Any, rotations: Any, keys: Any, values: Any, start: int, head
                 values[head, start + t, k] = _to_bfloat16(mixed[t, value + k])
 
 
-@_compiled
+@compiled
 def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
     """Add shares @ rows to the sums [columns], with shares [n] and rows [n, at least so many columns] in bfloat16."""
     number, columns = shares.shape[0], sums.shape[0]
@@ -177,7 +114,7 @@ def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
             sums[k] += shares[n] * _from_bfloat16(rows[n, k])
 
 
-@_compiled
+@compiled
 def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: Any) -> None:
     """What one head's query takes from the first `length` positions and those of `more`."""
     size = query.shape[0]
@@ -204,7 +141,7 @@ def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: A
 
 
 class Weights(NamedTuple):
-    """Those of a layer: of each norm a factor [hidden], of each product int8 [out, in] and a scale [out].
+    """Those of a layer: of each norm a factor [hidden], of each product the numbers and the scales (`products`).
 
     mixing: queries, keys and values, one below the other; gate_up: the gate's rows, then those of the values.
     """
@@ -245,16 +182,17 @@ class Seen(NamedTuple):
         return cls(np.full(len(paths), trunk, np.int64), counts, more)
 
 
-@_parallel
-def layer(  # noqa: PLR0917 - compiled functions take their arguments by position
-    x: Any, weights: Weights, eps: float, rotations: Any, keys: Any, values: Any, start: int, seen: Seen
-) -> None:
+@parallel
+def layer(  # noqa: PLR0913, PLR0917 - compiled functions take their arguments by position
+    x: Any, weights: Weights, eps: float, rotations: Any, keys: Any, values: Any, start: int, seen: Seen,
+    threads: int,
+) -> None:  # fmt: skip
     """Add to x [tokens, hidden] what the layer says, in place, and put the new keys and values into the cache, from
     position `start` on."""
     tokens = x.shape[0]
     kv_heads, size = keys.shape[0], keys.shape[1]
     heads = weights.mixing.shape[0] // size - 2 * kv_heads
-    mixed = linear(rms_norm(x, weights.attention_norm, eps), weights.mixing, weights.mixing_scale)
+    mixed = linear(rms_norm(x, weights.attention_norm, eps), weights.mixing, weights.mixing_scale, threads)
     _rotate(mixed, rotations, keys, values, start, heads)
     taken = np.empty((tokens, heads * size), np.float32)
     for item in prange(tokens * heads):
@@ -263,12 +201,12 @@ def layer(  # noqa: PLR0917 - compiled functions take their arguments by positio
         of = head * kv_heads // heads
         more = seen.more[t, : seen.counts[t]]
         _attend(mixed[t, part], keys[of], values[of], seen.lengths[t], more, taken[t, part])
-    x += linear(taken, weights.output, weights.output_scale)
-    both = linear(rms_norm(x, weights.feed_norm, eps), weights.gate_up, weights.gate_up_scale)
+    x += linear(taken, weights.output, weights.output_scale, threads)
+    both = linear(rms_norm(x, weights.feed_norm, eps), weights.gate_up, weights.gate_up_scale, threads)
     inner = both.shape[1] // 2
     fed = np.empty((tokens, inner), np.float32)
     for t in range(tokens):
         for k in range(inner):
             gate = both[t, k]
             fed[t, k] = gate / (np.float32(1) + _exp(-gate)) * both[t, inner + k]
-    x += linear(fed, weights.down, weights.down_scale)
+    x += linear(fed, weights.down, weights.down_scale, threads)

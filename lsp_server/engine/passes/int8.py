@@ -1,6 +1,6 @@
-"""The 8-bit matrix product on a CPU: bitsandbytes' weights, multiplied by torch's own kernel.
+"""The 8-bit matrix product on a CPU: bitsandbytes' weights, as they are.
 
-bitsandbytes stores a linear layer as int8 with one scale for each row, which is what torch's kernel takes. Its own
+bitsandbytes stores a linear layer as int8 with one scale for each row, which is what torch's kernel takes too. Its own
 product on a CPU also rounds the activations to 8 bits, differently for each set of rows that is computed together, so
 that a prompt taken from kept keys and values and the same prompt computed whole could be continued differently. This
 one leaves them in bfloat16: on the starter model the logits are four times nearer to those of the unrounded weights,
@@ -9,43 +9,17 @@ and a token takes 24 ms where it took 60.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from lsp_server.engine.passes import rounding
+from lsp_server.engine.passes import linears, rounding, tiles
+from lsp_server.engine.passes.compiling import Bytes, Floats
+from lsp_server.engine.passes.linears import RoundedLinear
 
 
-def _multiplies_bfloat16() -> bool:
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-# The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
-# longer in it than in float32, conversions included.
-PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
-# Above this many rows the plain product is faster, on weights brought back to that type for the moment.
-MOST_ROWS = 16 if PRODUCT is torch.bfloat16 else 64
-
-
-class Int8Linear(torch.nn.Module):
-    """y = x W^T + b with W [out, in] as int8 and a scale [out], for bfloat16 x [..., in]."""
-
-    weight: torch.Tensor
-    scale: torch.Tensor
-    bias: torch.Tensor | None
-
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
-
-    @classmethod
-    def stacked(cls, linears: Sequence[Int8Linear]) -> Int8Linear:
-        """One product for several of the same input: their outputs one after the other. None of them has a bias."""
-        weights, scales = [linear.weight for linear in linears], [linear.scale for linear in linears]
-        return cls(torch.cat(weights), torch.cat(scales), None)
+class Int8Linear(RoundedLinear):
+    """A linear layer with weights int8 [out, in] and bfloat16 scales [out]."""
 
     @classmethod
     def rounded(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int8Linear:
@@ -53,15 +27,22 @@ class Int8Linear(torch.nn.Module):
         rounded, largest = rounding.round_rows(weight)
         return cls(rounded, (largest / rounding.FULL_SCALE).to(torch.bfloat16), bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        if len(rows) <= MOST_ROWS:
+    def arrays(self) -> tuple[Bytes, Floats]:
+        scales: Floats = self.scale.float()[:, None].numpy()
+        return self.weight.numpy(), scales
+
+    def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
+        if linears.PRODUCT is torch.bfloat16 or rows.shape[1] % tiles.LANES:
             y: torch.Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
-        else:
-            y = torch.nn.functional.linear(rows.to(PRODUCT), self.weight.to(PRODUCT)).mul_(self.scale).to(x.dtype)
-        if self.bias is not None:
-            y = y + self.bias
-        return y.view(*x.shape[:-1], -1)
+            return y
+        return super()._of_few(rows)
+
+    def _of_many(self, rows: torch.Tensor) -> torch.Tensor:
+        return super()._of_many(rows).mul_(self.scale)
+
+    def brought_back(self, first: int, last: int) -> torch.Tensor:
+        """Without their scales, by which there is less to multiply afterwards."""
+        return self.weight[first:last].to(linears.PRODUCT)
 
 
 def replace_linears(model: Any) -> int:

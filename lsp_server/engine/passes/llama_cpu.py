@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine.passes import fused, int8
+from lsp_server.engine.passes import compiling, fused, int8, linears, products, tiles
+from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
+from lsp_server.engine.passes.linears import RoundedLinear
 from lsp_server.engine.passes.model import CHUNK_TOKENS
 from lsp_server.engine.passes.threads import SharedThreads
 
@@ -99,15 +100,15 @@ class _Layer:
         self.attention_norm = layer.input_layernorm.weight
         self.feed_norm = layer.post_attention_layernorm.weight
         queries, keys = (_paired(linear, head_size) for linear in (attention.q_proj, attention.k_proj))
-        self.queries_keys_values = Int8Linear.stacked([queries, keys, attention.v_proj])
+        self.queries_keys_values = queries.stacked([queries, keys, attention.v_proj])
         self.output = attention.o_proj
-        self.gate_up = Int8Linear.stacked([feed.gate_proj, feed.up_proj])
+        self.gate_up = feed.gate_proj.stacked([feed.gate_proj, feed.up_proj])
         self.down = feed.down_proj
         layer.self_attn = layer.mlp = None
-        mixing, mixing_scale = _arrays(self.queries_keys_values)
-        output, output_scale = _arrays(self.output)
-        gate_up, gate_up_scale = _arrays(self.gate_up)
-        down, down_scale = _arrays(self.down)
+        mixing, mixing_scale = self.queries_keys_values.arrays()
+        output, output_scale = self.output.arrays()
+        gate_up, gate_up_scale = self.gate_up.arrays()
+        down, down_scale = self.down.arrays()
         self.weights = fused.Weights(
             attention_norm=_floats(self.attention_norm),
             mixing=mixing,
@@ -122,20 +123,15 @@ class _Layer:
         )
 
 
-def _paired(linear: Int8Linear, head_size: int) -> Int8Linear:
+def _paired(linear: RoundedLinear, head_size: int) -> RoundedLinear:
     """The rows of each head reordered so that the two numbers that are rotated together are neighbours, as in Meta's
     own weights; products of queries and keys stay the same."""
     rows = torch.arange(linear.weight.shape[0]).view(-1, 2, head_size // 2).transpose(1, 2).flatten()
-    return Int8Linear(linear.weight[rows], linear.scale[rows], None)
+    return linear.with_rows(rows)
 
 
-def _arrays(linear: Int8Linear) -> tuple[fused.Bytes, fused.Floats]:
-    """What `fused` takes of a product: the same weights [out, in], and the scales [out] in float32."""
-    return linear.weight.numpy(), _floats(linear.scale)
-
-
-def _floats(tensor: torch.Tensor) -> fused.Floats:
-    return cast(fused.Floats, tensor.detach().float().numpy())
+def _floats(tensor: torch.Tensor) -> Floats:
+    return cast(Floats, tensor.detach().float().numpy())
 
 
 class _Pauses:
@@ -183,7 +179,7 @@ class LlamaOnCpu:
         self._norm = model.model.norm.weight
         self._head = Int8Linear.rounded(model.lm_head.weight)
         model.lm_head = None
-        self._head_arrays, self._norm_array = _arrays(self._head), _floats(self._norm)
+        self._head_arrays, self._norm_array = self._head.arrays(), _floats(self._norm)
         report(1.0)
         self.forward([0], self.new_keys_values())  # compiled now, not when the first suggestion waits
 
@@ -241,24 +237,22 @@ class LlamaOnCpu:
             parts.append(self._forward_few(self._embeddings[torch.tensor(part)], rotations, cache, seen))
         return self._logits_of_few(np.concatenate(parts))
 
-    def _forward_few(
-        self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, seen: fused.Seen
-    ) -> fused.Floats:
+    def _forward_few(self, x: torch.Tensor, rotations: torch.Tensor, cache: FlatKeysValues, seen: fused.Seen) -> Floats:
         """What the last layer says of each token, [tokens, hidden]; their keys and values are in the cache then."""
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        threads = compiling.set_threads()
         rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
         # numpy has no bfloat16.
         keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
         pauses = _Pauses()
         for index, layer in enumerate(self._layers):
-            fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length, seen)
+            fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length, seen, threads)
             pauses.take()
         cache.length += len(rows)
         return rows
 
-    def _logits_of_few(self, rows: fused.Floats) -> torch.Tensor:
+    def _logits_of_few(self, rows: Floats) -> torch.Tensor:
         normed = fused.rms_norm(rows, self._norm_array, self._eps)
-        return torch.from_numpy(fused.linear(normed, *self._head_arrays))
+        return products.product(torch.from_numpy(normed), *self._head_arrays)
 
     def _attend(
         self,
@@ -278,8 +272,8 @@ class LlamaOnCpu:
         rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
         keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
         values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
-        queries = rotated[:, :heads].to(int8.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
-        keys, values = keys.to(int8.PRODUCT), values.to(int8.PRODUCT)
+        queries = rotated[:, :heads].to(linears.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
+        keys, values = keys.to(linears.PRODUCT), values.to(linears.PRODUCT)
         rows = max(1, _SCORES_BYTES // (heads * capacity * 2))
         parts = []
         for first in range(0, tokens, rows):
@@ -313,6 +307,7 @@ def can_take(model: Any) -> bool:
         and not config.attention_bias
         and not config.mlp_bias
         and config.rope_parameters.get("rope_type", "default") == "default"
+        and all(size % tiles.LANES == 0 for size in (config.hidden_size, config.intermediate_size))
         and model.lm_head.weight.device.type == "cpu"
         and int8.replaced(model) == 7 * config.num_hidden_layers
     )

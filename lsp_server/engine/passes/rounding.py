@@ -18,6 +18,15 @@ import torch
 FULL_SCALE = 127
 # Numbers that are float32 at a time: they fit the processor's cache, and torch calls no other threads for so few.
 _PART = 1 << 15
+# The sixteen numbers of the format nf4, and how many weights have a scale in common: the quantiles of a normal
+# distribution, from -1 to 1 (QLoRA, appendix E; bitsandbytes.functional.get_4bit_type).
+NF4 = (
+    *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
+    *(-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0),
+    *(0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224),
+    *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
+)
+NF4_BLOCK = 64
 
 
 def has_bitsandbytes() -> bool:

@@ -1,0 +1,84 @@
+"""A linear layer of a model whose weights are rounded to few bits, multiplied on a CPU without rounding anything else.
+
+Of a few rows or many, the product is compiled (`products`), except where the processor multiplies in bfloat16: there
+many rows are multiplied by torch, with weights that are brought back to that type for the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+
+from lsp_server.engine.passes import products
+from lsp_server.engine.passes.compiling import Bytes, Floats
+
+
+def _multiplies_bfloat16() -> bool:
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+# The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
+# longer in it than in float32, conversions included.
+PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
+# With bfloat16, torch's product is the faster above so many rows.
+MOST_ROWS = 16
+# Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the system.
+_PART_BYTES = 16 * 2**20
+
+_Linear = TypeVar("_Linear", bound="RoundedLinear")
+
+
+class RoundedLinear(torch.nn.Module):
+    """y = x W^T + b for bfloat16 x [..., in], with W [out, in] as numbers of few bits, and their scales."""
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+
+    @classmethod
+    def stacked(cls: type[_Linear], linears: Sequence[_Linear]) -> _Linear:
+        """One product for several of the same input: their outputs one after the other. None of them has a bias."""
+        weights, scales = [linear.weight for linear in linears], [linear.scale for linear in linears]
+        return cls(torch.cat(weights), torch.cat(scales), None)
+
+    def with_rows(self: _Linear, rows: torch.Tensor) -> _Linear:
+        """The same with the outputs of these numbers, in this order, and no bias."""
+        return type(self)(self.weight[rows], self.scale[rows], None)
+
+    def arrays(self) -> tuple[Bytes, Floats]:
+        """The weights and scales as `products` takes them."""
+        raise NotImplementedError
+
+    def arranged(self, rows: torch.Tensor) -> torch.Tensor:
+        """The inputs [rows, in] in the order of `brought_back`."""
+        return rows
+
+    def brought_back(self, first: int, last: int) -> torch.Tensor:
+        """Rows of W in the type PRODUCT."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        y = self._of_many(rows) if PRODUCT is torch.bfloat16 and len(rows) > MOST_ROWS else self._of_few(rows)
+        y = y.to(x.dtype)
+        if self.bias is not None:
+            y = y + self.bias
+        return y.view(*x.shape[:-1], -1)
+
+    def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
+        return products.product(rows, *self.arrays())
+
+    def _of_many(self, rows: torch.Tensor) -> torch.Tensor:
+        outputs = len(self.weight)
+        each = max(1, _PART_BYTES // (rows.shape[1] * PRODUCT.itemsize))
+        rows = self.arranged(rows.to(PRODUCT))
+        parts = (self.brought_back(first, min(first + each, outputs)) for first in range(0, outputs, each))
+        return torch.cat([torch.nn.functional.linear(rows, part) for part in parts], dim=1)

@@ -1,0 +1,147 @@
+"""The product of a few or of many tokens with weights of 8 or 4 bits, compiled, for CPUs.
+
+For one token all depends on how fast weights are read, for many on how seldom anything else is. So some rows of weights
+are brought back to float32 a block at a time, which stays in the nearest of the processor's caches while all tokens are
+multiplied with it. All arithmetic is in float32. What a token gives does not depend on the tokens computed beside it,
+nor on the number of threads.
+
+Weights of 8 bits are int8 [out, in] with scales float32 [out, 1]; those of 4 bits uint8 [out, in / 2] with scales
+float32 [out, in / 64], as bitsandbytes has them (`rounding`). The numbers' type says which they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import prange
+
+from lsp_server.engine.passes import compiling, tiles
+from lsp_server.engine.passes.compiling import Bytes, Floats, exactly, exactly_parallel
+from lsp_server.engine.passes.rounding import NF4_BLOCK
+from lsp_server.engine.passes.tiles import ROWS, TOKENS, bring_back
+
+# Inputs multiplied in one go, at most: those of a few tokens, and of the rows of weights, fit the nearest cache.
+BLOCK = 576
+# So many times four rows are multiplied with the same few tokens one after the other.
+_QUADS = 4
+# Up to so many tokens, weights of 8 and of 4 bits are sooner brought back for each few of them anew.
+_FEW_OF_8, _FEW_OF_4 = 8, 2
+
+_tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in range(1, TOKENS + 1))
+_ORDER = np.array(tiles.ORDER)
+
+
+def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
+    """The same of rows [rows, in] of any float type: float32 [rows, out]."""
+    y: torch.Tensor = torch.from_numpy(
+        linear(rows.float().contiguous().numpy(), weights, scales, compiling.set_threads())
+    )
+    return y
+
+
+@exactly
+def _arranged(x: Any, weights: Any) -> Any:
+    """x [tokens, in] in the order in which the weights come."""
+    tokens, size = x.shape
+    if weights.shape[1] == size:
+        return x
+    arranged = np.empty_like(x)
+    for t in range(tokens):
+        for first in range(0, size, NF4_BLOCK):
+            for k in range(NF4_BLOCK):
+                arranged[t, first + k] = x[t, first + _ORDER[k]]
+    return arranged
+
+
+@exactly
+def _block(size: int) -> int:
+    """How many of `size` inputs are multiplied in one go, so that not much less are left over at the end."""
+    blocks = -(-size // BLOCK)
+    return -(-size // (blocks * NF4_BLOCK)) * NF4_BLOCK
+
+
+@exactly
+def _write(sums: Any, quads: int, at: int, scales: Any, by_row: bool, y: Any) -> None:
+    """Put the sums of `quads` rows of each quarter, from its row `at` on, where they belong in y [tokens, out], times
+    the row's scale where there is one."""
+    out = y.shape[1]
+    quarter = -(-out // ROWS)
+    for t in range(len(y)):
+        for n in range(ROWS):
+            for quad in range(quads):
+                row = n * quarter + at + quad
+                if row < out:
+                    y[t, row] = sums[t, quad, n] * (scales[row, 0] if by_row else np.float32(1))
+
+
+@exactly
+def _add(  # noqa: PLR0913, PLR0917 - by position
+    weights: Any, scales: Any, row: int, step: int, first: int, quads: int, x: Any, start: int, count: int, sums: Any
+) -> None:
+    """Add to the sums [tokens, quads, ROWS] what `count` weights of each row, from `first` on, give with all tokens,
+    from `start` on: the rows are `row` and those `step` behind each other, for further quads the ROWS after it ..."""
+    tokens = len(x)
+    if tokens == 1:
+        for quad in range(quads):
+            _tile_of_one(weights, scales, row + quad * ROWS, step, first, x, 0, start, count, sums, quad)
+        return
+    # One token by itself has too few sums: with the three before it, it makes two and two.
+    threes = (tokens - 2) // TOKENS * TOKENS if tokens % TOKENS else tokens
+    for t in range(0, threes, TOKENS):
+        for quad in range(quads):
+            _tile_of_three(weights, scales, row + quad * ROWS, step, first, x, t, start, count, sums, quad)
+    for t in range(threes, tokens, 2):
+        for quad in range(quads):
+            _tile_of_two(weights, scales, row + quad * ROWS, step, first, x, t, start, count, sums, quad)
+
+
+@exactly
+def _of_few(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+    """What `_of_many` does, best for a few tokens: weights go from memory into the registers."""
+    size = x.shape[1]
+    quarter, block = -(-len(weights) // ROWS), _block(size)
+    sums = np.empty((len(x), 1, ROWS), np.float32)
+    for at in range(begin, end):
+        sums[:] = 0
+        for first in range(0, size, block):
+            _add(weights, scales, at, quarter, first, 1, x, first, min(block, size - first), sums)
+        _write(sums, 1, at, scales, weights.shape[1] == size, y)
+
+
+@exactly
+def _of_many(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+    """Columns of y: `begin` to `end` of each quarter of them. Rows of four quarters at a time: memory is read ahead
+    best in a few long runs."""
+    size, last = x.shape[1], len(weights) - 1
+    quarter, block = -(-len(weights) // ROWS), _block(size)
+    floats = np.empty((_QUADS * ROWS, block), np.float32)
+    sums = np.empty((len(x), _QUADS, ROWS), np.float32)
+    for at in range(begin, end, _QUADS):
+        quads = min(_QUADS, end - at)
+        sums[:] = 0
+        for first in range(0, size, block):
+            count = min(block, size - first)
+            for quad in range(quads):
+                for n in range(ROWS):
+                    row = min(n * quarter + at + quad, last)
+                    bring_back(weights, scales, row, first, count, floats, quad * ROWS + n)
+            _add(floats, scales, 0, 1, 0, quads, x, first, count, sums)
+        _write(sums, quads, at, scales, weights.shape[1] == size, y)
+
+
+@exactly_parallel
+def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
+    """y = x W^T, [tokens, out], with x [tokens, in] float32, in as many parts as there are threads. `in` is a multiple
+    of 8, with weights of 4 bits of 64."""
+    y = np.empty((x.shape[0], weights.shape[0]), np.float32)
+    arranged = _arranged(x, weights)
+    quarter, few = -(-len(weights) // ROWS), _FEW_OF_8 if weights.shape[1] == x.shape[1] else _FEW_OF_4
+    for thread in prange(threads):
+        begin, end = quarter * thread // threads, quarter * (thread + 1) // threads
+        if len(x) <= few:
+            _of_few(arranged, weights, scales, begin, end, y)
+        else:
+            _of_many(arranged, weights, scales, begin, end, y)
+    return y

@@ -1,0 +1,79 @@
+"""The compiled products: against exact arithmetic, and equal whatever is computed beside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from lsp_server.engine.passes import compiling, products
+from lsp_server.engine.passes.compiling import Floats
+
+RANDOM = np.random.default_rng(1)
+
+
+def linear(x: Floats, weights: compiling.Bytes, scales: Floats) -> Floats:
+    return products.product(torch.from_numpy(x), weights, scales).numpy()
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 4, 5, 8, 16, 40])
+@pytest.mark.parametrize("out", [3, 48, 50])  # also where rows are left over
+def test_a_product_worked_exactly(tokens: int, out: int) -> None:
+    """Small whole numbers and scales that are powers of two: every step is exact, so the result must be."""
+    weights = RANDOM.integers(-127, 128, (out, products.BLOCK + 72), dtype=np.int8)
+    scales = RANDOM.choice(np.array([0.25, 0.5, 2.0], np.float32), (out, 1))
+    x = RANDOM.integers(-9, 10, (tokens, weights.shape[1])).astype(np.float32)
+    assert (linear(x, weights, scales) == (x @ weights.T.astype(np.float32)) * scales.T).all()
+
+
+@pytest.mark.parametrize("size", [64, 72, 1000])
+def test_a_product_is_equal_whatever_is_computed_beside(size: int) -> None:
+    weights = RANDOM.integers(-127, 128, (96, size), dtype=np.int8)
+    scales = RANDOM.random((96, 1), np.float32)
+    x = RANDOM.standard_normal((20, size), np.float32)
+    together = linear(x, weights, scales)
+    exact = x.astype(np.float64) @ (weights * scales.astype(np.float64)).T
+    assert np.abs(together - exact).max() < 1e-6 * np.abs(exact).max()
+    for tokens in range(1, 20):
+        assert (linear(x[:tokens], weights, scales) == together[:tokens]).all()
+        assert (linear(x[tokens:], weights, scales) == together[tokens:]).all()
+
+
+def test_on_any_number_of_threads() -> None:
+    weights, scales = RANDOM.integers(-127, 128, (96, 576), dtype=np.int8), RANDOM.random((96, 1), np.float32)
+    most = compiling.set_threads()
+    for tokens in (3, 7):
+        x = RANDOM.standard_normal((tokens, 576), np.float32)
+        results = []
+        for threads in range(1, most + 1):
+            numba.set_num_threads(threads)
+            results.append(products.linear(x, weights, scales, threads))
+        results.append(products.linear(x, weights, scales, 5))  # more parts than there are threads
+        assert all((result == results[0]).all() for result in results)
+
+
+def test_what_is_kept_on_disk_is_of_these_sources(tmp_path: Path) -> None:
+    """A function is compiled anew where what it calls, in another file, has changed."""
+    for name in ("compiling", "caller", "called"):
+        source = (
+            Path(compiling.__file__).read_text(encoding="utf-8")
+            if name == "compiling"
+            else "from compiling import compiled\n"
+            + ("from called import called\n" if name == "caller" else "")
+            + f"@compiled\ndef {name}():\n    return {'called()' if name == 'caller' else 1}\n"
+        )
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-c", "import caller; print(caller.caller())"]
+
+    def printed() -> str:
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert printed() == "1\n"
+    called = tmp_path / "called.py"
+    called.write_text(called.read_text(encoding="utf-8").replace("return 1", "return 23"), encoding="utf-8")
+    assert printed() == "23\n"
