@@ -7,31 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from small_llamas import IDS, LAYERS, random_llama, run
+from transformers import LlamaForCausalLM
 
 from lsp_server.engine.loading import sizes
 from lsp_server.engine.passes import fused, linears, llama_cpu
 from lsp_server.engine.passes.int8 import Int8Linear
-from lsp_server.engine.passes.model import KeysValues, Model
-
-LAYERS = 3
-IDS = torch.randint(3, 300, (450,), generator=torch.Generator().manual_seed(1)).tolist()
-
-
-def random_llama(heads: int, kv_heads: int, *, tied: bool) -> LlamaForCausalLM:
-    torch.manual_seed(heads)
-    config = LlamaConfig(
-        vocab_size=300,
-        hidden_size=64,
-        intermediate_size=176,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        tie_word_embeddings=tied,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        initializer_range=0.15,
-    )
-    return LlamaForCausalLM(config).eval()
 
 
 def rounded(model: LlamaForCausalLM) -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
@@ -45,11 +26,6 @@ def rounded(model: LlamaForCausalLM) -> tuple[LlamaForCausalLM, LlamaForCausalLM
                 setattr(mine, name, small)
                 getattr(plain, name).weight.data = small.weight.to(torch.bfloat16) * small.scale[:, None]
     return model, reference.float()
-
-
-def run(model: Model, ids: Sequence[int], chunk: int, keys_values: KeysValues) -> torch.Tensor:
-    parts = [ids[i : i + chunk] for i in range(0, len(ids), chunk)]
-    return torch.cat([model.forward(part, keys_values, last=len(part)) for part in parts])
 
 
 @pytest.mark.parametrize("product", [torch.bfloat16, torch.float32])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import torch
 
-from lsp_server.engine.passes import compiling, products
+from lsp_server.engine.passes import compiling, products, rounding, tiles
 from lsp_server.engine.passes.compiling import Floats
 
 RANDOM = np.random.default_rng(1)
@@ -42,6 +43,41 @@ def test_a_product_is_equal_whatever_is_computed_beside(size: int) -> None:
     for tokens in range(1, 20):
         assert (linear(x[:tokens], weights, scales) == together[:tokens]).all()
         assert (linear(x[tokens:], weights, scales) == together[tokens:]).all()
+
+
+@pytest.mark.parametrize("out", [3, 48])
+def test_weights_of_four_bits_are_those_of_bitsandbytes(out: int) -> None:
+    """... brought back by it, and multiplied in 64 bits."""
+    functional = rounding.bitsandbytes().functional
+    unrounded = torch.from_numpy(RANDOM.standard_normal((out, 1024), np.float32))
+    packed, state = functional.quantize_4bit(unrounded, quant_type="nf4")
+    exact = functional.dequantize_4bit(packed, state).numpy()
+    weights, scales = packed.view(out, 512).numpy(), state.absmax.view(out, 16).numpy()
+    in_order = products.brought_back(weights, scales, 2).reshape(out, 16, 64)
+    assert (in_order == exact.reshape(out, 16, 64)[..., list(tiles.ORDER)]).all()
+    x = RANDOM.standard_normal((20, 1024), np.float32)
+    together = linear(x, weights, scales)
+    wanted = x.astype(np.float64) @ exact.astype(np.float64).T
+    assert np.abs(together - wanted).max() < 1e-6 * np.abs(wanted).max()
+    for tokens in range(1, 20):
+        assert (linear(x[:tokens], weights, scales) == together[:tokens]).all()
+        assert (linear(x[tokens:], weights, scales) == together[tokens:]).all()
+
+
+def test_four_bits_are_the_same_without_the_processors_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "has_permute", lambda: False)
+    tile = tiles.tile(1)
+
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    def four_rows(weights: Any, scales: Any, x: Any) -> Any:
+        sums = np.zeros((1, 1, 4), np.float32)
+        tile(weights, scales, 0, 1, 0, x, 0, 0, 512, sums, 0)
+        return sums
+
+    weights, scales = RANDOM.integers(0, 256, (4, 256), dtype=np.uint8), RANDOM.random((4, 8), np.float32)
+    x = RANDOM.standard_normal((1, 512), np.float32)
+    arranged = x.reshape(8, 64)[:, list(tiles.ORDER)].reshape(1, 512)
+    assert (four_rows(weights, scales, arranged)[0] == linear(x, weights, scales)).all()
 
 
 def test_on_any_number_of_threads() -> None:

@@ -23,6 +23,25 @@ def test_bit_for_bit_as_bitsandbytes_rounds(shape: tuple[int, int], dtype: torch
     assert torch.equal(most, largest)
 
 
+@pytest.mark.parametrize("shape", [(1, 64), (7, 576), (40, 4096)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_four_bits_bit_for_bit_as_bitsandbytes_rounds(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    functional = rounding.bitsandbytes().functional
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(shape[0])).to(dtype)
+    weight[-1, :64] = 0.0
+    middles = (torch.tensor(rounding.NF4[1:]) + torch.tensor(rounding.NF4[:-1])) / 2
+    weight[0, :15], weight[0, 15:64] = middles.to(dtype), 1.0  # as near to one as to the other
+    packed, largest = torch.ops.bitsandbytes.quantize_4bit.default(weight, 64, "nf4", torch.uint8)
+    mine, most = rounding.round_blocks(weight)
+    assert torch.equal(mine.view(-1, 1), packed)
+    assert torch.equal(most.flatten(), largest)
+    whole, state = functional.quantize_4bit(weight, quant_type="nf4", blocksize=64)  # with `round_blocks` in it
+    assert torch.equal(whole, packed)
+    assert torch.equal(state.absmax, largest)
+    assert (state.shape, state.dtype, state.nested) == (weight.shape, dtype, False)
+    assert functional.quantize_4bit(weight, quant_type="fp4")[1].quant_type == "fp4"  # its own
+
+
 def test_bitsandbytes_rounds_so_itself_when_it_loads_and_not_what_has_outliers() -> None:
     package = rounding.bitsandbytes()
     assert rounding.bitsandbytes().functional.int8_vectorwise_quant is package.functional.int8_vectorwise_quant

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from lsp_server.engine.passes import cards, int8, llama_cpu
+from lsp_server.engine.passes import cards, int4, int8, llama_cpu
 from lsp_server.engine.passes.model import Model
 from lsp_server.engine.passes.stock import TransformersModel
 from lsp_server.engine.passes.threads import SharedThreads
@@ -37,7 +37,7 @@ def chosen(
         _log.info("transformers' own pass computes this model: %s", reason)
         remark = f"transformers' own pass computes it, since {reason}"
     on_cpu(0.0)
-    int8.replace_linears(model)
+    int8.replace_linears(model) or int4.replace_linears(model)
     if llama_cpu.can_take(model):
         return llama_cpu.LlamaOnCpu(model, threads, on_cpu), remark
     return TransformersModel(model), remark

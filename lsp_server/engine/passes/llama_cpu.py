@@ -1,4 +1,4 @@
-"""The forward pass of a Llama (Code Llama is one) on a CPU, with 8-bit weights and as few operations as it takes.
+"""The forward pass of a Llama (Code Llama is one) on a CPU, with weights of 8 or 4 bits and few operations.
 
 For one token at a time the pass of transformers spends more on the way to the arithmetic than on the arithmetic: it
 joins the cache anew in every layer, and its attention is made for many query rows. Here queries, keys and values are
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine.passes import compiling, fused, int8, linears, products, tiles
+from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products, tiles
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.linears import RoundedLinear
@@ -299,7 +299,8 @@ def _mask(start: int, tokens: int, capacity: int) -> torch.Tensor:
 
 
 def can_take(model: Any) -> bool:
-    """Whether `LlamaOnCpu` computes what `model` does: a plain Llama, its linear layers all in 8 bits on the CPU."""
+    """Whether `LlamaOnCpu` computes what `model` does: a plain Llama, its linear layers all in 8 or all in 4 bits on
+    the CPU."""
     config = model.config
     return (
         config.model_type == "llama"
@@ -309,5 +310,5 @@ def can_take(model: Any) -> bool:
         and config.rope_parameters.get("rope_type", "default") == "default"
         and all(size % tiles.LANES == 0 for size in (config.hidden_size, config.intermediate_size))
         and model.lm_head.weight.device.type == "cpu"
-        and int8.replaced(model) == 7 * config.num_hidden_layers
+        and 7 * config.num_hidden_layers in (int8.replaced(model), int4.replaced(model))
     )

@@ -145,3 +145,14 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
         else:
             _of_many(arranged, weights, scales, begin, end, y)
     return y
+
+
+@exactly_parallel
+def brought_back(weights: Any, scales: Any, threads: int) -> Any:
+    """Weights of 4 bits as float32 [out, in], in the order of `tiles.ORDER`."""
+    out = len(weights)
+    floats = np.empty((out, weights.shape[1] * 2), np.float32)
+    for thread in prange(threads):
+        for row in range(out * thread // threads, out * (thread + 1) // threads):
+            bring_back(weights, scales, row, 0, floats.shape[1], floats, row)
+    return floats

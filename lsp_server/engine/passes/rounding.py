@@ -1,4 +1,4 @@
-"""Weights rounded to 8 bits on a CPU, bit for bit as bitsandbytes rounds them and some ten times as fast.
+"""Weights rounded to 8 or 4 bits on a CPU, bit for bit as bitsandbytes rounds them and some ten times as fast.
 
 bitsandbytes rounds by separate operations over a whole matrix, of which torch does the last, float32 to int8, number
 by number: 9 ns a weight, more than a minute for a model of 7B. Its import takes another quarter of the time in which
@@ -7,7 +7,9 @@ the engine starts, for a compiler (torch's inductor) that the engine has switche
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 from typing import Any
 
 import numba
@@ -35,7 +37,8 @@ def has_bitsandbytes() -> bool:
 
 
 def bitsandbytes() -> Any:
-    """The package, imported without torch's compiler, and with `round_rows` in the place of its own on a CPU."""
+    """The package, imported without torch's compiler, and with `round_rows` and `round_blocks` in the place of its own
+    on a CPU."""
     compiler, torch.compile = torch.compile, _not_compiled
     try:
         import bitsandbytes as package
@@ -50,7 +53,44 @@ def bitsandbytes() -> Any:
             return (*round_rows(A), None)
 
         package.functional.int8_vectorwise_quant = int8_vectorwise_quant
+        package.functional.quantize_4bit = _quantize_4bit(package.functional)
     return package
+
+
+def _quantize_4bit(functional: Any) -> Any:
+    """bitsandbytes' function of that name, with `round_blocks` in it where it does the same."""
+    own = functional.quantize_4bit
+    signature = inspect.signature(own)
+
+    @functools.wraps(own)
+    def quantize_4bit(*given: Any, **named: Any) -> Any:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        asked = bound.arguments
+        weight = asked["A"]
+        plain = {"absmax": None, "out": None, "compress_statistics": False, "quant_type": "nf4"}
+        taken = (
+            all(asked[name] == value for name, value in plain.items())
+            and asked["blocksize"] in {None, NF4_BLOCK}
+            and asked["quant_storage"] == torch.uint8
+            and weight.device.type == "cpu"
+            and weight.ndim == 2
+            and weight.shape[1] % NF4_BLOCK == 0
+        )
+        if not taken:
+            return own(*given, **named)
+        packed, largest = round_blocks(weight)
+        state = functional.QuantState(
+            absmax=largest.flatten(),
+            shape=weight.shape,
+            dtype=weight.dtype,
+            blocksize=NF4_BLOCK,
+            code=functional.get_4bit_type("nf4", device=weight.device),
+            quant_type="nf4",
+        )
+        return packed.view(-1, 1), state
+
+    return quantize_4bit
 
 
 def _not_compiled(model: Any = None, **_: Any) -> Any:
@@ -82,3 +122,44 @@ def _round(rows: Any, rounded: Any, largest: Any) -> None:
         factor = np.float32(1) / largest[row] * np.float32(127) if most else np.float32(0)
         for column in range(len(bits)):
             rounded[row, column] = np.int8(np.int32(np.rint(rows[row, column] * factor)))
+
+
+def round_blocks(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A weight [out, in] of any float type on the CPU in nf4, two to a byte of uint8 [out, in / 2], the first in the
+    upper half; and the largest magnitude of each block, float32 [out, in / NF4_BLOCK]."""
+    rows, columns = weight.shape
+    if columns % NF4_BLOCK:
+        raise ValueError(f"{columns} weights are no whole number of blocks")
+    packed = torch.empty(rows, columns // 2, dtype=torch.uint8)
+    largest = torch.empty(rows, columns // NF4_BLOCK)
+    step = max(1, _PART // max(1, columns))
+    for first in range(0, rows, step):
+        part = slice(first, first + step)
+        floats = weight[part].detach().float().contiguous().numpy()
+        _round_blocks(
+            floats.reshape(-1, NF4_BLOCK), packed[part].view(-1, NF4_BLOCK // 2).numpy(), largest[part].view(-1).numpy()
+        )
+    return packed, largest
+
+
+# Half-way between each two of the numbers: from the one on, the other is the nearest.
+_NF4_BOUNDS = (np.array(NF4[:-1], np.float32) + np.array(NF4[1:], np.float32)) / np.float32(2)
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+def _round_blocks(blocks: Any, packed: Any, largest: Any) -> None:
+    """Of blocks float32 [blocks, 64]: two weights in each uint8 [blocks, 32], and their largest [blocks]."""
+    numbers = np.empty(64, np.uint8)
+    for block in range(len(blocks)):
+        bits = blocks[block].view(np.uint32)
+        most = np.uint32(0)
+        for n in range(64):  # positive floats are in the order of their bits
+            most = max(most, bits[n] & np.uint32(0x7FFFFFFF))
+        largest[block] = np.array([most], dtype=np.uint32).view(np.float32)[0]
+        factor = np.float32(1) / max(largest[block], np.float32(1e-38))
+        numbers[:] = 0
+        for bound in range(15):
+            for n in range(64):
+                numbers[n] += blocks[block, n] * factor > _NF4_BOUNDS[bound]
+        for n in range(32):
+            packed[block, n] = numbers[2 * n] << 4 | numbers[2 * n + 1]
