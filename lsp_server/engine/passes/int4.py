@@ -1,7 +1,7 @@
 """The 4-bit matrix product on a CPU: bitsandbytes' weights (nf4), as they are.
 
-A model of 7B is read in little more than half the time that it takes in 8 bits, and needs half the memory. bitsandbytes
-itself brings all weights back to 16 bits for each product, which takes longer than the product of a few tokens.
+A model needs half the memory that it takes in 8 bits; a token takes longer all the same where memory is fast, since
+each weight is looked up (benchmarks/NOTES.md). bitsandbytes itself brings all weights back to 16 bits for each product.
 """
 
 from __future__ import annotations
