@@ -52,7 +52,7 @@ MACHINES = {
 # By hand: GiB of weights in 8 bits are 6.5, 12.4, 31.9, 64.7, in 4 bits 3.9, 7.0, 18.3, 36.8; beside them 0.7 to 1.2
 # on each device, and 0.2 to 0.8 for 1024 tokens.
 AUTO = {
-    "8": "8g 8m 8d -",
+    "8": "4g 8m 8d -",
     "12": "8g 4g 4m -",
     "24": "8g 8g 4g 4m",
     "2x24": "8g 8g 8g 4g",

@@ -13,9 +13,12 @@ from typing import Any
 
 import torch
 
-from lsp_server.engine.passes import linears, rounding, tiles
+from lsp_server.engine.passes import linears, products, rounding, tiles
 from lsp_server.engine.passes.compiling import Bytes, Floats
 from lsp_server.engine.passes.linears import RoundedLinear
+
+# Of small weights, which are soon brought back to float32, torch's product is the faster above so many rows.
+MOST_ROWS = 64
 
 
 class Int8Linear(RoundedLinear):
@@ -31,8 +34,15 @@ class Int8Linear(RoundedLinear):
         scales: Floats = self.scale.float()[:, None].numpy()
         return self.weight.numpy(), scales
 
+    @property
+    def _is_small(self) -> bool:
+        return self.weight.shape[1] < products.SHALLOW
+
+    def _most_rows(self) -> int | None:
+        return MOST_ROWS if linears.PRODUCT is torch.float32 and self._is_small else super()._most_rows()
+
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
-        if linears.PRODUCT is torch.bfloat16 or rows.shape[1] % tiles.LANES:
+        if linears.PRODUCT is torch.bfloat16 or self._is_small or rows.shape[1] % tiles.LANES:
             y: torch.Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
             return y
         return super()._of_few(rows)

@@ -1,7 +1,7 @@
 """A linear layer of a model whose weights are rounded to few bits, multiplied on a CPU without rounding anything else.
 
-Of a few rows or many, the product is compiled (`products`), except where the processor multiplies in bfloat16: there
-many rows are multiplied by torch, with weights that are brought back to that type for the moment.
+Of a few rows or many, the product is compiled (`products`), except where the processor multiplies in bfloat16, and of
+small weights of 8 bits: there many rows are multiplied by torch, with weights that are brought back for the moment.
 """
 
 from __future__ import annotations
@@ -67,11 +67,16 @@ class RoundedLinear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        y = self._of_many(rows) if PRODUCT is torch.bfloat16 and len(rows) > MOST_ROWS else self._of_few(rows)
+        most = self._most_rows()
+        y = self._of_few(rows) if most is None or len(rows) <= most else self._of_many(rows)
         y = y.to(x.dtype)
         if self.bias is not None:
             y = y + self.bias
         return y.view(*x.shape[:-1], -1)
+
+    def _most_rows(self) -> int | None:
+        """Up to so many rows `_of_few` is the faster; None: always."""
+        return MOST_ROWS if PRODUCT is torch.bfloat16 else None
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
         return products.product(rows, *self.arrays())

@@ -18,12 +18,14 @@ import torch
 from numba import prange
 
 from lsp_server.engine.passes import compiling, tiles
-from lsp_server.engine.passes.compiling import Bytes, Floats, exactly, exactly_parallel
+from lsp_server.engine.passes.compiling import Bytes, Floats, compiled, exactly, exactly_parallel
 from lsp_server.engine.passes.rounding import NF4_BLOCK
 from lsp_server.engine.passes.tiles import ROWS, TOKENS, bring_back
 
 # Inputs multiplied in one go, at most: those of a few tokens, and of the rows of weights, fit the nearest cache.
 BLOCK = 576
+# Inputs below which weights of 8 bits are those of a small model: its matrices stay in a cache, and its rows are short.
+SHALLOW = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
 _QUADS = 4
 # Up to so many tokens, weights of 8 and of 4 bits are sooner brought back for each few of them anew.
@@ -131,11 +133,55 @@ def _of_many(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) ->
         _write(sums, quads, at, scales, weights.shape[1] == size, y)
 
 
+@compiled
+def _of_eight_bits(x: Any, weights: Any, scales: Any, row: int, step: int, y: Any) -> None:
+    """Four columns of y, `step` apart: four tokens against each row of W, or one token against all four.
+
+    Either way four sums grow at once, so that a token's do not depend on how many there are; equal tokens fill up four.
+    How they lie in registers is left to the compiler: of small matrices, which stay in a cache, it makes the most.
+    """
+    tokens, size = x.shape
+    last = tokens - 1
+    whole = tokens // 4 * 4 + (4 if tokens % 4 > 2 else 0)
+    for t in range(0, whole, 4):
+        t, u, v, w = t, min(t + 1, last), min(t + 2, last), min(t + 3, last)
+        for n in range(4):
+            i = row + n * step
+            a = b = c = d = np.float32(0)
+            for k in range(size):
+                one = np.float32(weights[i, k])
+                a += one * x[t, k]
+                b += one * x[u, k]
+                c += one * x[v, k]
+                d += one * x[w, k]
+            scale = scales[i, 0]
+            y[t, i], y[u, i], y[v, i], y[w, i] = a * scale, b * scale, c * scale, d * scale
+    g, h, i, j = row, row + step, row + 2 * step, row + 3 * step
+    for t in range(whole, tokens):
+        a = b = c = d = np.float32(0)
+        for k in range(size):
+            one = x[t, k]
+            a += np.float32(weights[g, k]) * one
+            b += np.float32(weights[h, k]) * one
+            c += np.float32(weights[i, k]) * one
+            d += np.float32(weights[j, k]) * one
+        y[t, g], y[t, h] = a * scales[g, 0], b * scales[h, 0]
+        y[t, i], y[t, j] = c * scales[i, 0], d * scales[j, 0]
+
+
 @exactly_parallel
 def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
     """y = x W^T, [tokens, out], with x [tokens, in] float32, in as many parts as there are threads. `in` is a multiple
     of 8, with weights of 4 bits of 64."""
-    y = np.empty((x.shape[0], weights.shape[0]), np.float32)
+    out = weights.shape[0]
+    y = np.empty((x.shape[0], out), np.float32)
+    if weights.shape[1] == x.shape[1] and x.shape[1] < SHALLOW:
+        # Rows of four quarters at a time: memory is read ahead best in a few long runs.
+        for row in prange(out // 4):
+            _of_eight_bits(x, weights, scales, np.int64(row), out // 4, y)
+        for row in range(out // 4 * 4, out):
+            _of_eight_bits(x, weights, scales, row, 0, y)
+        return y
     arranged = _arranged(x, weights)
     quarter, few = -(-len(weights) // ROWS), _FEW_OF_8 if weights.shape[1] == x.shape[1] else _FEW_OF_4
     for thread in prange(threads):
