@@ -12,7 +12,9 @@ from pathlib import Path
 
 import filelock
 import pytest
+import tokenizers
 
+from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.loading import starter
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, validate
 
@@ -229,3 +231,12 @@ def test_two_at_once_make_one(place, pip):
     second.join(60)
     assert result == [folder]
     assert {progress.stage for progress in seen} == {"waiting"}
+
+
+def test_other_programs_read_its_tokenizer():
+    folder = starter.ensure(lambda progress: None)
+    text = "def area(width):\n    return width * 2  # naïve 42"
+    theirs = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = theirs.encode(text, add_special_tokens=False).ids
+    assert ids == CodeLlamaTokenizer.from_pretrained(folder).completion_ids(text)
+    assert theirs.decode(ids) == text

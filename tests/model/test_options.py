@@ -161,7 +161,14 @@ def test_every_setting_says_what_it_restarts(field: dataclasses.Field[Any]) -> N
     engine = {"infilling", "chat_format", "context_length", "quantization", "idle_minutes", "threads", "log_level"}
     client = {"model", "engine_url", "engine_token", "tokenizer", "allow_plain_http", "ca_file", "remote_model"}
     client |= {"first_token_seconds", "next_token_seconds"}
-    client |= {"chat_model", "chat_engine_url", "chat_remote_model", "chat_tokenizer"}
+    client |= {
+        "chat_model",
+        "chat_engine_url",
+        "chat_remote_model",
+        "chat_tokenizer",
+        "next_edit_model",
+        "next_edit_url",
+    }
     wanted = "engine" if field.name in engine else "client" if field.name in client else "nothing"
     other = dataclasses.replace(Settings(), **{field.name: object()})
     assert restarts(Settings(), other) == wanted

@@ -227,9 +227,10 @@ def tokenizer(said: Said) -> dict[str, Any]:
     cut = said.get("tokenizer.ggml.pre", "default")
     if kind != "gpt2" or cut not in _CUTS:
         raise said.problem(f"has a vocabulary of a kind that is not read from GGUF ({str(kind)[:40]}, {str(cut)[:40]})")
-    control = [{"id": i, "content": tokens[i], "special": True} for i, each in enumerate(types) if each == 3]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {
-        "added_tokens": control,
+        "version": "1.0",
+        "added_tokens": [{"id": i, "content": tokens[i], **flags} for i, each in enumerate(types) if each == 3],
         "normalizer": None,
         "pre_tokenizer": _CUTS[cut],
         "model": {
@@ -237,14 +238,18 @@ def tokenizer(said: Said) -> dict[str, Any]:
             "vocab": {token: i for i, token in enumerate(tokens)},
             "merges": said.values("merges", str),
         },
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
         "post_processor": _beginning(said) if said.get("tokenizer.ggml.add_bos_token") else None,
     }
 
 
 def _beginning(said: Said) -> dict[str, Any]:
     """The step that puts the first token in front of a text."""
-    first = {"SpecialToken": {"id": said.token("bos"), "type_id": 0}}
-    return {"type": "TemplateProcessing", "single": [first, {"Sequence": {"id": "A", "type_id": 0}}]}
+    token = said.token("bos")
+    single = [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    special = {token: {"id": token, "ids": [said.id("bos")], "tokens": [token]}}
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 0}}]
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special}
 
 
 def _name(file: Path, name: str) -> str:
