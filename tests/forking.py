@@ -56,16 +56,18 @@ in_tests = ENGINES in os.environ
 
 def program(*words: str) -> list[str]:
     """The command that runs `python WORDS`, in tests in a copy; the words are `-m MODULE ...` or `-c CODE ...`."""
-    if not in_tests or not hasattr(os, "pidfd_open"):  # which Linux has
-        return [sys.executable, *words]
-    return _launched(_kept("lsp_server"), words)
+    return _copied("lsp_server", words)
 
 
 def engine(*words: str) -> list[str]:
     """The same for an engine."""
-    if not in_tests or not hasattr(os, "pidfd_open"):
+    return _copied("lsp_server.engine", words)
+
+
+def _copied(module: str, words: Sequence[str]) -> list[str]:
+    if not in_tests or not hasattr(os, "pidfd_open"):  # which Linux has
         return [sys.executable, *words]
-    return _launched(_kept("lsp_server.engine"), words)
+    return _launched(_kept(module), words)
 
 
 def fork_engines() -> None:

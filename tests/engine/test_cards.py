@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.engine.loading import sizes
-from lsp_server.engine.passes import cards, choice, int8, llama_cpu
+from lsp_server.engine.passes import cards, choice, int8, linears, llama_cpu
 from lsp_server.engine.passes.model import CHUNK_TOKENS
 from lsp_server.engine.passes.stock import TransformersModel
 from lsp_server.engine.passes.threads import SharedThreads
@@ -39,7 +39,7 @@ def llama(*, rounded: bool = True, **rest: Any) -> Any:
     }
     model = LlamaForCausalLM(LlamaConfig(**values)).eval().to(torch.bfloat16)
     if rounded:
-        int8.round_linears(model)
+        linears.round_linears(model, int8.Int8Linear)
     return model
 
 

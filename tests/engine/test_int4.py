@@ -61,7 +61,7 @@ def test_logits_are_those_of_transformers(product: torch.dtype, monkeypatch: pyt
     for name, module in reference.named_modules():
         if isinstance(module, torch.nn.Linear) and name != "lm_head":
             module.weight.data = functional.dequantize_4bit(*functional.quantize_4bit(module.weight, quant_type="nf4"))
-    int4.round_linears(small)
+    linears.round_linears(small, int4.Int4Linear)
     assert llama_cpu.can_take(small)
     model = llama_cpu.LlamaOnCpu(small)
     with torch.inference_mode():
@@ -73,7 +73,7 @@ def test_logits_are_those_of_transformers(product: torch.dtype, monkeypatch: pyt
 
 def test_a_token_gives_the_same_whatever_it_is_computed_with() -> None:
     small = small_llama()
-    int4.round_linears(small)
+    linears.round_linears(small, int4.Int4Linear)
     model = llama_cpu.LlamaOnCpu(small)
     single = run(model, IDS[:60], 1, model.new_keys_values())
     for chunk in (2, 3, 5, fused.MOST_TOKENS):

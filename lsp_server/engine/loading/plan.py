@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from lsp_server.engine.loading import placing, rates, refusal
+from lsp_server.engine.loading.devices import GIB as GIB
 from lsp_server.engine.loading.devices import Device
 from lsp_server.engine.loading.devices import devices as devices
 from lsp_server.engine.loading.placing import Plan as Plan
@@ -29,7 +30,6 @@ from lsp_server.engine.loading.refusal import DoesNotFit as DoesNotFit
 from lsp_server.engine.loading.shards import Tensor
 from lsp_server.engine.loading.sizes import Sizes, measure
 
-GIB = 1024**3
 KEPT_CONTEXTS, KEPT_SHARE = 4, 0.25
 # What `auto` tries at each stage, the first that fits being taken. 4 bits need bitsandbytes, not made for macOS.
 AUTO = (8,) if sys.platform == "darwin" else (8, 4)

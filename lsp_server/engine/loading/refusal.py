@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from lsp_server.codellama import VARIANTS
 from lsp_server.engine.loading import placing
-from lsp_server.engine.loading.devices import Device, describe_places, gib
+from lsp_server.engine.loading.devices import GIB, Device, describe_places, gib
 from lsp_server.engine.loading.placing import LEAST_CONTEXT, Wish
 from lsp_server.engine.loading.sizes import Sizes, of_shape
 from lsp_server.errors import UserError
 
-GIB = 1024**3
 # GiB of cards that there are. A driver keeps some of each.
 _CARDS, KEPT_FREE = (8, 12, 16, 24, 32, 48, 80, 141), 0.97
 _A_CARD = Device("", "cuda", 0, 0, 0)

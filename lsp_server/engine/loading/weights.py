@@ -1,8 +1,8 @@
 """Load a checkpoint into memory after a plan, in 8 bits, in 4, or to compare with in 16, shard by shard.
 
 In 8 bits linear layers become bitsandbytes' `Linear8bitLt` (LLM.int8, one matrix at a time), or where that does not run
-are rounded the same way here (`int8.round_linears`); in 4 its `Linear4bit` (nf4, a scale for 64 weights, which is not
-rounded itself). Everything else is 16 bit: bfloat16 where the CPU computes any of it (its fast int8 kernel takes
+are rounded the same way here (`linears.round_linears`); in 4 its `Linear4bit` (nf4, a scale for 64 weights, which is
+not rounded itself). Everything else is 16 bit: bfloat16 where the CPU computes any of it (its fast int8 kernel takes
 nothing else) and on GPUs that have it, float16 on older GPUs.
 """
 
@@ -64,7 +64,8 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
 
-        from lsp_server.engine.passes import int8, rounding
+        from lsp_server.engine.passes import linears, rounding
+        from lsp_server.engine.passes.int8 import Int8Linear
     except ImportError as error:
         raise LoadFailed(f"{error.name} is not installed; run `{installing.engine()}`.") from None
     watch = _Watch(checkpoint, report, stop)
@@ -86,7 +87,7 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
                 output_loading_info=True,
             )
             if plan.bits == 8 and not rounding.has_bitsandbytes():  # nor is it rounded already then
-                int8.round_linears(model)
+                linears.round_linears(model, Int8Linear)
     except (LoadStopped, LoadFailed):
         raise
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from lsp_server.engine.passes import int8
+from lsp_server.engine.passes.model import unlike_llama
 
 # Depths are taken in the largest of these steps that divides them.
 STEPS = (256, 128, 64, 32, 16)
@@ -128,7 +129,7 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
     config = model.config
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
-    if (reason := _not_plain(config)) is not None:
+    if (reason := unlike_llama(config) or _not_cut_for(config)) is not None:
         return reason
     devices = {run.device for run in runs(model)}
     if any(device.type != computing for device in devices):
@@ -145,16 +146,8 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
     return None
 
 
-def _not_plain(config: Any) -> str | None:
-    """What sets the model apart from a plain Llama; None where nothing does."""
-    if config.model_type != "llama":
-        return f"it is no Llama but a {config.model_type} model"
-    if config.hidden_act != "silu":
-        return f"its feed-forward goes through {config.hidden_act}"
-    if config.attention_bias or config.mlp_bias:
-        return "its linear layers have biases"
-    if config.rope_parameters.get("rope_type", "default") != "default":
-        return "its positions are scaled"
+def _not_cut_for(config: Any) -> str | None:
+    """What of a plain Llama's sizes the kernels are not made for; None where they are."""
     size = config.head_dim or config.hidden_size // config.num_attention_heads
     if size not in (16, 32, 64, 128, 256):
         return f"its attention heads have {size} numbers"

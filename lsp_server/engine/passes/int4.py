@@ -46,27 +46,20 @@ def replace_linears(model: Any) -> int:
     """
     if not rounding.has_bitsandbytes():
         return 0
-    package = rounding.bitsandbytes()
-    found = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, package.nn.Linear4bit) and not hasattr(child, "_hf_hook")
-    ]
-    replaced = 0
-    for parent, name, child in found:
-        weight, state = child.weight.data, child.weight.quant_state
-        if weight.device.type != "cpu" or weight.dtype != torch.uint8 or not _is_taken(state):
-            continue
-        scales = state.absmax
-        if state.nested:
-            scales = package.functional.dequantize_blockwise(scales, state.state2) + state.offset
-        outputs, inputs = state.shape
-        scales = scales.float().view(outputs, inputs // rounding.NF4_BLOCK)
-        packed = weight.contiguous().view(outputs, inputs // 2)
-        setattr(parent, name, Int4Linear(packed, scales, None if child.bias is None else child.bias.data))
-        replaced += 1
-    return replaced
+    return linears.replace_linears(model, rounding.bitsandbytes().nn.Linear4bit, _ours)
+
+
+def _ours(child: Any) -> Int4Linear | None:
+    weight, state = child.weight.data, child.weight.quant_state
+    if weight.device.type != "cpu" or weight.dtype != torch.uint8 or not _is_taken(state):
+        return None
+    scales = state.absmax
+    if state.nested:
+        dequantize = rounding.bitsandbytes().functional.dequantize_blockwise
+        scales = dequantize(scales, state.state2) + state.offset
+    outputs, inputs = state.shape
+    scales = scales.float().view(outputs, inputs // rounding.NF4_BLOCK)
+    return Int4Linear(weight.contiguous().view(outputs, inputs // 2), scales, linears.bias_of(child))
 
 
 def _is_taken(state: Any) -> bool:
@@ -79,16 +72,6 @@ def _is_taken(state: Any) -> bool:
         and len(state.shape) == 2
         and state.shape[1] % rounding.NF4_BLOCK == 0
     )
-
-
-def round_linears(model: Any) -> None:
-    """Round every linear layer of a 16-bit `model` but its head, as bitsandbytes would, where that does not run."""
-    head = model.get_output_embeddings()
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is torch.nn.Linear and child is not head:
-                bias = None if child.bias is None else child.bias.data
-                setattr(parent, name, Int4Linear.rounded(child.weight.data, bias))
 
 
 def replaced(model: Any) -> int:

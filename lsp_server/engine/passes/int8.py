@@ -62,22 +62,14 @@ def replace_linears(model: Any) -> int:
     """
     if not rounding.has_bitsandbytes():
         return 0
-    linear = rounding.bitsandbytes().nn.Linear8bitLt
-    found = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, linear) and not hasattr(child, "_hf_hook")
-    ]
-    replaced = 0
-    for parent, name, child in found:
-        rows = rows_of(child)
-        if rows is None or rows[0].device.type != "cpu":
-            continue
-        weight, scale = rows[0], rows[1].to(torch.bfloat16)
-        setattr(parent, name, Int8Linear(weight.contiguous(), scale, None if child.bias is None else child.bias.data))
-        replaced += 1
-    return replaced
+    return linears.replace_linears(model, rounding.bitsandbytes().nn.Linear8bitLt, _ours)
+
+
+def _ours(child: Any) -> Int8Linear | None:
+    rows = rows_of(child)
+    if rows is None or rows[0].device.type != "cpu":
+        return None
+    return Int8Linear(rows[0].contiguous(), rows[1].to(torch.bfloat16), linears.bias_of(child))
 
 
 def rows_of(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -94,16 +86,6 @@ def rows_of(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
     if weight is None or weight.dtype != torch.int8 or scale is None:
         return None
     return weight, scale.float() / rounding.FULL_SCALE
-
-
-def round_linears(model: Any) -> None:
-    """Round every linear layer of a 16-bit `model` but its head, as bitsandbytes would, where that does not run."""
-    head = model.get_output_embeddings()
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is torch.nn.Linear and child is not head:
-                bias = None if child.bias is None else child.bias.data
-                setattr(parent, name, Int8Linear.rounded(child.weight.data, bias))
 
 
 def replaced(model: Any) -> int:

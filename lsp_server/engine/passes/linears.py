@@ -6,8 +6,8 @@ small weights of 8 bits: there many rows are multiplied by torch, with weights t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 
@@ -42,6 +42,11 @@ class RoundedLinear(torch.nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
+
+    @classmethod
+    def rounded(cls: type[_Linear], weight: torch.Tensor, bias: torch.Tensor | None = None) -> _Linear:
+        """From a weight [out, in] in any float type, rounded as bitsandbytes rounds."""
+        raise NotImplementedError
 
     @classmethod
     def stacked(cls: type[_Linear], linears: Sequence[_Linear]) -> _Linear:
@@ -87,3 +92,31 @@ class RoundedLinear(torch.nn.Module):
         rows = self.arranged(rows.to(PRODUCT))
         parts = (self.brought_back(first, min(first + each, outputs)) for first in range(0, outputs, each))
         return torch.cat([torch.nn.functional.linear(rows, part) for part in parts], dim=1)
+
+
+def replace_linears(model: Any, kind: type[torch.nn.Module], made: Callable[[Any], RoundedLinear | None]) -> int:
+    """Put what is `made` of a layer in the place of every one of bitsandbytes' `kind`; how many there were.
+
+    Layers of which nothing is made and those that accelerate moves about (offloaded ones) are left as they are.
+    """
+    replaced = 0
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if not isinstance(child, kind) or hasattr(child, "_hf_hook") or (ours := made(child)) is None:
+                continue
+            setattr(parent, name, ours)
+            replaced += 1
+    return replaced
+
+
+def round_linears(model: Any, kind: type[RoundedLinear]) -> None:
+    """Round every linear layer of a 16-bit `model` but its head, as bitsandbytes would, where that does not run."""
+    head = model.get_output_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is torch.nn.Linear and child is not head:
+                setattr(parent, name, kind.rounded(child.weight.data, bias_of(child)))
+
+
+def bias_of(linear: Any) -> torch.Tensor | None:
+    return None if linear.bias is None else linear.bias.data

@@ -21,7 +21,7 @@ from lsp_server.engine.passes import compiling, fused, int4, int8, linears, prod
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.linears import RoundedLinear
-from lsp_server.engine.passes.model import CHUNK_TOKENS
+from lsp_server.engine.passes.model import CHUNK_TOKENS, unlike_llama
 from lsp_server.engine.passes.threads import SharedThreads
 
 # Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
@@ -303,11 +303,7 @@ def can_take(model: Any) -> bool:
     the CPU."""
     config = model.config
     return (
-        config.model_type == "llama"
-        and config.hidden_act == "silu"
-        and not config.attention_bias
-        and not config.mlp_bias
-        and config.rope_parameters.get("rope_type", "default") == "default"
+        unlike_llama(config) is None
         and all(size % tiles.LANES == 0 for size in (config.hidden_size, config.intermediate_size))
         and model.lm_head.weight.device.type == "cpu"
         and 7 * config.num_hidden_layers in (int8.replaced(model), int4.replaced(model))

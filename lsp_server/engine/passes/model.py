@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -68,3 +68,17 @@ class Model(Protocol):
         in its `before`, in this order; they may be among `ids`, earlier ones. Returns the logits of all, [ids,
         vocabulary]. Whoever is done with the branches crops `keys_values` to the trunk.
         """
+
+
+def unlike_llama(config: Any) -> str | None:
+    """What sets a model apart from a plain Llama, which the project's own passes compute, as the end of a sentence;
+    None where nothing does."""
+    if config.model_type != "llama":
+        return f"it is no Llama but a {config.model_type} model"
+    if config.hidden_act != "silu":
+        return f"its feed-forward goes through {config.hidden_act}"
+    if config.attention_bias or config.mlp_bias:
+        return "its linear layers have biases"
+    if config.rope_parameters.get("rope_type", "default") != "default":
+        return "its positions are scaled"
+    return None
