@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import stat
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from lsp_server import logs
 logs.MOST_BYTES = 20_000
 logs.to_server_file()
 logging.getLogger().setLevel("INFO")
+print("ready", flush=True)
+sys.stdin.read()
 for number in range(1000):
     logging.info("%s %d", sys.argv[1], number)
 """
@@ -42,15 +45,21 @@ def unchanged() -> Iterator[None]:
 
 def test_a_file_that_many_write_to_stays_small_and_private(folder: Path) -> None:
     names = [f"window-{number}" for number in range(4)]
-    writers = [subprocess.Popen([sys.executable, "-c", WRITES, name]) for name in names]
-    assert [each.wait() for each in writers] == [0] * len(names)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = {name: subprocess.Popen([sys.executable, "-c", WRITES, name], **pipes) for name in names}
+    assert {each.stdout.readline() for each in writers.values()} == {"ready\n"}
+    for each in writers.values():  # at once
+        each.stdin.close()
+    assert [each.wait() for each in writers.values()] == [0] * len(names)
     kept, older = folder / "server.log", folder / "server.log.1"
     for file in (kept, older):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.stat().st_size < 25_000
-    lines = kept.read_text().splitlines()
-    assert all(line.rpartition(" ")[0].endswith(tuple(names)) for line in lines), "no line is torn"
-    assert len({line.split()[2] for line in lines + older.read_text().splitlines()}) > 1, "each with its process"
+    lines = kept.read_text().splitlines() + older.read_text().rpartition("\n")[0].splitlines()
+    assert lines
+    processes = {(str(each.pid), name) for name, each in writers.items()}
+    written = re.compile(r"\S+ \S+ (\d+) INFO (\S+) \d+")
+    assert {match and match.groups() for match in map(written.fullmatch, lines)} <= processes, "no line is torn"
 
 
 def test_a_log_that_is_no_full_one_stays(folder: Path) -> None:
