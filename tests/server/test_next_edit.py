@@ -116,3 +116,18 @@ async def test_a_new_parameter_goes_through_its_calls_in_two_files(window: Edito
     assert (edit["range"]["start"]["line"], edit["newText"]) == (4, "2, unit")
     put(window, other, 4, 15, 16, "2, unit")
     assert await ask(window, other, 4) == {"edit": None}, "all have it"
+
+
+async def test_a_short_file_that_is_not_open_is_found_by_its_one_call(tmp_path: Path) -> None:
+    text = "def area(width, unit):\n    return width\n"
+    (tmp_path / "area.py").write_text(text, encoding="utf-8")
+    (tmp_path / "other.py").write_text("from area import area\n\nsize = area(5, 6)\n", encoding="utf-8")
+    async with editor({"engineUrl": "http://127.0.0.1:9"}, folder=tmp_path) as window:
+        uri = window.open(tmp_path / "area.py")
+        put(window, uri, 0, 14, 20, "")
+        for _ in range(100):
+            if edit := (await ask(window, uri, 0))["edit"]:
+                break
+            await asyncio.sleep(0.1)  # the index is being made
+    assert edit["textDocument"]["uri"] == (tmp_path / "other.py").as_uri()
+    assert (edit["oldText"], edit["newText"]) == ("5, 6", "5")

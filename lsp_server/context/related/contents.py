@@ -122,7 +122,7 @@ def chunks(lines: Sequence[bytes], starts: Iterable[int]) -> list[Chunk]:
         if cut == first + MOST_LINES:
             cut = next((row for row in range(cut - 1, first + MOST_LINES // 2, -1) if not lines[row - 1].strip()), cut)
         named = identifiers(b"\n".join(lines[first:cut]).decode("utf-8", "replace"))
-        if len(named) > 2:
+        if named:
             found.append(Chunk(first, cut - 1, tuple(named[:MOST_WORDS])))
         first = cut
     return found
