@@ -4,8 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests at a time: most of them wait for processes of their own more than for a processor.
 JOBS ?= 3
-# Files with few tests are not left for the end: the longest tests are in them.
-PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder
+# $(call tested,PATHS): files with few tests are not left for the end, as the longest tests are in them. The few that fail
+# beside others are run again by themselves: what fails there too is broken, the rest were disturbed.
+define tested
+$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(1) || { \
+  echo "What failed, again and by itself:"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1 $(1); }
+endef
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check
 # Of what pip says: what is fetched and is large, when it installs, and all that is wrong.
@@ -28,12 +32,12 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 test-python: $(VENV)/dev.stamp
-	$(PYTEST) --ignore tests/editors --ignore tests/cuda
+	$(call tested,--ignore tests/editors --ignore tests/cuda)
 
 # The pass on CUDA cards, in Triton's interpreter and compiled for cards that are not here: needs no card, but Linux.
 test-cuda: JOBS = 2
 test-cuda: $(VENV)/cuda-tests.stamp
-	TRITON_INTERPRET=1 $(PYTEST) tests/cuda
+	export TRITON_INTERPRET=1; $(call tested,tests/cuda)
 
 # Neovim comes with the Python packages, Emacs from Debian's.
 emacs:
@@ -46,7 +50,7 @@ editors: emacs
 # Its keys want a processor to themselves.
 test-neovim: JOBS = 2
 test-neovim: $(VENV)/dev.stamp emacs
-	$(PYTEST) tests/editors --ignore tests/editors/vscode
+	$(call tested,tests/editors --ignore tests/editors/vscode)
 
 # The extension's types, settings, units and package.
 check-vscode: $(VENV)/dev.stamp
