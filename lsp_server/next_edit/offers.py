@@ -127,8 +127,8 @@ class Offers:
             self._ignored.pop(proposal.cause, None)
 
     async def _by_model(self, found: _Found, column: int) -> Proposal | None:
-        """What a model makes of it: one for next edits, where there is one, or else that of the suggestions of the
-        holes. None also where the text changes meanwhile."""
+        """What a model makes of it: one for next edits, where there is one within reach, or else that of the
+        suggestions of the holes. None also where the text changes meanwhile."""
 
         async def checked(check: Callable[[], bool]) -> bool:
             return await asyncio.wrap_future(self._threads.begin(check))
@@ -143,7 +143,7 @@ class Offers:
             document, made = found.read[hole.known.uri], hole.filled(text)
             return await checked(lambda: is_fit(text, hole, document) and is_sound(found.here, made))
 
-        if self._rewriting is not None and self._rewriting.is_on:
+        if self._rewriting is not None and self._rewriting.is_reached():
             work = rewritten(self._rewriting)
         elif self._filling is not None and found.holes:
             work = self._filling.first(found.holes, found.read, fits)

@@ -37,10 +37,12 @@ class Rewriting:
         self._answered = answered
         self._known: OrderedDict[tuple[Any, ...], Proposal | None] = OrderedDict()
 
-    @property
-    def is_on(self) -> bool:
-        """Whether there is such a model."""
-        return bool(self._around.settings.next_edit_model)
+    def is_reached(self) -> bool:
+        """Whether there is such a model, within reach; one that is not yet is reached from now on."""
+        if not self._around.settings.next_edit_model:
+            return False
+        self._around.want_model()
+        return self._around.model.reached is not None
 
     async def at(self, here: Situation, column: int) -> Proposal | None:
         """What the model would change around a place, of the document as it is; None where it is nothing, or nothing
@@ -50,7 +52,6 @@ class Rewriting:
         if form is None:
             log.warning("No next edit: the name of the model does not tell its format; set codellama.nextEditFormat.")
             return None
-        self._around.want_model()
         model = self._around.model.reached
         if model is None or await workspace.hidden(here.uri):
             return None

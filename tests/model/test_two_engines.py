@@ -80,8 +80,9 @@ async def test_both_answer_and_that_of_chat_gives_way(models: Models, settings: 
 async def test_after_their_idle_end_each_has_its_place_again(
     models: Models, settings: Settings, told: list[tuple[str, str]]
 ) -> None:
-    await models.suggestions.wait()
+    suggestions = await models.suggestions.wait()
     await models.chat.wait()
+    assert await answers(suggestions)  # not idle, however long the other one took
     first = engines(settings)[0].pid
     models.use(dataclasses.replace(settings, idle_minutes=0.15))
     await models.suggestions.wait()

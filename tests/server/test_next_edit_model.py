@@ -205,7 +205,7 @@ async def test_a_secret_is_not_sent(asking: dict[str, object], writer: StandIn) 
 async def test_a_server_that_is_not_there_is_told_once_and_holds_nothing_up(
     options: dict[str, object], engine: StandIn, tokenizer_folder: Callable[..., Path]
 ) -> None:
-    engine.answers = ["1"]
+    engine.answers, engine.probability = ["1"], 0.9
     own = {
         "nextEditModel": str(tokenizer_folder("7b")),
         "nextEditUrl": "http://127.0.0.1:9",
@@ -221,3 +221,7 @@ async def test_a_server_that_is_not_there_is_told_once_and_holds_nothing_up(
         (said,) = window.messages
         assert said.startswith("Code Llama (next edit): No engine answers at http://127.0.0.1:9")
         assert window.statuses[-1]["kind"] == "ready", "that of the suggestions is"
+        other = window.open("untitled:b", "def area(width):\n    return width\n\n\nprint(area(2))\n")
+        put(window, other, 0, 14, 14, ", height")
+        filled = (await ask(window, other, 0))["edit"]
+        assert (filled["newText"], filled["kind"]) == ("2, 1", "filled"), "by that of the suggestions"
