@@ -88,6 +88,13 @@ def _runtime(around: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def copied_engines() -> Iterator[None]:
+    """The engines that the test's own process starts are copies of one that is loaded."""
+    with forking.copied_engines():
+        yield
+
+
+@pytest.fixture
 def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_stand_in.Hub]:
     """What this process takes for the hub."""
     yield from hub_stand_in.serve(monkeypatch, tmp_path / "hf")

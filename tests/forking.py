@@ -24,7 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,34 @@ def fork_engines() -> None:
     """The engines that servers start, which are forked from now on, are copies too."""
     if in_tests and hasattr(os, "pidfd_open"):
         os.environ[ENGINES] = _kept("lsp_server.engine")
+
+
+@contextlib.contextmanager
+def copied_engines() -> Iterator[None]:
+    """The engines that this process starts meanwhile are copies too."""
+    from lsp_server import processes
+
+    whole = processes.python
+    if in_tests and hasattr(os, "pidfd_open"):
+        processes.python = _with_copies(_kept("lsp_server.engine"))
+    try:
+        yield
+    finally:
+        processes.python = whole
+
+
+def _with_copies(keeper: str) -> Callable[..., list[str]]:
+    """How Python is started, where an engine is a copy."""
+    from lsp_server import processes
+
+    whole = processes.python
+
+    def python(module: str, *arguments: str, **options: Any) -> list[str]:
+        if module == "lsp_server.engine":
+            return _launched(keeper, ("-m", module, *arguments))
+        return whole(module, *arguments, **options)
+
+    return python
 
 
 def _launched(keeper: str, words: Sequence[str]) -> list[str]:
@@ -185,14 +213,8 @@ def _run(words: list[str]) -> None:
     from lsp_server import processes
 
     processes.PARENT = os.getppid()
-    keeper, whole = os.environ.get(ENGINES), processes.python
-
-    def python(module: str, *arguments: str, **options: Any) -> list[str]:
-        if keeper and module == "lsp_server.engine":
-            return _launched(keeper, ("-m", module, *arguments))
-        return whole(module, *arguments, **options)
-
-    processes.python = python
+    if keeper := os.environ.get(ENGINES):
+        processes.python = _with_copies(keeper)
     sys.argv[:] = [words[0], *words[2:]]
     if words[0] == "-c":
         exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})

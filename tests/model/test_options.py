@@ -22,7 +22,7 @@ from lsp_server.model.answering import Answer, Question
 from lsp_server.settings import Settings, restarts
 
 pytestmark = [
-    pytest.mark.usefixtures("engines"),
+    pytest.mark.usefixtures("engines", "copied_engines"),
     pytest.mark.skipif(sys.platform == "win32", reason="engines that end in order"),
 ]
 Window = tuple[ModelAccess, list[ModelState]]

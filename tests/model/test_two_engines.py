@@ -23,7 +23,7 @@ from lsp_server.settings import Settings
 MIB = 2**20
 
 pytestmark = [
-    pytest.mark.usefixtures("engines"),
+    pytest.mark.usefixtures("engines", "copied_engines"),
     pytest.mark.skipif(sys.platform == "win32", reason="engines that end in order"),
 ]
 

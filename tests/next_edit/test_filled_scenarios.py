@@ -15,7 +15,7 @@ from lsp_server.settings import Settings
 BASELINE = json.loads((FOLDER.parent / "baseline.json").read_text("utf-8"))["filled"]
 
 
-@pytest.mark.usefixtures("engines", "starter")
+@pytest.mark.usefixtures("engines", "copied_engines", "starter")
 async def test_what_the_model_fills_is_right_and_it_is_quiet_where_nothing_is() -> None:
     outcomes = await all_played(Settings())
     found = measured(outcomes)
