@@ -7,8 +7,8 @@ JOBS ?= 3
 # $(call tested,PATHS): files with few tests are not left for the end, as the longest tests are in them. The few that fail
 # beside others are run again by themselves: what fails there too is broken, the rest were disturbed.
 define tested
-$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(1) || { \
-  echo "What failed, again and by itself:"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1 $(1); }
+$(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(1) || { \
+  echo "What failed, again and by itself:"; $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none --maxfail 1 $(1); }
 endef
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check
@@ -21,10 +21,11 @@ SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using ca
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-# What the editors' tests need is fetched meanwhile.
-test: $(VENV)/dev.stamp
-	$(MAKE) --no-print-directory --jobs 2 lint editors
-	$(MAKE) --no-print-directory test-python test-cuda test-neovim test-vscode
+# What is fetched and what waits for editors leaves processors to the rest. Byte code is kept, for some hundred processes.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: $(VENV)/cuda-tests.stamp
+	$(MAKE) --no-print-directory --jobs 3 lint editors test-python JOBS=4
+	$(MAKE) --no-print-directory --jobs 3 test-cuda test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
