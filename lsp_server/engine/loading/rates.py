@@ -30,10 +30,11 @@ _BY_SIZE = {8: 272, 12: 360, 16: 448, 24: 936, 32: 1792, 48: 768, 80: 2039, 96: 
 _DISK = 1 * GB
 # The share of that speed which a pass reaches, by the kind of device and the bits of a weight. On cards what others
 # reach at one token: 52-65% in 8 bits (gpt-fast, torchao on an A100), 80% in 16 (llama.cpp). On a processor 8 bits are
-# read as fast as memory is copied; in 4 unpacking takes as long as reading, and in 16 the product is torch's.
+# read as fast as memory is copied; in 4 looking the weights up takes its part (benchmarks/NOTES.md), and in 16 the
+# product is torch's.
 _SHARES = {
     **{("cuda", 8): 0.65, ("cuda", 4): 0.65, ("cuda", 16): 0.8},
-    **{("cpu", 8): 1.0, ("cpu", 4): 0.5, ("cpu", 16): 0.7},
+    **{("cpu", 8): 1.0, ("cpu", 4): 0.7, ("cpu", 16): 0.7},
 }
 # What a layer takes on a card beside: in 8 bits eight launches of 2 microseconds; in others, which transformers' pass
 # computes, the processor needs at least so long for its part, whatever the card (7B in 16 bits on an RTX 4090: 41

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 import torch
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Bytes = np.ndarray[Any, np.dtype[np.int8 | np.uint8]]
@@ -48,6 +48,16 @@ def instructions(made: type[_Made] | None) -> Callable[[Callable[..., Any]], Cal
     """numba's `intrinsic`: a function made of LLVM's instructions; `made` is the type that they give."""
     decorator: Callable[[Callable[..., Any]], Callable[..., _Made]] = intrinsic
     return decorator
+
+
+def by_types(choose: Callable[..., Callable[..., Any]]) -> Callable[..., Any]:
+    """A function, for compiled ones, of which `choose` gives the body for the types of the arguments."""
+
+    def function(*arguments: Any) -> Any:
+        raise NotImplementedError("only compiled functions call it")
+
+    overload(function, strict=False)(choose)  # the annotations differ
+    return function
 
 
 def set_threads() -> int:

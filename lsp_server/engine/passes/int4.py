@@ -1,7 +1,7 @@
 """The 4-bit matrix product on a CPU: bitsandbytes' weights (nf4), as they are.
 
-A model needs half the memory that it takes in 8 bits; a token takes longer all the same where memory is fast, since
-each weight is looked up (benchmarks/NOTES.md). bitsandbytes itself brings all weights back to 16 bits for each product.
+A model needs half the memory that it takes in 8 bits, and half of it is read for a token. bitsandbytes itself brings
+all weights back to 16 bits for each product.
 """
 
 from __future__ import annotations

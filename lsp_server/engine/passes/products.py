@@ -2,11 +2,12 @@
 
 For one token all depends on how fast weights are read, for many on how seldom anything else is. So some rows of weights
 are brought back to float32 a block at a time, which stays in the nearest of the processor's caches while all tokens are
-multiplied with it. All arithmetic is in float32. What a token gives does not depend on the tokens computed beside it,
-nor on the number of threads.
+multiplied with it. What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
 
-Weights of 8 bits are int8 [out, in] with scales float32 [out, 1]; those of 4 bits uint8 [out, in / 2] with scales
-float32 [out, in / 64], as bitsandbytes has them (`rounding`). The numbers' type says which they are.
+Weights of 8 bits are int8 [out, in] with scales float32 [out, 1], and all arithmetic with them is in float32. Those of
+4 bits are uint8 [out, in / 2] with scales float32 [out, in / 64], as bitsandbytes has them (`rounding`). They, and what
+they are multiplied with, are rounded to 13 bits in each block, and the products of a block are summed exactly; the
+16-bit floats in which bitsandbytes multiplies have eight. The numbers' type says which weights they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import prange
+from numba import prange, types
 
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Floats, compiled, exactly, exactly_parallel
@@ -28,11 +29,14 @@ BLOCK = 576
 SHALLOW = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
 _QUADS = 4
-# Up to so many tokens, weights of 8 and of 4 bits are sooner brought back for each few of them anew.
-_FEW_OF_8, _FEW_OF_4 = 8, 2
+# Up to so many tokens, weights are sooner brought back for each few of them anew.
+_FEW = 8
 
 _tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in range(1, TOKENS + 1))
-_ORDER = np.array(tiles.ORDER)
+_ORDER = np.array(tiles.CODE_ORDER)
+_MOST = np.float32(tiles.MOST)
+# What is smaller cannot be divided by.
+_NOTHING = np.float32(1e-30)
 
 
 def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
@@ -44,17 +48,37 @@ def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
 
 
 @exactly
-def _arranged(x: Any, weights: Any) -> Any:
-    """x [tokens, in] in the order in which the weights come."""
+def _rounded(x: Any) -> Any:
+    """x [tokens, in] as int16, in the order in which weights of 4 bits come, and the marks [tokens, in / 64]."""
     tokens, size = x.shape
-    if weights.shape[1] == size:
-        return x
-    arranged = np.empty_like(x)
+    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, size // NF4_BLOCK), np.float32)
     for t in range(tokens):
-        for first in range(0, size, NF4_BLOCK):
+        for block in range(size // NF4_BLOCK):
+            first = block * NF4_BLOCK
+            largest = np.float32(0)
+            for k in range(first, first + NF4_BLOCK):
+                largest = max(largest, abs(x[t, k]))
+            marks[t, block] = largest / (_MOST * _MOST)
+            factor = _MOST / largest if largest > _NOTHING else np.float32(0)
             for k in range(NF4_BLOCK):
-                arranged[t, first + k] = x[t, first + _ORDER[k]]
-    return arranged
+                whole[t, first + k] = np.int16(np.rint(x[t, first + _ORDER[k]] * factor))
+    return whole, marks
+
+
+@compiling.by_types
+def _taken(x: Any, weights: Any) -> Any:
+    """x as it is multiplied with weights, and its marks."""
+    if weights.dtype == types.uint8:
+        return lambda x, weights: _rounded(x)
+    return lambda x, weights: (x, np.empty((1, 1), np.float32))
+
+
+@compiling.by_types
+def _room(weights: Any, rows: Any, columns: Any) -> Any:
+    """Room for weights that are brought back."""
+    if weights.dtype == types.uint8:
+        return lambda weights, rows, columns: np.empty((rows, columns), np.int16)
+    return lambda weights, rows, columns: np.empty((rows, columns), np.float32)
 
 
 @exactly
@@ -80,45 +104,49 @@ def _write(sums: Any, quads: int, at: int, scales: Any, by_row: bool, y: Any) ->
 
 @exactly
 def _add(  # noqa: PLR0913, PLR0917 - by position
-    weights: Any, scales: Any, row: int, step: int, first: int, quads: int, x: Any, start: int, count: int, sums: Any
-) -> None:
+    weights: Any, scales: Any, row: int, step: int, first: int, quads: int, x: Any, marks: Any, start: int, count: int,
+    sums: Any,
+) -> None:  # fmt: skip
     """Add to the sums [tokens, quads, ROWS] what `count` weights of each row, from `first` on, give with all tokens,
     from `start` on: the rows are `row` and those `step` behind each other, for further quads the ROWS after it ..."""
     tokens = len(x)
     if tokens == 1:
         for quad in range(quads):
-            _tile_of_one(weights, scales, row + quad * ROWS, step, first, x, 0, start, count, sums, quad)
+            _tile_of_one(weights, scales, row + quad * ROWS, step, first, x, marks, 0, start, count, sums, quad)
         return
     # One token by itself has too few sums: with the three before it, it makes two and two.
     threes = (tokens - 2) // TOKENS * TOKENS if tokens % TOKENS else tokens
     for t in range(0, threes, TOKENS):
         for quad in range(quads):
-            _tile_of_three(weights, scales, row + quad * ROWS, step, first, x, t, start, count, sums, quad)
+            _tile_of_three(weights, scales, row + quad * ROWS, step, first, x, marks, t, start, count, sums, quad)
     for t in range(threes, tokens, 2):
         for quad in range(quads):
-            _tile_of_two(weights, scales, row + quad * ROWS, step, first, x, t, start, count, sums, quad)
+            _tile_of_two(weights, scales, row + quad * ROWS, step, first, x, marks, t, start, count, sums, quad)
 
 
 @exactly
-def _of_few(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+def _of_few(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
     """What `_of_many` does, best for a few tokens: weights go from memory into the registers."""
+    x, marks = taken
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
     sums = np.empty((len(x), 1, ROWS), np.float32)
     for at in range(begin, end):
         sums[:] = 0
         for first in range(0, size, block):
-            _add(weights, scales, at, quarter, first, 1, x, first, min(block, size - first), sums)
+            _add(weights, scales, at, quarter, first, 1, x, marks, first, min(block, size - first), sums)
         _write(sums, 1, at, scales, weights.shape[1] == size, y)
 
 
 @exactly
-def _of_many(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+def _of_many(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
     """Columns of y: `begin` to `end` of each quarter of them. Rows of four quarters at a time: memory is read ahead
     best in a few long runs."""
+    x, marks = taken
     size, last = x.shape[1], len(weights) - 1
     quarter, block = -(-len(weights) // ROWS), _block(size)
-    floats = np.empty((_QUADS * ROWS, block), np.float32)
+    brought = _room(weights, _QUADS * ROWS, block)
+    their_scales = np.empty((_QUADS * ROWS, block // NF4_BLOCK), np.float32)
     sums = np.empty((len(x), _QUADS, ROWS), np.float32)
     for at in range(begin, end, _QUADS):
         quads = min(_QUADS, end - at)
@@ -128,8 +156,11 @@ def _of_many(x: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) ->
             for quad in range(quads):
                 for n in range(ROWS):
                     row = min(n * quarter + at + quad, last)
-                    bring_back(weights, scales, row, first, count, floats, quad * ROWS + n)
-            _add(floats, scales, 0, 1, 0, quads, x, first, count, sums)
+                    bring_back(weights, scales, row, first, count, brought, quad * ROWS + n)
+                    if weights.shape[1] < size:
+                        for at_block in range(count // NF4_BLOCK):
+                            their_scales[quad * ROWS + n, at_block] = scales[row, first // NF4_BLOCK + at_block]
+            _add(brought, their_scales, 0, 1, 0, quads, x, marks, first, count, sums)
         _write(sums, quads, at, scales, weights.shape[1] == size, y)
 
 
@@ -182,14 +213,14 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
         for row in range(out // 4 * 4, out):
             _of_eight_bits(x, weights, scales, row, 0, y)
         return y
-    arranged = _arranged(x, weights)
-    quarter, few = -(-len(weights) // ROWS), _FEW_OF_8 if weights.shape[1] == x.shape[1] else _FEW_OF_4
+    taken = _taken(x, weights)
+    quarter = -(-len(weights) // ROWS)
     for thread in prange(threads):
         begin, end = quarter * thread // threads, quarter * (thread + 1) // threads
-        if len(x) <= few:
-            _of_few(arranged, weights, scales, begin, end, y)
+        if len(x) <= _FEW:
+            _of_few(taken, weights, scales, begin, end, y)
         else:
-            _of_many(arranged, weights, scales, begin, end, y)
+            _of_many(taken, weights, scales, begin, end, y)
     return y
 
 

@@ -5,8 +5,11 @@ of today's processors have enough to do. Each sum grows in the same order in all
 not depend on the tokens computed beside it.
 
 Weights are float32, int8, or uint8 that hold two weights of 4 bits each, with a scale for each block of them
-(`rounding`). The type says which. Those of 4 bits come out of the registers in another order, `ORDER`, in which x is to
-be arranged. What scales there are for a whole row is no matter of the tile.
+(`rounding`). The type says which. What scales there are for a whole row is no matter of the tile.
+
+Those of 4 bits are looked up as whole numbers of 13 bits, `CODES`, by which x of as many is multiplied: the sum of a
+block is exact in 32 bits, and makes one float. int16 are such numbers that were looked up before. They come out of the
+registers in another order, `CODE_ORDER`, in which x is to be arranged, and as floats in `ORDER`.
 """
 
 from __future__ import annotations
@@ -32,31 +35,41 @@ ORDER = tuple(
     2 * (16 * (lane // 4) + 4 * part + lane % 4) + half for half in (0, 1) for part in range(4) for lane in range(LANES)
 )
 
-_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+CODE_ORDER = tuple(
+    2 * (16 * (lane // 8) + 8 * part + lane % 8) + half for half in (0, 1) for part in range(2) for lane in range(16)
+)
+# The largest of the whole numbers: 64 products of two of them are within 32 bits.
+MOST = 4095
+CODES = tuple(round(MOST * number) for number in NF4)
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _FLOATS, _INTS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(_I32, LANES)
+_SHORTS = ir.VectorType(_I16, 2 * LANES)
 _SUMS = ir.VectorType(ir.FloatType(), ROWS)
 _BYTES = ir.VectorType(_I8, NF4_BLOCK // 2)
 # How many weights are read at a time, by the type that they have.
-_STEP = {types.float32: LANES, types.int8: LANES, types.uint8: NF4_BLOCK}
+_STEP = {types.float32: LANES, types.int8: LANES, types.uint8: NF4_BLOCK, types.int16: NF4_BLOCK}
 
 
 def tile(tokens: int) -> Callable[..., None]:
-    """The tile of so many tokens. Called with weights, scales, row, step, first; x, token, start; count, sums, quad.
+    """The tile of so many tokens. Called with weights, scales, row, step, first; x, marks, token, start; count, sums,
+    quad.
 
     It adds to sums[token + t, quad, n] the product of weights[row + n step, first : first + count] and x[token + t,
     start : start + count], for the four n and the `tokens` t; the last row stands for those behind it. `count` is not 0
-    and a multiple of LANES, or with weights of 4 bits of NF4_BLOCK. All arrays lie in memory without gaps.
+    and a multiple of LANES, or with weights of 4 bits of NF4_BLOCK; these are multiplied with int16 in `CODE_ORDER`, of
+    which marks [tokens, blocks] has the scale of each block over MOST. All arrays lie in memory without gaps.
     """
 
     @instructions(None)
     def tile_of_tokens(  # noqa: PLR0913, PLR0917 - by position, as all that is compiled
-        _: Any, weights: Any, scales: Any, row: Any, step: Any, first: Any, x: Any, token: Any, start: Any,
+        _: Any, weights: Any, scales: Any, row: Any, step: Any, first: Any, x: Any, marks: Any, token: Any, start: Any,
         count: Any, sums: Any, quad: Any,
     ) -> Any:  # fmt: skip
-        signature = types.void(weights, scales, row, step, first, x, token, start, count, sums, quad)
+        signature = types.void(weights, scales, row, step, first, x, marks, token, start, count, sums, quad)
 
         def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            weights, scales, row, step, first, x, token, start, count, sums, quad = (
+            weights, scales, row, step, first, x, marks, token, start, count, sums, quad = (
                 _Array(context, builder, its_type, value) if isinstance(its_type, types.Array) else value
                 for its_type, value in zip(signature.args, given, strict=True)
             )
@@ -66,7 +79,11 @@ def tile(tokens: int) -> Callable[..., None]:
                 wanted = builder.add(row, builder.mul(step, _I64(n)))
                 within = builder.select(builder.icmp_signed("<", wanted, last), wanted, last)
                 rows.append(_Row(builder, weights, scales, within, first))
-            seen = [x.at(_plus(builder, token, t), start) for t in range(tokens)]
+            block = builder.udiv(start, _I64(NF4_BLOCK))
+            seen = [
+                (x.at(_plus(builder, token, t), start), marks.at(_plus(builder, token, t), block))
+                for t in range(tokens)
+            ]
             before = builder.block
             with _steps(builder, count, rows[0].step) as k:
                 loop = builder.block
@@ -75,11 +92,9 @@ def tile(tokens: int) -> Callable[..., None]:
                 for n, one in enumerate(rows):
                     if one.step > LANES:  # all rows at once would not have room in the registers
                         builder.fence("seq_cst", "singlethread")
-                    for at, weight in enumerate(one.floats(k)):
-                        place = _plus(builder, k, at * LANES)
-                        for t, pointer in enumerate(seen):
-                            number = _load(builder, builder.gep(pointer, [place]), _FLOATS)
-                            grown[t][n] = _multiply_add(builder, weight, number, grown[t][n])
+                    grown_of_row = one.added(k, seen, [sums_of_token[n] for sums_of_token in grown])
+                    for sums_of_token, sum_of_row in zip(grown, grown_of_row, strict=True):
+                        sums_of_token[n] = sum_of_row
             for t in range(tokens):
                 for n in range(ROWS):
                     begun[t][n].add_incoming(_constant(_FLOATS, 0.0), before)
@@ -98,7 +113,8 @@ def tile(tokens: int) -> Callable[..., None]:
 def bring_back(  # noqa: PLR0917 - by position, as all that is compiled
     _: Any, weights: Any, scales: Any, row: Any, first: Any, count: Any, out: Any, n: Any
 ) -> Any:
-    """Put weights[row, first : first + count] into out[n] as float32; those of 4 bits times their scale."""
+    """Put weights[row, first : first + count] into out[n]: as float32, those of 4 bits times their scale; or, if it is
+    of int16, as CODES."""
     signature = types.void(weights, scales, row, first, count, out, n)
 
     def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -108,8 +124,8 @@ def bring_back(  # noqa: PLR0917 - by position, as all that is compiled
         )
         one, place = _Row(builder, weights, scales, row, first), out.at(n, _I64(0))
         with _steps(builder, count, one.step) as k:
-            for at, floats in enumerate(one.floats(k)):
-                _store(builder, floats, builder.gep(place, [_plus(builder, k, at * LANES)]))
+            for at, vector in enumerate(one.codes(k) if out.dtype == types.int16 else one.floats(k)):
+                _store(builder, vector, builder.gep(place, [_plus(builder, k, at * vector.type.count)]))
         return context.get_dummy_value()
 
     return signature, made
@@ -139,11 +155,31 @@ class _Row:
     def __init__(self, builder: Any, weights: _Array, scales: _Array, row: Any, first: Any) -> None:
         self._builder, self._dtype = builder, weights.dtype
         self.step = _STEP[weights.dtype]
-        if weights.dtype == types.uint8:
-            self._packed = weights.at(row, builder.lshr(first, _I64(1)))
+        self._packed = weights.at(row, builder.lshr(first, _I64(1)) if weights.dtype == types.uint8 else first)
+        if self.step == NF4_BLOCK:
             self._scales = scales.at(row, builder.udiv(first, _I64(NF4_BLOCK)))
-        else:
-            self._packed = weights.at(row, first)
+
+    def added(self, k: Any, seen: Sequence[tuple[Any, Any]], sums: Sequence[Any]) -> list[Any]:
+        """The sums of each token, with what the next weights from k on give; `seen`: where its x and marks begin."""
+        builder, grown = self._builder, list(sums)
+        if self.step < NF4_BLOCK:
+            for at, weight in enumerate(self.floats(k)):
+                for t, (x, _) in enumerate(seen):
+                    number = _load(builder, builder.gep(x, [_plus(builder, k, at * LANES)]), _FLOATS)
+                    grown[t] = _multiply_add(builder, weight, number, grown[t])
+            return grown
+        codes, scale = self.codes(k), self._scale(k)
+        for t, (x, marks) in enumerate(seen):
+            places = [builder.gep(x, [_plus(builder, k, at * 2 * LANES)]) for at in range(len(codes))]
+            products = [
+                _in_pairs(builder, code, _load(builder, place, _SHORTS))
+                for code, place in zip(codes, places, strict=True)
+            ]
+            whole = builder.add(builder.add(*products[:2]), builder.add(*products[2:]))
+            mark = _spread(builder, builder.load(builder.gep(marks, [builder.udiv(k, _I64(NF4_BLOCK))])))
+            factor = builder.fmul(scale, mark)
+            grown[t] = _multiply_add(builder, builder.sitofp(whole, _FLOATS), factor, grown[t])
+        return grown
 
     def floats(self, k: Any) -> list[Any]:
         """The next weights from k on, as many as are read at a time, in vectors."""
@@ -153,21 +189,57 @@ class _Row:
         if self._dtype == types.int8:
             eight = _load(builder, builder.gep(self._packed, [k]), ir.VectorType(_I8, LANES))
             return [builder.sitofp(builder.sext(eight, _INTS), _FLOATS)]
-        packed = _load(builder, builder.gep(self._packed, [builder.lshr(k, _I64(1))]), _BYTES)
-        scale = _spread(builder, builder.load(builder.gep(self._scales, [builder.udiv(k, _I64(NF4_BLOCK))])))
-        upper, lower = builder.lshr(packed, _constant(_BYTES, 4)), builder.and_(packed, _constant(_BYTES, 15))
-        numbers = [*_looked_up(builder, upper), *_looked_up(builder, lower)]
+        scale = self._scale(k)
+        numbers = [number for half in self._halves(k) for number in _looked_up(builder, half)]
         return [builder.fmul(number, scale) for number in numbers]
+
+    def codes(self, k: Any) -> list[Any]:
+        """The next weights of 4 bits from k on, a block of them, as CODES in four vectors."""
+        builder = self._builder
+        if self._dtype == types.int16:
+            places = [_plus(builder, k, at * 2 * LANES) for at in range(4)]
+            return [_load(builder, builder.gep(self._packed, [place]), _SHORTS) for place in places]
+        return [code for half in self._halves(k) for code in _coded(builder, half)]
+
+    def _halves(self, k: Any) -> tuple[Any, Any]:
+        """The upper and the lower halves of the bytes that hold them."""
+        builder = self._builder
+        packed = _load(builder, builder.gep(self._packed, [builder.lshr(k, _I64(1))]), _BYTES)
+        return builder.lshr(packed, _constant(_BYTES, 4)), builder.and_(packed, _constant(_BYTES, 15))
+
+    def _scale(self, k: Any) -> Any:
+        builder = self._builder
+        return _spread(builder, builder.load(builder.gep(self._scales, [builder.udiv(k, _I64(NF4_BLOCK))])))
+
+
+def _coded(builder: Any, index: Any) -> list[Any]:
+    """The CODES to which 32 bytes lead, 0 to 15 each, in two vectors."""
+    return [builder.bitcast(half, _SHORTS) for half in _zipped(builder, *_planes(builder, CODES, "<i2", index))]
+
+
+def _planes(builder: Any, table: Sequence[float], kind: str, index: Any) -> list[Any]:
+    """The bytes of the numbers to which 32 bytes lead: the first of each, the second ..."""
+    look_up = _permuted if has_permute() else _selected
+    planes = np.array(table, kind).view(np.uint8).reshape(16, -1).T
+    return [look_up(builder, plane.tolist(), index) for plane in planes]
+
+
+def _in_pairs(builder: Any, one: Any, other: Any) -> Any:
+    """The products of sixteen whole numbers, each with the one beside it added, in eight lanes."""
+    if has_permute():
+        return builder.call(_function(builder, "llvm.x86.avx2.pmadd.wd", _INTS, [_SHORTS, _SHORTS]), [one, other])
+    wide = ir.VectorType(_I32, 2 * LANES)
+    products = builder.mul(builder.sext(one, wide), builder.sext(other, wide))
+    even, odd = (_shuffled(builder, products, products, range(side, 2 * LANES, 2)) for side in (0, 1))
+    return builder.add(even, odd)
 
 
 def _looked_up(builder: Any, index: Any) -> list[Any]:
     """The numbers of NF4 to which 32 bytes lead, 0 to 15 each, in four vectors: each of their four bytes is looked up
     by itself, and put together with the others."""
-    table = np.array(NF4, "<f4").view(np.uint8).reshape(16, 4).T
-    look_up = _permuted if has_permute() else _selected
-    planes = [look_up(builder, plane.tolist(), index) for plane in table]
+    planes = _planes(builder, NF4, "<f4", index)
     words = [_zipped(builder, *planes[:2]), _zipped(builder, *planes[2:])]
-    shorts = [[builder.bitcast(half, ir.VectorType(ir.IntType(16), 16)) for half in pair] for pair in words]
+    shorts = [[builder.bitcast(half, _SHORTS) for half in pair] for pair in words]
     return [
         builder.bitcast(quarter, _FLOATS)
         for lower, upper in zip(*shorts, strict=True)
@@ -250,12 +322,12 @@ def _plus(builder: Any, value: Any, number: int) -> Any:
 def _load(builder: Any, pointer: Any, vector: Any) -> Any:
     """A vector from where its first item is, or from bytes, wherever they lie."""
     loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-    loaded.align = 1 if vector.element == _I8 else 4
+    loaded.align = 4 if vector.element == ir.FloatType() else 1
     return loaded
 
 
 def _store(builder: Any, vector: Any, pointer: Any) -> None:
-    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 4
+    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 2
 
 
 def _constant(vector: Any, value: float) -> Any:
