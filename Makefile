@@ -24,8 +24,9 @@ demo: $(VENV)/engine.stamp
 # What is fetched and what waits for editors leaves processors to the rest. Byte code is kept, for some hundred processes.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/cuda-tests.stamp
-	$(MAKE) --no-print-directory --jobs 3 lint editors test-python JOBS=4
-	$(MAKE) --no-print-directory --jobs 3 test-cuda test-neovim test-vscode
+	$(MAKE) --no-print-directory --jobs 3 lint editors test-python
+	$(MAKE) --no-print-directory test-cuda
+	$(MAKE) --no-print-directory --jobs 2 test-neovim test-vscode
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ async def test_all_systems_are_asked_the_same_from_end_to_end(tmp_path: Path, mo
     # bitsandbytes would compile kernels for the CPU: many seconds, and none on a card. What torch's configuration was
     # can only be put back by itself: pytest's monkeypatch would leave it without this entry.
     with torch._dynamo.config.patch(disable=True):
-        assert await gpu.main(["--model", "7b", "--layers", "2", "--hidden", "256", "--rounds", "1"]) == 0
+        assert await gpu.main(["--model", "7b", "--layers", "1", "--hidden", "256", "--rounds", "1"]) == 0
 
     names = {"codellama-ls", *gpu.BITS}
     assert asked.keys() == names

@@ -15,7 +15,7 @@ export class Window {
   }
 
   static async open(url: string, size = { width: 1280, height: 800 }): Promise<Window> {
-    const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+    const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--disable-software-rasterizer'] });
     const page = await (await browser.newContext({ viewport: size, permissions: ['clipboard-read', 'clipboard-write'] })).newPage();
     const window = new Window(browser, page);
     page.setDefaultTimeout(60_000);

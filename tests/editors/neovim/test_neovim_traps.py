@@ -53,7 +53,9 @@ def given(values: dict[str, str], project: Path) -> dict[str, str]:
     return {name: value.format(project=project, path=path) for name, value in values.items()}
 
 
-@pytest.mark.parametrize("surroundings", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    ("version", "surroundings"), [*(("0.12", each) for each in ENVIRONMENTS), ("0.11", "all")]
+)  # how a server is started is the same in both
 def test_nothing_of_the_project_is_run(start, engine, version, project, tmp_path, surroundings):
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     (project / "staged.txt").write_text("A line.\n")
