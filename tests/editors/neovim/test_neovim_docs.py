@@ -14,6 +14,7 @@ from nvim import wait
 
 README = (neovim.PLUGIN / "README.md").read_text()
 HELP = (neovim.PLUGIN / "doc" / "codellama.txt").read_text()
+PROTOCOL = (neovim.PLUGIN.parents[1] / "docs" / "protocol.md").read_text()
 SOURCE = "https://your.git.server/codellama-ls"
 
 
@@ -114,3 +115,43 @@ def test_the_help_has_every_command_and_link(start):
     tags = set(re.findall(r"\*(\S+)\*", HELP))
     links = set(re.findall(r"\|(codellama-\S+?)\|", HELP))
     assert links <= tags
+
+
+# Asks as sidekick.nvim does, and makes the edit as it does.
+ASKS = """
+local client = vim.tbl_filter(function(each)
+  return each.name:lower():find('copilot')
+end, vim.lsp.get_clients({ bufnr = 0 }))[1]
+local params = client and vim.lsp.util.make_position_params(0, client.offset_encoding)
+if not params then
+  return
+end
+local buffer = vim.api.nvim_get_current_buf()
+params.textDocument.version = vim.lsp.util.buf_versions[buffer]
+params.context = { triggerKind = 2 }
+local answer = client:request_sync('textDocument/copilotInlineEdit', params, 10000, buffer)
+local edit = answer and answer.result and answer.result.edits[1]
+if edit and edit.textDocument.version == vim.lsp.util.buf_versions[buffer] then
+  vim.lsp.util.apply_text_edits({ { range = edit.range, newText = edit.text } }, buffer, client.offset_encoding)
+  client:exec_cmd(edit.command)
+  return edit.text
+end
+"""
+
+
+def test_a_plugin_for_another_servers_next_edits_finds_ours(home, engine, version, monkeypatch):
+    configuration = home / "config.toml"
+    configuration.write_text(f'engineUrl = "{engine.url}"\n')
+    monkeypatch.setenv("CODELLAMA_LS_CONFIG", str(configuration))
+    nvim = run(version, home, snippet(PROTOCOL, "codellama-copilot"), engine)
+    try:
+        nvim.nvim.current.buffer[:] = ["one = 1", "print(one)", "check(one)"]
+        wait(lambda: nvim.lua("return #vim.lsp.get_clients({ bufnr = 0 })") == 1, what=lambda: nvim.said)
+        nvim.input("ggciwuno<Esc>")
+        for row in (1, 2):
+            wait(lambda: nvim.lua(ASKS) == "uno", what=lambda: nvim.lines)
+            assert "uno" in nvim.lines[row]
+        assert nvim.lines == ["uno = 1", "print(uno)", "check(uno)"]
+        assert not nvim.said
+    finally:
+        nvim.close()
