@@ -83,6 +83,8 @@ def _rewriting(old: Sequence[Parameter], new: Sequence[Parameter]) -> Rewriting 
         at = next((at for at, name in enumerate(before) if name not in after), -1)
         if at < 0 or before[:at] + before[at + 1 :] != after:
             return None
+        if old[at].text.startswith(("*", "...")) or "..." in old[at].text:
+            return None  # it took any number of them
         order = tuple(each for each in range(len(old)) if each != at)
         return Rewriting(order, before[at], at, len(old))
     if before != after and sorted(before) == sorted(after) and not any(each.optional or each.by_name for each in old):
@@ -123,7 +125,12 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
 def _may_be(hit: Hit, defined: Hit) -> bool:
     if defined.role == "plain":
         return hit.role == "plain" and hit.scope == defined.scope
-    return hit.role == "member" and (not hit.owner or hit.owner == defined.owner)
+    if hit.role != "member" or hit.receiver.startswith("super"):
+        return False
+    if hit.owner or not hit.receiver:
+        return not hit.owner or hit.owner == defined.owner
+    # Of what class the object is, nothing tells: it may be that one where few others have such a method.
+    return hit.node.text.decode() not in renames.COMMON and "." not in hit.receiver
 
 
 def _call_of(hit: Hit) -> Any:

@@ -92,6 +92,10 @@ class Document:
         """Whether a line does not parse: it is being written."""
         return row in self._broken
 
+    def is_text(self, row: int, start: int, end: int) -> bool:
+        """Whether a part of a line, in characters, or a place between two of them, is within a comment or a string."""
+        return self.tree is not None and is_text(self.tree, row, start, end)
+
     def tree_before(self, step: Step) -> Tree | None:
         """Of the text that a step began with."""
         return self._trees.before(step, self.language_id)
@@ -118,6 +122,25 @@ class Situation:
         found = [each for each in self.documents.values() if each.uri != uri and _go_together(each, here)]
         known = {each.uri for each in self.documents.values()}
         return found + [each for each in self.holding(word, here.language_id) if each.uri not in known]
+
+
+def is_text(tree: Tree, row: int, start: int, end: int) -> bool:
+    """The same in a tree."""
+    if row >= len(tree.lines):
+        return False
+    line = tree.lines[row].decode()
+    if start == end:  # what is on both sides of it
+        start, end = max(0, start - 1), min(len(line), end + 1)
+    first, last = (len(line[:column].encode()) for column in (start, end))
+    node = tree.root.descendant_for_point_range((row, first), (row, last))
+    while node is not None:
+        if "interpolation" in node.type or "substitution" in node.type:
+            return False
+        whole = node.start_point == (row, first) and node.end_point == (row, last)
+        if ("comment" in node.type or "string" in node.type) and not whole:
+            return True
+        node = node.parent
+    return False
 
 
 def _go_together(one: Document, other: Document) -> bool:

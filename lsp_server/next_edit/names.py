@@ -164,12 +164,14 @@ def _scopes(tree: Tree, node: Any, more: Collection[int] = ()) -> Iterator[Any]:
 
 
 def is_visible(tree: Tree, name: str, node: Any) -> bool:
-    """Whether a variable or parameter of that name is bound where a node stands, and before it."""
+    """Whether a variable or parameter of that name is bound where a node stands, and before it: nothing imported, and
+    no function."""
     around = {scope.id for scope in _scopes(tree, node)}
     return any(
         hit.role == "plain" and hit.scope in around and hit.binds and hit.node.start_byte < node.start_byte
+        and not hit.imported and hit.node.parent.child_by_field_name("parameters") is None
         for hit in hits(tree, name)
-    )
+    )  # fmt: skip
 
 
 def name_at(tree: Tree, row: int, column: int, name: str) -> bool:

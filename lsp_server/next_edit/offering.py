@@ -9,7 +9,7 @@ from typing import Any
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
 from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
-from lsp_server.next_edit.documents import Situation
+from lsp_server.next_edit.documents import Situation, is_text
 from lsp_server.next_edit.proposal import Hole, Proposal
 from lsp_server.next_edit.tokens import tokens
 
@@ -32,11 +32,34 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
     """What to offer. `is_wanted`: whether the user may still want a proposal of that kind and cause."""
     for step in _leading(here):
         for rule in RULES:
-            found = sorted(filter(is_wanted, rule(here, step)), key=lambda each: _distance(here, each))
+            wanted = (each for each in rule(here, step) if is_wanted(each) and not _is_in_text(here, step, each))
+            found = sorted(wanted, key=lambda each: _distance(here, each))
             sound = next((each for each in found[:4] if is_sound(here, each)), None)
             if sound is not None:
                 return sound
     return None
+
+
+def _is_in_text(here: Situation, step: Step, proposal: Proposal) -> bool:
+    """Whether a proposal goes into a comment or a string, while the change that it follows from was none there."""
+    document = here.documents.get(proposal.uri)
+    if document is None:
+        return False
+    end = proposal.end_column if proposal.end_row == proposal.row else len(document.lines[proposal.row])
+    if not document.is_text(proposal.row, proposal.column, end):
+        return False
+    return not _was_in_text(here, step)
+
+
+def _was_in_text(here: Situation, step: Step) -> bool:
+    """Whether a step changed a comment or a string."""
+    document = here.documents.get(step.uri)
+    base = document.tree_before(step) if document is not None else None
+    for at, (one, other) in enumerate(zip(step.before, step.after, strict=False)):
+        if one != other and base is not None:
+            column = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+            return is_text(base, step.row + at, column, column)
+    return False
 
 
 def holes(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda proposal: True) -> list[Hole]:

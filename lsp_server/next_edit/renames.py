@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +18,7 @@ from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
 # Members that many classes have: of what an object is, only `self` tells.
-_COMMON = frozenset(
+COMMON = frozenset(
     words(
         "get set add append remove pop push items keys values update insert delete close open read write run start "
         "stop name value size length len next iter map filter find index count clear copy key data type id text "
@@ -28,6 +29,10 @@ _COMMON = frozenset(
 # Names that are there without being bound; what Python has built in may be bound anew.
 _GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 _BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+# Receivers whose members are never those of a class at hand.
+_OTHERS = ("super", "Object", "Math")
+# What brings names that the file does not say.
+_STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 # Languages in which a file must import what it uses of others.
 _IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
 
@@ -70,10 +75,30 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
 
 
 def _origin(here: Situation, step: Step, old: str, new: str) -> tuple[Step, Pair]:
-    """Where a name was first changed in this way: what came later followed from it."""
+    """Where a name was first changed in this way: what came later followed from it, unless it is another one of that
+    name, which is defined there."""
+    for pair in pairs(step):
+        if (pair.old, pair.new) == (old, new) and _was_defined(here, step, pair):
+            return step, pair
     return next(
-        (earlier, pair) for earlier in here.steps for pair in pairs(earlier) if (pair.old, pair.new) == (old, new)
+        (earlier, pair)
+        for earlier in here.steps
+        for pair in pairs(earlier)
+        if earlier.uri == step.uri and (pair.old, pair.new) == (old, new)
     )
+
+
+def _was_defined(here: Situation, step: Step, pair: Pair) -> bool:
+    """Whether a name was changed where it is defined."""
+    document = here.documents.get(step.uri)
+    base = document.tree_before(step) if document is not None else None
+    return base is not None and any(hit.defines and (hit.row, hit.column) == pair.was for hit in hits(base, pair.old))
+
+
+def renamed(here: Situation) -> set[tuple[str, str]]:
+    """The names that were changed where they are defined, and what they became: their other places are no matter of
+    likeness."""
+    return {(pair.old, pair.new) for step in here.steps for pair in pairs(step) if _was_defined(here, step, pair)}
 
 
 def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
@@ -89,7 +114,7 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     changed = next((hit for hit in places if (hit.row, hit.column) == pair.was), None)
     if changed is None:
         return
-    same = _same(changed, places)
+    same = _same(changed, places, base)
     if not _is_renaming(base, pair, changed, same):
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
@@ -122,7 +147,7 @@ def lines(document: Document, pair: Pair, places: list[tuple[int, int, bool]]) -
         yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
 
 
-def _same(changed: Hit, places: list[Hit]) -> list[Hit]:
+def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
@@ -134,20 +159,50 @@ def _same(changed: Hit, places: list[Hit]) -> list[Hit]:
     owner = changed.owner or (next(iter(owners)) if len(owners) == 1 else "")
     if owner not in owners:
         return []
-    if len(owners) > 1 or changed.node.text.decode() in _COMMON:
+    if len(owners) > 1 or changed.node.text.decode() in COMMON:
         members = [hit for hit in members if hit.owner == owner]
+    members = [hit for hit in members if hit is changed or not _is_anothers(hit, base, owner)]
     return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
+
+
+def _is_anothers(hit: Hit, tree: Tree, owner: str) -> bool:
+    """Whether a member is one of something else than the class `owner`, by what stands in front: a module or another
+    thing that is imported, another class, or what is declared as one."""
+    receiver = hit.receiver
+    if not receiver or receiver in ("self", "this", "Self", "cls", "*this"):
+        return False
+    if hit.owner:
+        return bool(hit.owner != owner)
+    root = re.split(r"[.(\[]|->|::", receiver)[0]
+    if root in _OTHERS or any(each.imported for each in hits(tree, root)):
+        return True
+    declared = _declared(tree, root) if root == receiver else ""
+    return bool(declared and owner and declared != owner)
+
+
+def _declared(tree: Tree, name: str) -> str:
+    """The class as which a variable or parameter is declared somewhere, by its capital; "" for none."""
+    spelled = re.escape(name.encode())
+    for pattern in (rb"\b%s\s*:\s*[&*]*(?:mut\s+)?([A-Z]\w*)", rb"\b([A-Z]\w*)[\s*&]+%s\b"):
+        if found := re.search(pattern % spelled, tree.data):
+            return found[1].decode()
+    return ""
 
 
 def _made(hit: Hit) -> str:
     """The class that is made or called where a name is a key."""
+    return _called(hit).rpartition(".")[2]
+
+
+def _called(hit: Hit) -> str:
+    """The same with all that stands in front of it."""
     around = above(hit.node, frozenset(words("call composite_literal struct_expression new_expression")))
     named = around and (
         around.child_by_field_name("function")
         or around.child_by_field_name("type")
         or around.child_by_field_name("name")
     )
-    return named.text.decode().rpartition(".")[2] if named is not None else ""
+    return named.text.decode() if named is not None else ""
 
 
 def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
@@ -161,7 +216,8 @@ def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
     if name == "__init__":
         around = class_of(function)
         name = name_of_class(around) if around is not None else ""
-    return [hit for hit in places if hit.role == "key" and name and _made(hit) == name]
+    called = _made if class_of(function) is not None else _called  # a method is called with something in front of it
+    return [hit for hit in places if hit.role == "key" and name and called(hit) == name]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
@@ -169,6 +225,8 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     defining = [hit for hit in same if hit.defines]
     others = [hit for hit in defining if hit is not changed]
     if _is_taken(base, pair.new, changed):
+        return False
+    if not changed.defines and _is_known(base, pair.new, changed):
         return False
     if not changed.defines:
         return pair.new not in _BUILT_IN and pair.alone and bool(defining) and not any(hit.imported for hit in defining)
@@ -200,6 +258,14 @@ def is_under_way(here: Situation, step: Step) -> bool:
     return False
 
 
+def _is_known(base: Tree, name: str, changed: Hit) -> bool:
+    """Whether a name that took the place of another one at a use may stand for something already."""
+    there = hits(base, name)
+    if changed.role == "member":
+        return any(hit.defines or hit.role == "member" for hit in there)
+    return bool(there) or _STAR.search(base.data) is not None or b"#define " + name.encode() in base.data
+
+
 def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
     """Whether the new name meant something there already."""
     there = hits(base, name)
@@ -213,7 +279,7 @@ def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
 
 def _is_seen_elsewhere(base: Tree, changed: Hit) -> bool:
     if changed.role == "member":
-        return changed.node.text.decode() not in _COMMON
+        return changed.node.text.decode() not in COMMON
     return changed.scope == base.root.id and not changed.imported
 
 
@@ -221,14 +287,18 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     """The places of the same meaning in another file."""
     assert other.tree is not None
     places = hits(other.tree, name)
-    if changed.role == "member":
-        members = [hit for hit in places if hit.role == "member"]
-        return [] if any(hit.defines for hit in members) else members
     path = PurePosixPath(document.uri)
     stem = path.parent.name if path.stem in ("__init__", "index", "mod") else path.stem
+    if changed.role == "member":
+        members = [hit for hit in places if hit.role == "member" and not _is_anothers(hit, other.tree, changed.owner)]
+        says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
+        if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
+            return []
+        return members
     imported = [hit for hit in places if hit.imported and is_from(hit.node, stem)]
     found = [hit for hit in places if hit.role == "plain" and hit.scope in {each.scope for each in imported}]
-    found += [hit for hit in places if hit.role in ("member", "path") and hit.receiver.rpartition(".")[2] == stem]
+    through = [hit for hit in places if hit.role in ("member", "path") and hit.receiver.rpartition(".")[2] == stem]
+    found += [hit for hit in through if other.spoken.id not in _IMPORTING or _is_imported(other.tree, hit.receiver)]
     if other.spoken.id in _IMPORTING or found:
         return found
     free = [hit for hit in places if hit.role == "plain" and not hit.scope]
@@ -237,11 +307,18 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     return free
 
 
+def _is_imported(tree: Tree, name: str) -> bool:
+    """Whether the first part of a name with points is imported in a file."""
+    return any(hit.imported for hit in hits(tree, name.partition(".")[0]))
+
+
 def is_from(node: Any, stem: str) -> bool:
     """Whether what imports a name names a module."""
     statement = above(node, frozenset(words("import_statement import_from_statement use_declaration")))
     if statement is None:
         return False
-    module = statement.child_by_field_name("module_name") or statement.child_by_field_name("source") or statement
-    parts = module.text.decode().strip("'\"").replace("::", "/").replace(".", "/").split("/")
-    return stem in parts
+    module = statement.child_by_field_name("module_name") or statement.child_by_field_name("source")
+    if module is None:
+        return stem in re.split(r"\W+", statement.text.decode())
+    named = re.sub(r"\.[jt]sx?$", "", module.text.decode().strip("'\""))
+    return re.split(r"[./]|::", named)[-1] == stem

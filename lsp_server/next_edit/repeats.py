@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
@@ -79,8 +79,17 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
         if any(document.is_broken(row) for row in range(step.row, step.row + len(step.after))):
             return
         done = here.steps[here.steps.index(first) :]
-        yield from _fitting(document, *rule, step.row, touched([each for each in done if each.uri == step.uri]))
+        found = list(_fitting(document, *rule, step.row, touched([each for each in done if each.uri == step.uri])))
+        names = renames.renamed(here) if found else set()
+        yield from (each for each in found if not _is_of_names(each, names))
         return
+
+
+def _is_of_names(proposal: Proposal, names: Collection[tuple[str, str]]) -> bool:
+    """Whether a proposal does nothing but put the new of some names in the place of the old."""
+    one, other = (tuple(word.strip() for word in spaced(text)) for text in (proposal.old, proposal.new))
+    changed = {pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]}
+    return len(one) == len(other) and bool(changed) and changed <= set(names)
 
 
 def rewrites(step: Step) -> list[Rewrite]:

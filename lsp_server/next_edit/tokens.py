@@ -12,6 +12,8 @@ _TOKEN = re.compile(
     r"|=>|->|::|\.\.\.|==|!=|<=|>=|:=|&&|\|\||."
 )
 _WORD = re.compile(r"[^\W\d]\w*")
+# Tokens that are compared one by one: it takes their square.
+MOST_COMPARED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,15 @@ def _opcodes(before: str, after: str) -> Sequence[tuple[str, int, int, int, int]
     import difflib  # slow to load
 
     one, other = ([token.text for token in tokens(text)] for text in (before, after))
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    if max(len(one), len(other)) <= MOST_COMPARED:
+        return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    # One change somewhere in what is too long to be compared token by token.
+    least = min(len(one), len(other))
+    head = next((at for at in range(least) if one[at] != other[at]), least)
+    tail = next((at for at in range(least - head) if one[-1 - at] != other[-1 - at]), least - head)
+    a, b = len(one) - tail, len(other) - tail
+    found = [("equal", 0, head, 0, head), ("replace", head, a, head, b), ("equal", a, len(one), b, len(other))]
+    return [each for each in found if each[1] < each[2] or each[3] < each[4]]
 
 
 def differences(before: Sequence[str], after: Sequence[str]) -> list[Difference]:
