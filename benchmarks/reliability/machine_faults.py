@@ -24,8 +24,8 @@ from lsp_server.places import cache_folder
 SPARE_BYTES = 4 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 DISK_MEGABYTES = 24
-# For a starter that is fetched and converted there, which wants to see 600 MB.
-CONVERTING_MEGABYTES = 700
+# For a starter that is fetched and converted there, which wants to see 800 MB.
+CONVERTING_MEGABYTES = 1000
 CLOCK = Path(__file__).with_name("clock.c")
 
 

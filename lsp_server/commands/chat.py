@@ -40,7 +40,7 @@ A question, over several lines with \\ at their ends; @file, @file:10-20 and @fu
 /preview QUESTION      what would be sent               /open N         go on with one of the list
 /regenerate            answer the last question anew    /new            begin another
 /edit QUESTION         ask the last question so instead /rename TITLE   name this one
-/stop is Ctrl-C        twice ends                       /delete N       delete one of the list
+Ctrl-C                 stop the answer; twice ends      /delete N       delete one of the list
 /export FILE           this conversation as Markdown    /quit           end (also Ctrl-D)
 /system TEXT           what the model is told of its role in this conversation, or the next one"""
 

@@ -24,9 +24,11 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return found.settings
 
 
-def agreed(question: str, *, yes: bool) -> bool:
-    """Whether the user says yes, or has said so before; who cannot be asked does not."""
-    return yes or (sys.stdin.isatty() and typed(f"{question} [Y/n] ").lower() in ("", "y", "yes"))
+def agreed(question: str, *, yes: bool, by_enter: bool = True) -> bool:
+    """Whether the user says yes, or has said so before; who cannot be asked does not. `by_enter`: saying nothing is
+    yes."""
+    said = ("", "y", "yes") if by_enter else ("y", "yes")
+    return yes or (sys.stdin.isatty() and typed(f"{question} [{'Y/n' if by_enter else 'y/N'}] ").lower() in said)
 
 
 def typed(question: str) -> str:

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     for kept in _kept(options):
         output.print(f"It stays: {kept}", soft_wrap=True)
     if found:
-        if not agreed("Remove it?", yes=options.yes):
+        if not agreed("Remove it?", yes=options.yes, by_enter=False):
             output.print("Nothing was removed; `codellama-ls uninstall --yes` does it without asking.")
             return 0
         for each in found:

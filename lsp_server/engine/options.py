@@ -49,8 +49,8 @@ def note(has: Mapping[str, object], wanted: Options) -> str:
     if not others:
         return ""
     return (
-        f"The engine was started by another window, with {', '.join(others)}; change the setting here to have it start "
-        "anew for all."
+        f"The engine was started by another window or command, with {', '.join(others)}; `codellama-ls stop`, or a "
+        "change of the setting in an editor, has it start anew."
     )
 
 

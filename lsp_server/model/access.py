@@ -144,7 +144,7 @@ class ModelAccess:
             return
         if self.state.has_failed and time.monotonic() < self._again_at:
             return
-        self._begin("Reaching the server." if self.settings.engine_url else "Starting the engine.")
+        self._begin("Reaching the server." if self.settings.engine_url else local.reaching(self.settings.model))
 
     def restart(self) -> None:
         """End the engine of this machine and start it anew, or reach the remote one again, and forget earlier failures:

@@ -116,6 +116,14 @@ def _wrong(name: str) -> str:
     return "is too long for a name" if len(parts[0]) > MOST_PATH or max(map(len, parts[1:])) > MOST_NAME else ""
 
 
+def reaching(model: str) -> str:
+    """What is said while the engine of a model is reached."""
+    try:
+        return "Starting the engine." if running(model) is None else "Reaching the engine."
+    except (OSError, ValueError):  # what no checkpoint can be called is told when it is looked for
+        return "Starting the engine."
+
+
 def running(model: str) -> Address | None:
     """The address of the engine of `model`, or None where there is none, or only the trace of one that crashed."""
     found = address.read(address.files(model).address)

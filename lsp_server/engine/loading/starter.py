@@ -20,6 +20,7 @@ import errno
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -221,6 +222,8 @@ def _pip_problem(output: str) -> CheckpointProblem:
 def _conversion_problem(output: str) -> CheckpointProblem:
     if "No space left" in output or "os error 28" in output:
         return CheckpointProblem("There is no disk space left to convert the starter model; free 600 MB.")
+    if said := re.findall(rf"^\S*{CheckpointProblem.__name__}: (.*)", output, re.MULTILINE):
+        return CheckpointProblem(f"The starter model could not be converted. {said[-1]}")
     if "ModuleNotFoundError" in output:
         return CheckpointProblem(
             f"The starter model cannot be converted ({making.last_line(output)}); run `{installing.engine()}`."

@@ -306,21 +306,7 @@ def test_health_and_help(start, engine, version):
     assert "engine packages" not in page
     assert "Error executing" not in page
     nvim.command("bwipeout!")
-    doc = neovim.PLUGIN / "doc"
-    nvim.lua("vim.cmd.helptags(...)", str(_copy(doc, nvim)))
     nvim.command("help codellama")
     assert nvim.nvim.current.buffer.name.endswith("codellama.txt")
     for subject in ("codellama-setup", ":CodeLlama", "codellama-chat", "codellama-settings", "codellama-lsp"):
         nvim.command(f"help {subject}")
-
-
-def _copy(doc, nvim):
-    """The help in a folder of this test's own, with its tags: those are made by whoever installs a plugin."""
-    import shutil
-    import tempfile
-    from pathlib import Path
-
-    folder = Path(tempfile.mkdtemp()) / "doc"
-    shutil.copytree(doc, folder)
-    nvim.lua("vim.opt.runtimepath:prepend(...)", str(folder.parent))
-    return folder

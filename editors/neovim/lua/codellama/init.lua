@@ -2,6 +2,14 @@
 ---See :help codellama.
 local M = {}
 
+---Where nobody else has done so, such as a manager of plugins, have `:help codellama` found.
+local function index_help()
+  local folder = vim.fs.joinpath(vim.fs.dirname(assert(debug.getinfo(1, 'S')).source:sub(2)), '../../doc')
+  if not vim.uv.fs_stat(vim.fs.joinpath(folder, 'tags')) then
+    pcall(vim.cmd.helptags, vim.fs.normalize(folder))
+  end
+end
+
 ---Take options, the default keys, and start the server where it is needed.
 ---@param options? codellama.Options
 function M.setup(options)
@@ -22,6 +30,7 @@ function M.setup(options)
   vim.lsp.config('codellama', extra)
   require('codellama.keys').set(chosen.keys)
   vim.lsp.enable('codellama')
+  index_help()
 end
 
 ---A few words on the state of the model, for 'statusline': `%{v:lua.require'codellama'.statusline()}`.
