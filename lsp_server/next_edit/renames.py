@@ -226,10 +226,9 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     others = [hit for hit in defining if hit is not changed]
     if _is_taken(base, pair.new, changed):
         return False
-    if not changed.defines and _is_known(base, pair.new, changed):
-        return False
     if not changed.defines:
-        return pair.new not in _BUILT_IN and pair.alone and bool(defining) and not any(hit.imported for hit in defining)
+        bound_here = bool(defining) and not any(hit.imported for hit in defining)
+        return pair.new not in _BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
     if not others:
         return True
     if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
@@ -85,11 +85,11 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
         return
 
 
-def _is_of_names(proposal: Proposal, names: Collection[tuple[str, str]]) -> bool:
+def _is_of_names(proposal: Proposal, names: set[tuple[str, str]]) -> bool:
     """Whether a proposal does nothing but put the new of some names in the place of the old."""
     one, other = (tuple(word.strip() for word in spaced(text)) for text in (proposal.old, proposal.new))
     changed = {pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]}
-    return len(one) == len(other) and bool(changed) and changed <= set(names)
+    return len(one) == len(other) and bool(changed) and changed <= names
 
 
 def rewrites(step: Step) -> list[Rewrite]:
