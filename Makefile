@@ -49,7 +49,7 @@ emacs:
 editors: emacs
 	@bash editors/vscode/e2e/setup.sh >/dev/null
 
-# Its keys want a processor to themselves.
+# Not more at a time: its keys are to be in time.
 test-neovim: JOBS = 2
 test-neovim: $(VENV)/dev.stamp emacs
 	$(call tested,tests/editors --ignore tests/editors/vscode)

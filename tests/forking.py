@@ -65,14 +65,18 @@ def engine(*words: str) -> list[str]:
 
 
 def _copied(module: str, words: Sequence[str]) -> list[str]:
-    if not in_tests or not hasattr(os, "pidfd_open"):  # which Linux has
+    if not _are_copied():
         return [sys.executable, *words]
     return _launched(_kept(module), words)
 
 
+def _are_copied() -> bool:
+    return in_tests and hasattr(os, "pidfd_open")  # which Linux has
+
+
 def fork_engines() -> None:
     """The engines that servers start, which are forked from now on, are copies too."""
-    if in_tests and hasattr(os, "pidfd_open"):
+    if _are_copied():
         os.environ[ENGINES] = _kept("lsp_server.engine")
 
 
@@ -82,7 +86,7 @@ def copied_engines() -> Iterator[None]:
     from lsp_server import processes
 
     whole = processes.python
-    if in_tests and hasattr(os, "pidfd_open"):
+    if _are_copied():
         processes.python = _with_copies(_kept("lsp_server.engine"))
     try:
         yield
