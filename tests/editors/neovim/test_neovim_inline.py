@@ -38,6 +38,16 @@ def test_shown_and_accepted(start, engine, version, method):
 
 
 @ways
+def test_typed_before_the_server_listens(start, engine, version, method):
+    """The first keys after `nvim FILE` come before there is anybody to ask: what they call for comes with the server."""
+    nvim = start(version, setup=f"inline = {{ method = '{method}' }}", ready=False)
+    nvim.input("jA")
+    wait(lambda: nvim.mode == "i")
+    assert not nvim.lua("return #vim.lsp.get_clients({ name = 'codellama', bufnr = 0 })")
+    nvim.wait_ghost("return a + b")
+
+
+@ways
 def test_accepted_in_parts(start, engine, version, method):
     nvim = start(version, setup=f"inline = {{ method = '{method}' }}")
     engine.suggestion = "return foo(a) + b"

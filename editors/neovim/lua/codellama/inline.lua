@@ -56,7 +56,12 @@ end
 function M.attached(client, bufnr)
   clients[bufnr] = client
   if suggests(client) and M.is_on(bufnr) then
-    engine().attach(client, bufnr)
+    local now = engine()
+    now.attach(client, bufnr)
+    -- What was typed before the server listened is not typed again.
+    if vim.api.nvim_get_current_buf() == bufnr and vim.api.nvim_get_mode().mode:sub(1, 1) == 'i' then
+      now.suggest(client, bufnr)
+    end
   end
   require('codellama.keys').attach(bufnr)
 end
