@@ -142,6 +142,18 @@ await scene('a bad day', (engine) => ({
     assert.equal(host.servers().length, 1);
   });
 
+  await step('what is typed while it is away gets its suggestion', async () => {
+    engine.suggestion = 'greet("Ada")';
+    await window.goTo(3);
+    host.servers().forEach((pid) => process.kill(pid, 'SIGKILL'));
+    await window.says('Code Llama: starting again');
+    await page.keyboard.type('x = ');
+    await window.says('Code Llama: stand-in');
+    await window.suggests('greet("Ada")');
+    engine.suggestion = '';
+    await window.command('File: Revert File');
+  });
+
   await step('it is killed while it answers: what was written is there', async () => {
     engine.answer = Array.from({ length: 2000 }, (_, number) => `word ${number} `).join('');
     engine.pause = 20;

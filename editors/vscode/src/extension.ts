@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { act } from './acting';
 import { Actions, EDIT, PERFORM } from './actions';
+import { suggestOnceThere } from './away';
 import * as attach from './chat/attach';
 import { ChatView } from './chat/view';
 import { writeCommitMessage } from './commit';
@@ -44,7 +45,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const running: Server = (server = new Server(settings, log, version, context.globalStorageUri.fsPath, () => middleware(settings, switches, actions, explain, (suggestion) => running.tell('codellama/shown', suggestion))));
   const actions: Actions = new Actions(running, proposals, explain);
   const view: ChatView = new ChatView(context, running, proposals);
-  context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running, context.extensionPath));
+  context.subscriptions.push(log, switches, proposals, report, running, view, new StatusBar(running, switches), tellMissing(running, context.extensionPath), suggestOnceThere(running, context.extension.id));
   context.subscriptions.push(vscode.workspace.onDidChangeConfiguration((event) => onSettings(event, running)));
   context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void running.start()));
 
