@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -15,12 +16,17 @@ from typing import Any
 import pytest_lsp
 from forking import program
 from lsprotocol import types
-from pytest_lsp.client import make_test_lsp_client
+from pygls.protocol import default_converter
+from pytest_lsp.client import LanguageClient, register_lsp_features
+
+# One for all clients: what it has learnt of a message's kind, it need not learn again.
+_converter = functools.cache(default_converter)
 
 
 def _client() -> Any:
     """pytest-lsp's client, for which the answer to a request that was cancelled meanwhile is no fault of the server."""
-    client = make_test_lsp_client()
+    client = LanguageClient(converter_factory=_converter)
+    register_lsp_features(client)
     report = client.report_server_error
 
     def report_server_error(error: Exception, source: Any) -> None:

@@ -2,8 +2,9 @@
 
 To load the program takes a processor a second, and an engine six, as often as a test starts it. So each worker keeps
 one process that has loaded it and only forks, and another one for engines: a copy is a process of its own, with the
-streams, the environment and the folder of who started it, as with `python -m lsp_server`. Tests of the start itself,
-or of a process's number, start it whole, and so do benchmarks, which borrow from the tests.
+streams, the environment and the folder of who started it, as with `python -m lsp_server`. What each would do first, to
+read the tests' tokenizer and to learn the shapes of messages, is done before. Tests of the start itself, or of a
+process's number, start it whole, and so do benchmarks, which borrow from the tests.
 """
 
 from __future__ import annotations
@@ -235,6 +236,55 @@ def _load_engine() -> None:
     importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
     for name in ("transformers.models.llama.modeling_llama", "transformers.generation", "uvicorn"):
         importlib.import_module(name)
+    _read_tokenizer()
+
+
+def _read_tokenizer() -> None:
+    """A copy takes the tokenizer that most checkpoints of the tests have as it was read here; all others it reads."""
+    import checkpoints
+
+    from lsp_server.codellama import tokenizer, vocabulary
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = checkpoints.code_llama_tokenizer(Path(name))
+        text = (folder / "tokenizer.json").read_bytes()
+        made = tokenizer.CodeLlamaTokenizer.from_pretrained(folder).vocabulary
+
+    def read_vocabulary(files: Any) -> Any:
+        path = files.folder / "tokenizer.json"
+        is_that = path.is_file() and path.stat().st_size == len(text) and path.read_bytes() == text
+        return made if is_that and not files.tokenizer and not files.special else vocabulary.read_vocabulary(files)
+
+    tokenizer.read_vocabulary = read_vocabulary
+
+
+def _learn_messages() -> None:
+    """The library works out how to read and write a kind of message when the first of it comes."""
+    from lsprotocol import types
+    from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, JsonRPCResponseMessage
+
+    from lsp_server.server import app, shapes
+
+    converter = shapes.converter()
+    shapes.converter = lambda: converter
+    sent = (
+        types.PROGRESS,
+        types.WINDOW_SHOW_MESSAGE,
+        types.WINDOW_WORK_DONE_PROGRESS_CREATE,
+        types.WORKSPACE_APPLY_EDIT,
+    )
+    progress = (types.WorkDoneProgressBegin, types.WorkDoneProgressReport, types.WorkDoneProgressEnd)
+    results = (types.InitializeResult, types.InlineCompletionList, types.CompletionList, types.CodeAction)
+    methods = (
+        *app.create().protocol.fm.features,
+        *sent,
+        types.WORKSPACE_CONFIGURATION,
+        types.WORKSPACE_EXECUTE_COMMAND,
+    )
+    messages = {kind for method in methods for kind in types.METHOD_TO_TYPES.get(method, ())[:2] if kind is not None}
+    for kind in {*messages, *progress, *results, JsonRPCNotification, JsonRPCRequestMessage, JsonRPCResponseMessage}:
+        converter.get_structure_hook(kind)
+        converter.get_unstructure_hook(kind)
 
 
 def _load_server() -> None:
@@ -245,14 +295,16 @@ def _load_server() -> None:
         if not heavy.search(module.name):
             importlib.import_module(module.name)
     importlib.import_module("lsp_server.model.exchange").load()
+    _read_tokenizer()
+    _learn_messages()
     assert "torch" not in sys.modules, "which no server may need"
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))
     if not any(Path(entry, "lsp_server").is_dir() for entry in sys.path):
         sys.path.insert(0, str(Path(__file__).parents[1]))
     {"lsp_server": _load_server, "lsp_server.engine": _load_engine}[sys.argv[1]]()
+    sys.path.remove(str(Path(__file__).parent))
     gc.collect()
     gc.freeze()
     _run(Keeper(sys.argv[2]).run())

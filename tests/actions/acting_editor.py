@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -142,20 +143,22 @@ class ActingEditor(Editor):
         return [Path(unquote(urlparse(each.uri).path)).read_text() for each in self.client.shown_documents]
 
 
+@functools.cache
+def _converter() -> Any:
+    """The library's, which takes a code action that has a command for that command, mended; one for all clients, as
+    what it has learnt of a message's kind it need not learn again."""
+    made = default_converter()
+
+    def read(value: Any, _: Any) -> Any:
+        kind = types.Command if isinstance(value.get("command"), str) else types.CodeAction
+        return made.structure(value, kind)
+
+    made.register_structure_hook(types.Command | types.CodeAction, read)
+    return made
+
+
 def _client() -> Any:
-    """The library's client, which takes a code action that has a command for that command, mended."""
-
-    def converter() -> Any:
-        made = default_converter()
-
-        def read(value: Any, _: Any) -> Any:
-            kind = types.Command if isinstance(value.get("command"), str) else types.CodeAction
-            return made.structure(value, kind)
-
-        made.register_structure_hook(types.Command | types.CodeAction, read)
-        return made
-
-    client = LanguageClient(converter_factory=converter)
+    client = LanguageClient(converter_factory=_converter)
     register_lsp_features(client)
     return client
 

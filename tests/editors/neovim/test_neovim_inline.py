@@ -39,7 +39,7 @@ def test_shown_and_accepted(start, engine, version, method):
 
 @ways
 def test_typed_before_the_server_listens(start, engine, version, method):
-    """The first keys after `nvim FILE` come before there is anybody to ask: what they call for comes with the server."""
+    """The first keys after `nvim FILE` come before anybody is there to ask: what they call for comes later."""
     nvim = start(version, setup=f"inline = {{ method = '{method}' }}", ready=False)
     nvim.input("jA")
     wait(lambda: nvim.mode == "i")
