@@ -144,9 +144,9 @@ export class Host {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   }
 
-  /** Change a setting that belongs to the machine, as who edits its file does. */
+  /** Change a setting, as who edits its file does. */
   set(name: string, value: unknown): void {
-    const file = path.join(this.run, 'data/Machine/settings.json');
+    const file = path.join(this.run, 'data', MACHINE.test(name) ? 'Machine' : 'User', 'settings.json');
     const settings = JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, unknown>;
     fs.writeFileSync(file, JSON.stringify({ ...settings, [name]: value }, null, 2));
   }

@@ -9,9 +9,10 @@ import { until, Window } from './window.ts';
 const MAIN = 'def greet(name):\n    return "Hello, " + name\n';
 const DOCUMENTED = '```python\ndef greet(name):\n    """Greet somebody."""\n    return "Hello, " + name\n```';
 
-await scene('the server is not installed', () => ({ files: { 'main.py': MAIN }, server: null, env: { HOME: '/nonexistent' } }), async ({ window, step, picture }) => {
+const OLD = `"${PYTHON}" -c 'import lsp_server; lsp_server.__version__ = "0.0.3"; from lsp_server.cli import main; main([])'`;
+await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, server: null, settings: standIn(engine), env: { HOME: '/nonexistent' } }), async ({ host, window, engine, step, picture }) => {
   const { page, panel } = window;
-  await step('said, with the command in a terminal', async () => {
+  await step('not installed: said, with the command in a terminal', async () => {
     await window.says('Code Llama: not installed');
     const toast = await window.toast('codellama-ls is not installed.');
     await toast.hover();
@@ -27,45 +28,41 @@ await scene('the server is not installed', () => ({ files: { 'main.py': MAIN }, 
     assert.equal(await panel.locator('.turn').count(), 0);
     await picture('not-installed');
   });
-});
-
-const OLD = `"${PYTHON}" -c 'import lsp_server; lsp_server.__version__ = "0.0.3"; from lsp_server.cli import main; main([])'`;
-await scene('the server is of another version', (engine) => ({ files: { 'main.py': MAIN }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default High Contrast' }, server: program('old-server', `exec ${OLD}`) }), async ({ window, engine, step, picture }) => {
-  await step('said, and it runs all the same', async () => {
+  await step('of another version: said, and it runs all the same', async () => {
+    host.set('workbench.colorTheme', 'Default High Contrast');
+    host.set('codellama.serverPath', program('old-server', `exec ${OLD}`));
     await window.toast('codellama-ls 0.0.3 is older than this extension');
     await window.openFile('main.py');
     await window.says('Code Llama: stand-in');
   });
   await step('high contrast, and narrow', async () => {
     await window.clearToasts();
-    await window.page.setViewportSize({ width: 560, height: 700 });
+    await page.setViewportSize({ width: 560, height: 700 });
     engine.answer = `${DOCUMENTED}\n\nIt says what \`greet\` does.`;
     await window.openChat();
     await window.ask('Document @greet');
     await window.answered();
     await picture('chat-contrast');
-    assert.ok(await window.panel.locator('body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'nothing is wider than the panel');
+    assert.ok(await panel.locator('body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'nothing is wider than the panel');
+    await page.setViewportSize({ width: 1280, height: 800 });
   });
-});
-
-await scene('the server is no language server', () => ({ files: { 'main.py': MAIN }, server: program('no-server', 'echo hello; exit 1') }), async ({ window, step }) => {
-  await step('tried again, later each time, then left alone', async () => {
+  await step('no language server: tried again, later each time, then left alone', async () => {
+    host.set('codellama.serverPath', program('no-server', 'echo hello; exit 1'));
     await window.says('Code Llama: starting again');
     await window.says('Code Llama: failed', 60_000);
     await window.toast('is no language server that works');
+    await window.clearToasts();
   });
-});
-
-await scene('the model is missing', () => ({ files: { 'main.py': MAIN }, settings: { 'codellama.model': '/nowhere/at/all' } }), async ({ window, step }) => {
-  await step('said, with what to do', async () => {
-    await window.openFile('main.py');
-    await window.says('Code Llama: failed');
+  await step('one without its model: said, with what to do', async () => {
+    host.set('codellama.engineUrl', '');
+    host.set('codellama.model', '/nowhere/at/all');
+    host.set('codellama.serverPath', program('server', `exec "${PYTHON}" -m lsp_server "$@"`));
     await window.toast('/nowhere/at/all');
-    await window.openChat();
-    await window.panel.locator('.status.failed', { hasText: '/nowhere/at/all' }).waitFor();
+    await window.says('Code Llama: failed');
+    await panel.locator('.status.failed', { hasText: '/nowhere/at/all' }).waitFor();
     await window.status.click();
-    await window.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Try again' }).waitFor();
-    await window.page.keyboard.press('Escape');
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Try again' }).waitFor();
+    await page.keyboard.press('Escape');
   });
 });
 
