@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { spelled } from './host.ts';
-import { scene, standIn } from './scenario.ts';
+import { spelled, type Host } from './host.ts';
+import type { Scene } from './scenario.ts';
 
 const SECRET = 'open_sesame';
 const OUTSIDE = 'the diary of somebody';
 
-await scene('links that lead to what is hidden', (engine, host) => {
+export const FILES = { 'main.py': 'def total(numbers):\n    return sum(numbers)\n', '.env': `KEY = "${SECRET}"\n` };
+
+export function links(host: Host): Record<string, string> {
   const outside = path.join(host.run, 'outside.txt');
   fs.writeFileSync(outside, `${OUTSIDE}\n`);
-  return {
-    files: { 'main.py': 'def total(numbers):\n    return sum(numbers)\n', '.env': `KEY = "${SECRET}"\n` },
-    links: { 'notes.txt': outside, 'link.py': '.env' },
-    settings: standIn(engine),
-  };
-}, async ({ window, engine, step }) => {
+  return { 'notes.txt': outside, 'link.py': '.env' };
+}
+
+export async function play({ window, engine, step }: Scene): Promise<void> {
   const { page, panel } = window;
   engine.suggestion = ' 42';
   await step('no suggestion in a link to a secret file, which says why', async () => {
@@ -49,4 +49,4 @@ await scene('links that lead to what is hidden', (engine, host) => {
     assert.match(seen, /return sum\(numbers\)[^]*What is in @notes\.txt/);
     assert.doesNotMatch(seen, new RegExp(`${SECRET}|${OUTSIDE}`));
   });
-});
+}

@@ -1,6 +1,6 @@
 /** The next edit: what one key goes to and changes, in one file and in two, and the key that sends it away. */
 import assert from 'node:assert/strict';
-import { scene, standIn } from './scenario.ts';
+import type { Scene } from './scenario.ts';
 
 const TOTAL = `def total(numbers):
     result = 0
@@ -24,7 +24,9 @@ print("b", 2)
 print("c", 3)
 `;
 
-await scene('the next edit', (engine) => ({ files: { 'total.py': TOTAL, 'area.py': AREA, 'other.py': OTHER, 'calls.py': CALLS }, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), async ({ host, window, engine, step, picture }) => {
+export const FILES = { 'total.py': TOTAL, 'area.py': AREA, 'other.py': OTHER, 'calls.py': CALLS };
+
+export async function play({ host, window, engine, step, picture }: Scene): Promise<void> {
   const { page } = window;
   const at = (place: string): Promise<void> => page.locator('.statusbar-item', { hasText: place }).waitFor();
   const mark = page.locator('.cgmr.codicon, .cgmr[class*="ced-"]'); // in the gutter
@@ -97,4 +99,4 @@ await scene('the next edit', (engine) => ({ files: { 'total.py': TOTAL, 'area.py
     await window.save();
     assert.equal(host.read('other.py'), OTHER.replace('5, 6', '5'));
   });
-});
+}
