@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { spelled, type Host } from './host.ts';
-import type { Scene } from './scenario.ts';
+import { isAlone, scene, standIn, type Scene } from './scenario.ts';
 
 const SECRET = 'open_sesame';
 const OUTSIDE = 'the diary of somebody';
@@ -49,4 +49,8 @@ export async function play({ window, engine, step }: Scene): Promise<void> {
     assert.match(seen, /return sum\(numbers\)[^]*What is in @notes\.txt/);
     assert.doesNotMatch(seen, new RegExp(`${SECRET}|${OUTSIDE}`));
   });
+}
+
+if (isAlone(import.meta.filename)) {
+  await scene('links that lead to what is hidden', (engine, host) => ({ files: FILES, links: links(host), settings: standIn(engine) }), play);
 }

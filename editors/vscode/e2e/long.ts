@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { PYTHON, REPOSITORY } from './host.ts';
-import type { Scene } from './scenario.ts';
+import { isAlone, scene, standIn, type Scene } from './scenario.ts';
 
 const WORDS = 5000;
 
@@ -21,6 +21,8 @@ function answer(): string {
 
 export async function play({ host, window, engine, step, picture }: Scene): Promise<void> {
   const { page, panel } = window;
+  await window.openFile('main.py');
+  await window.says('Code Llama: stand-in');
   await step('an answer of 5,000 words', async () => {
     await window.openChat();
     await panel.locator('.turns').evaluate((turns) => {
@@ -60,4 +62,8 @@ export async function play({ host, window, engine, step, picture }: Scene): Prom
     assert.equal(await panel.locator('.turn').count(), 200);
     await picture('long-light');
   });
+}
+
+if (isAlone(import.meta.filename)) {
+  await scene('long', (engine) => ({ files: { 'main.py': 'x = 1\n' }, settings: standIn(engine) }), play);
 }

@@ -1,6 +1,6 @@
 /** The next edit: what one key goes to and changes, in one file and in two, and the key that sends it away. */
 import assert from 'node:assert/strict';
-import type { Scene } from './scenario.ts';
+import { isAlone, scene, standIn, type Scene } from './scenario.ts';
 
 const TOTAL = `def total(numbers):
     result = 0
@@ -99,4 +99,8 @@ export async function play({ host, window, engine, step, picture }: Scene): Prom
     await window.save();
     assert.equal(host.read('other.py'), OTHER.replace('5, 6', '5'));
   });
+}
+
+if (isAlone(import.meta.filename)) {
+  await scene('the next edit', (engine) => ({ files: FILES, settings: standIn(engine) }), play);
 }

@@ -64,3 +64,8 @@ export async function scene(name: string, wishes: (engine: Engine, host: Host) =
     engine.stop();
   }
 }
+
+/** Whether a file is what was started, not a part of another. */
+export function isAlone(file: string): boolean {
+  return path.resolve(process.argv[1] ?? '') === file;
+}
