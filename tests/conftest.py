@@ -19,12 +19,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that every test can `import
 import checkpoints
 import forking
 import hub_stand_in
+import vocabularies
 
 # The same inputs at each run, so that a failure is one of the change at hand; `make fuzz` draws new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
 forking.in_tests = True
+vocabularies.remember()
 
 # Not those of the user: indexes of folders that the tests make, what is counted of suggestions, and settings, of which
 # there are none.

@@ -240,22 +240,15 @@ def _load_engine() -> None:
 
 
 def _read_tokenizer() -> None:
-    """A copy takes the tokenizer that most checkpoints of the tests have as it was read here; all others it reads."""
+    """The one that most checkpoints of the tests have."""
     import checkpoints
+    import vocabularies
 
-    from lsp_server.codellama import tokenizer, vocabulary
+    from lsp_server.codellama.tokenizer import CodeLlamaTokenizer
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = checkpoints.code_llama_tokenizer(Path(name))
-        text = (folder / "tokenizer.json").read_bytes()
-        made = tokenizer.CodeLlamaTokenizer.from_pretrained(folder).vocabulary
-
-    def read_vocabulary(files: Any) -> Any:
-        path = files.folder / "tokenizer.json"
-        is_that = path.is_file() and path.stat().st_size == len(text) and path.read_bytes() == text
-        return made if is_that and not files.tokenizer and not files.special else vocabulary.read_vocabulary(files)
-
-    tokenizer.read_vocabulary = read_vocabulary
+    vocabularies.remember()
+    with tempfile.TemporaryDirectory() as folder:
+        CodeLlamaTokenizer.from_pretrained(checkpoints.code_llama_tokenizer(Path(folder)))
 
 
 def _learn_messages() -> None:
