@@ -10,8 +10,9 @@ define tested
 $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(1) || { \
   echo "What failed, again and by itself:"; $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none --maxfail 1 $(1); }
 endef
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check
+# Byte code is made of what is used, when it is: of all that comes with the packages it would take half of the time.
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check
+LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --progress-bar off --disable-pip-version-check
 # Of what pip says: what is fetched and is large, when it installs, and all that is wrong.
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
@@ -21,10 +22,11 @@ SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using ca
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-# What is fetched and what waits for editors leaves processors to the rest. Byte code is kept, for some hundred processes.
+# What is fetched, and what waits for editors, leaves processors to others. Byte code is kept, for some hundred processes.
 test: export PYTHONDONTWRITEBYTECODE :=
-test: $(VENV)/cuda-tests.stamp
-	$(MAKE) --no-print-directory --jobs 3 lint editors test-python
+test:
+	$(MAKE) --no-print-directory --jobs 2 $(VENV)/cuda-tests.stamp editors
+	$(MAKE) --no-print-directory --jobs 2 lint test-python
 	$(MAKE) --no-print-directory test-cuda
 	$(MAKE) --no-print-directory --jobs 2 test-neovim test-vscode
 
