@@ -59,7 +59,8 @@ In the environment, `CODELLAMA_LS_ENGINE_TOKEN` is the commands' `engineToken`, 
 `CODELLAMA_LS_RUNTIME` sockets, locks and logs, `CODELLAMA_LS_DATA` the conversations.
 
 *Engine* and *client* say what begins anew when a setting changes while the server runs: the engine with its model, or
-the connection to it. All others count from the next request on.
+the connection to it. All others count from the next request on. Who starts later, with other settings than an engine
+that runs, has it take them where nobody else uses it, and is told of the difference where somebody does.
 
 | setting | default | values | begins anew |
 |---|---|---|---|
