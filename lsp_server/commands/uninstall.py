@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
         output.print(f"It stays: {kept}", soft_wrap=True)
     if found:
         if not agreed("Remove it?", yes=options.yes, by_enter=False):
-            output.print("Nothing was removed; `codellama-ls uninstall --yes` does it without asking.")
+            words = installing.command("uninstall", "--yes")
+            output.print(f"Nothing was removed; `{words}` does it without asking.", soft_wrap=True)
             return 0
         for each in found:
             each.remove()
