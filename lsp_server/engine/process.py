@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import logging
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -89,7 +90,8 @@ def _run(options: argparse.Namespace, door: sockets.Door | None, infilling: Call
         if door is None:
             printing.note(f"An engine for {options.model} is running already{who}.")
             return 0
-        raise UserError(f"An engine for {options.model} is running already{who}: end it, then start this one.")
+        stop = f"codellama-ls stop {shlex.quote(options.model)}"
+        raise UserError(f"An engine for {options.model} is running already{who}; `{stop}` ends it.")
     try:
         found = sockets.Found(files, lock, options.model, options.port)
     except BaseException:
