@@ -15,7 +15,7 @@ import pytest
 from forking import program
 from hub_stand_in import Hub
 
-from lsp_server import installing, settings_file
+from lsp_server import cli, installing, places, settings_file
 from lsp_server.commands import Failed, clients, machine, models, proposing, setup, stored, terminal
 from lsp_server.commands.clients import Editor
 from lsp_server.engine.loading.checkpoint import CheckpointProblem
@@ -188,9 +188,11 @@ esac
     assert [each.what for each in changes] == [f"install {release}/codellama-0.1.0.vsix by {code}"]
     changes[0].do()
     assert there.exists()
+    assert list(places.data_folder().iterdir()) != []
     (removal,) = clients.installed()
     removal.do()
     assert (there.exists(), clients.installed()) == (False, [])
+    assert list(places.data_folder().iterdir()) == [], "of what was remembered"
     code.write_text("#!/bin/sh\n")
     with pytest.raises(Failed, match="did not install the extension"):
         changes[0].do()
@@ -215,6 +217,24 @@ def test_the_plugin_of_a_release_is_unpacked(tmp_path: Path, home: Path, monkeyp
         change.do()
     assert (home / ".local/share/nvim/site/pack/codellama/start/codellama/lua/codellama/init.lua").is_file()
     assert clients._plugin() == "0.1.0"
+
+
+def test_what_is_uninstalled_leaves_no_empty_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CODELLAMA_LS_CACHE", "CODELLAMA_LS_INDEX", "CODELLAMA_LS_DATA", "CODELLAMA_LS_RUNTIME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (home / "mine").mkdir()
+    for folder, name in (
+        *((places.log_folder(), "engine-0.log"), (places.runtime_folder(), "0a.lock")),
+        *((places.data_folder(), "statistics.sqlite3"), (places.index_folder(), "0a.db")),
+        *((places.cache_folder() / "hub" / "org--name", "config.json"), (places.config_file().parent, "config.toml")),
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert cli.main(["uninstall", "--yes", "--config"]) == 0
+    assert [path for path in home.rglob("*") if "codellama" in str(path.relative_to(home))] == []
+    assert (home / "mine").is_dir()
 
 
 @pytest.mark.skipif(not NVIM.exists(), reason="no Neovim here")
