@@ -19,5 +19,7 @@ def meant(name: str) -> str:
     known = {"starter": "starter"}
     for each in VARIANTS:
         known |= {each.hub_id.lower(): each.hub_id, each.hub_id.partition("/")[2].lower(): each.hub_id}
+    if name in known.values():
+        return ""
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return f"write {known[near[0]]}, if that is meant" if near else ""
