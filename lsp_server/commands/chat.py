@@ -65,24 +65,25 @@ async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> 
     settings = settings_of(options)
     workspace = Workspace((Path.cwd(),))
     files = tuple(located(workspace, place) for place in _files(options))
-    with progress() as show:
-        access = ModelAccess(roles.of_chat(settings), show)
 
-        async def reach() -> Reached:
-            return await access.wait()
+    async def reach() -> Reached:
+        return await access.wait()
 
-        around = Environment(lambda: settings, lambda: workspace, reach)
-        await reach()
+    around = Environment(lambda: settings, lambda: workspace, reach)
     talk = Talk(Chats(Store(), around, instructions), options, workspace, attached=files)
     talk.system = getattr(options, "system", None)
+    if question := getattr(options, "question", None):
+        check(talk, question)
+    with progress() as show:
+        access = ModelAccess(roles.of_chat(settings), show)
+        await reach()
     try:
-        if getattr(options, "question", None):
-            check(talk, options.question)
+        if question:
             count = getattr(options, "count", 1)
             for number in range(count):
                 if count > 1:
                     notes.print(f"{number + 1} of {count}", style="dim")
-                ask = Ask("", regenerate=True) if number else Ask(options.question)
+                ask = Ask("", regenerate=True) if number else Ask(question)
                 reply = await answer(talk, dataclasses.replace(ask, seed=seed_of(options, number)))
                 if reply.finish_reason == "stopped":
                     return 130

@@ -310,6 +310,7 @@ def _load(
             scheduler.between(lambda: shared.fix(options.threads))
             logging.getLogger().setLevel(options.log_level.upper())
             serve_text(codec)
+            state.device = weights.device_name(made, options.threads or threads.cores())
             state.options = options
 
         state.change = change

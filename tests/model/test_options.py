@@ -173,6 +173,7 @@ async def test_an_engine_that_nobody_uses_takes_other_settings(
     began = pid(tiny)
     alike, states = window(quantization="8", threads=1)
     assert (await options(alike))["threads"] == 1
+    assert (await (await alike.wait()).client.health()).device == "CPU, 1 thread"
     assert pid(tiny) == began, "8 bits are what `auto` comes to without a card"
     assert alike.state.note == ""
     fewer, _ = window(quantization="4", context_length=512)
