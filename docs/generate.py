@@ -56,10 +56,12 @@ $ codellama-ls config --schema
 
 In the environment, `CODELLAMA_LS_ENGINE_TOKEN` is the commands' `engineToken`, and folders are moved:
 `CODELLAMA_LS_CACHE` the models and the indexes of workspaces, `CODELLAMA_LS_INDEX` the indexes alone,
-`CODELLAMA_LS_RUNTIME` sockets, locks and logs, `CODELLAMA_LS_DATA` the conversations.
+`CODELLAMA_LS_RUNTIME` sockets, locks and logs, `CODELLAMA_LS_DATA` the conversations. A runtime folder whose path is
+too long for a socket (75 bytes) has one of its own among the temporary files in its place, which `doctor` names.
 
 *Engine* and *client* say what begins anew when a setting changes while the server runs: the engine with its model, or
-the connection to it. All others count from the next request on.
+the connection to it. All others count from the next request on. Who starts later, with other settings than an engine
+that runs, has it take them where nobody else uses it, and is told of the difference where somebody does.
 
 | setting | default | values | begins anew |
 |---|---|---|---|

@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     if words[:1] == ["engine"]:  # has its own options, and is started often: nothing else is loaded
         from lsp_server.commands.engine import run as engine
 

@@ -29,6 +29,20 @@ def engine() -> str:
     return _shell([*words.get(tool, _in_environment(tool)), *source])
 
 
+def command(*words: str) -> str:
+    """The command line that runs this program here: by its name where the shell finds that, else by its path."""
+    import shutil
+
+    script = Path(sys.executable).with_name(f"{PACKAGE}.exe" if os.name == "nt" else PACKAGE)
+    if not script.is_file():
+        return _shell([sys.executable, "-m", "lsp_server", *words])
+    found = shutil.which(PACKAGE)
+    if found and os.path.isabs(found) and os.path.samefile(found, script):
+        return _shell([PACKAGE, *words])
+    inside = script.is_relative_to(Path.cwd())
+    return _shell([str(script.relative_to(Path.cwd()) if inside else script), *words])
+
+
 def adding(*requirements: str) -> str:
     """The command that adds other packages beside this one, e.g. `httpx[socks]`."""
     tool = _tool()

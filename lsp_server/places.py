@@ -7,6 +7,7 @@ of workspaces, `CODELLAMA_LS_INDEX` the indexes alone, `CODELLAMA_LS_RUNTIME` th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
@@ -84,17 +85,17 @@ def log_folder() -> Path:
 def runtime_folder() -> Path:
     """Where sockets and locks of running engines lie: of this user alone (0700), created if need be.
 
-    Raises UserError where the folder belongs to others too, or cannot be made or written.
+    One whose path is too long for a socket has another in its place, which no other folder has. Raises UserError where
+    the folder belongs to others too, or cannot be made or written.
     """
-    with warnings.catch_warnings():  # where there is no login session it takes a folder in /tmp, and says so
-        warnings.simplefilter("ignore")
-        folder = _moved() or platformdirs.user_runtime_path(NAME)
+    wanted = wanted_runtime_folder()
     if not hasattr(os, "getuid"):  # Windows: the folder lies in the user's own profile
-        return _made(folder)
-    if len(str(folder)) > MAX_SOCKET_FOLDER:
-        folder = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
-    _made(folder)
-    found = folder.stat()
+        return _made(wanted)
+    folder = _made(_short(wanted))
+    # In a folder of all users anybody may have put a link.
+    found = folder.stat() if folder == wanted else folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise UserError(f"{folder} is a link, which others may lead elsewhere; {_OWN}.")
     if found.st_uid != os.getuid():
         raise UserError(f"{folder} belongs to another user; {_OWN}.")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -102,6 +103,23 @@ def runtime_folder() -> Path:
     if found.st_mode & 0o077:
         folder.chmod(0o700)
     return folder
+
+
+def wanted_runtime_folder() -> Path:
+    """The runtime folder that the user or the system names, where a socket's path may be too long. Raises UserError."""
+    with warnings.catch_warnings():  # where there is no login session it takes a folder in /tmp, and says so
+        warnings.simplefilter("ignore")
+        return _moved() or platformdirs.user_runtime_path(NAME)
+
+
+def _short(folder: Path) -> Path:
+    """The folder, or where its path is too long for a socket, the one in its place: among those for temporary files."""
+    if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER:
+        return folder
+    key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    name = f"{NAME}-{os.getuid()}-{key}"
+    made = Path(tempfile.gettempdir()) / name
+    return made if len(os.fsencode(made)) <= MAX_SOCKET_FOLDER else Path("/tmp") / name
 
 
 def _moved() -> Path | None:

@@ -40,6 +40,25 @@ def test_wrong_usage(words: list[str]) -> None:
     assert "usage: codellama-ls" in done.stderr
 
 
+def test_a_mistyped_command_is_told_what_it_may_mean() -> None:
+    for words, said in (
+        (["compelte", "a.py:1:1"], "there is no command 'compelte'; did you mean `codellama-ls complete`?"),
+        (["models", "pul", "x"], "there is no command 'pul'; did you mean `codellama-ls models pull`?"),
+        (["xyzzy"], "there is no command 'xyzzy'; `codellama-ls --help` lists those there are."),
+    ):
+        done = run(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize("words", [[], ["complete"], ["models", "pull"], ["engine"]])
+def test_help_is_a_command_too(words: list[str]) -> None:
+    asked = run("help", *words)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert asked.stdout == run(*words, "--help").stdout
+    assert asked.stdout.startswith(f"usage: {' '.join(['codellama-ls', *words])} [-h]")
+
+
 def test_what_was_loaded_is_not_searched_for_garbage() -> None:
     """Which would hold up a key for as long as the library is large: it makes some 50,000 objects."""
     code = "import gc; from lsp_server import cli; cli._loaded('server.app:main'); "
@@ -126,7 +145,7 @@ def test_an_option_that_changes_nothing_is_refused(words: list[str], option: str
         (["complete", "a:1:1", "--max-tokens", "0"], "--max-tokens: must be a whole number from 1 to 1024, not '0'"),
         (["chat", "x", "--max-tokens", "many"], "--max-tokens: must be a whole number from 1 to 131072, not 'many'"),
         (["chat", "x", "--temperature", "nan"], "--temperature: must be a number from 0 to 2, not 'nan'"),
-        (["help"], "argument COMMAND: invalid choice: 'help' (choose from"),
+        (["stats", "--days", "0"], "--days: must be a whole number from 1 to 400, not '0'"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_started(words: list[str], said: str) -> None:

@@ -106,3 +106,24 @@ def test_no_message_tells_an_install_command_of_its_own() -> None:
     ]
     # Where there is no pip at all, only uv can have made the environment.
     assert [each for each in wrong if "starter.py" not in each] == []
+
+
+@posix
+def test_the_program_is_named_by_what_the_shell_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "clone" / ".venv" / "bin" / "codellama-ls"
+    script.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert installing.command("setup") == f"{script.parent}/python -m lsp_server setup"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert installing.command("setup", "--yes") == f"{script} setup --yes"
+    monkeypatch.chdir(tmp_path / "clone")
+    assert installing.command("setup") == ".venv/bin/codellama-ls setup"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "codellama-ls").symlink_to(script)  # as pipx does
+    assert installing.command("setup") == "codellama-ls setup"
+    (tmp_path / "bin" / "codellama-ls").unlink()
+    (tmp_path / "bin" / "codellama-ls").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "codellama-ls").chmod(0o755)
+    assert installing.command("setup") == ".venv/bin/codellama-ls setup", "as the other is another one"

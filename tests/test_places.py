@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lsp_server import places
+from lsp_server.commands.checks import engine
 from lsp_server.errors import UserError
 
 
@@ -31,6 +33,30 @@ def test_a_folder_of_this_user_alone(short: Path, monkeypatch: pytest.MonkeyPatc
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o755)
     assert places.runtime_folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_path_too_long_for_a_socket_has_a_folder_of_its_own_instead(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    folders = []
+    for name in ("a", "b"):
+        wanted = short / (name * 90)
+        monkeypatch.setenv("CODELLAMA_LS_RUNTIME", str(wanted))
+        folders.append(places.runtime_folder())
+        assert folders[-1] == places.runtime_folder()
+        assert folders[-1].parent == short
+        assert folders[-1].stat().st_mode & 0o777 == 0o700
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(folders[-1] / f"{'0' * 12}.4194304.sock"))
+        found = list(engine.folder())
+        assert f"the path of {wanted} is too long for a socket, so engines are found in {folders[-1]}" in found[0].found
+    assert folders[0] != folders[1], "as whoever names one shares it with nobody else"
+    folders[1].joinpath(f"{'0' * 12}.4194304.sock").unlink()
+    folders[1].rmdir()
+    folders[1].symlink_to(folders[0])
+    with pytest.raises(UserError, match="is a link, which others may lead elsewhere; set CODELLAMA_LS_RUNTIME"):
+        places.runtime_folder()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])

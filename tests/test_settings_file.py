@@ -180,7 +180,9 @@ def test_where_each_setting_comes_from(file: Path, monkeypatch: pytest.MonkeyPat
     assert rows["maxTokens"] == {"name": "maxTokens", "value": 64, "from": "default"}
     assert "pw" not in done.stdout + config().stdout
     assert "secret" not in done.stdout + config().stdout
-    assert f"threads              2  {file}:3" in config().stdout
+    shown = config().stdout
+    assert f"threads              2  {file}:3" in shown
+    assert "maxTokens            64  default\n" in shown
     assert config("--path").stdout == f"{places.config_file()}\n"
     assert json.loads(config("--schema").stdout) == settings_schema.document()
 

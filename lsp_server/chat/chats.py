@@ -14,7 +14,7 @@ from lsp_server.chat.conversation import Cost, TooLong, continuation
 from lsp_server.chat.fitting import Counter, Fitted, fit
 from lsp_server.chat.prefill import Estimate, SentFiles, estimated, readable
 from lsp_server.chat.recorder import Recorder
-from lsp_server.chat.store import Store, StoreError
+from lsp_server.chat.store import NoConversation, Store, StoreError
 from lsp_server.chat.turns import Attachment, Turn
 from lsp_server.context.workspace import Workspace
 from lsp_server.errors import UserError
@@ -27,6 +27,8 @@ from lsp_server.waiting import within
 
 # A preview shows token counts where the model is there, and does not wait for it to be loaded.
 PREVIEW_SECONDS = 0.2
+
+DELETED = "This conversation was deleted elsewhere; here a new one begins, without what was said in it."
 
 OnPart = Callable[[dict[str, Any]], None]
 
@@ -147,6 +149,8 @@ class Chats:
         except BaseException:
             self._end(name, running)
             raise
+        if begun.conversation.id != name and self._running.get(name) is running:
+            del self._running[name]
         name = begun.conversation.id
         self._running[name] = running
         on_part({"delta": "", "conversationId": name, "turn": begun.position + 1})
@@ -276,9 +280,18 @@ class Chats:
         return dataclasses.replace(begun, conversation=conversation)
 
     def _begun(self, ask: Ask) -> OpenQuestion:
-        """The question and what comes before it, without a change to what is kept."""
-        conversation = self.store.get(ask.conversation) if ask.conversation else None
-        return opened(ask, conversation, self._around.workspace(), self._around.settings(), self.instructions)
+        """The question and what comes before it, without a change to what is kept. One in a conversation that somebody
+        has deleted meanwhile begins another, and that is said."""
+        conversation, said = None, tuple[str, ...]()
+        if ask.conversation:
+            try:
+                conversation = self.store.get(ask.conversation)
+            except NoConversation:
+                if ask.regenerate or ask.edit_turn is not None:
+                    raise
+                said = (DELETED,)
+        begun = opened(ask, conversation, self._around.workspace(), self._around.settings(), self.instructions)
+        return dataclasses.replace(begun, left_out=(*said, *begun.left_out))
 
 
 def _check_chat(model: Reached) -> None:

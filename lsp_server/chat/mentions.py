@@ -50,6 +50,10 @@ class Mention:
     longer: tuple[Mention, ...] = ()
 
 
+class WrongLines(Refused):
+    """Lines are named that a file does not have."""
+
+
 def mentions(text: str) -> list[Mention]:
     """The names in a question, each once, in their order."""
     found = []
@@ -107,6 +111,20 @@ def resolved(workspace: Workspace, text: str) -> tuple[list[Attachment], list[st
     return found, said
 
 
+def wrong_lines(workspace: Workspace, text: str) -> list[str]:
+    """A sentence for each file that a question names with lines which it cannot have."""
+    said = []
+    for mention in mentions(text):
+        if any(each.first is not None for each in (mention, *mention.longer)):
+            try:
+                _resolved(workspace, mention)
+            except WrongLines as error:
+                said.append(str(error))
+            except Refused:
+                continue
+    return said
+
+
 def named_in(text: str, attachment: Attachment) -> tuple[int, int] | None:
     """The lines of a whole file that a question speaks of: the first definition whose name stands in it as code."""
     words = set(_CODE_WORD.findall(text))
@@ -126,9 +144,12 @@ def _resolved(workspace: Workspace, mention: Mention) -> tuple[Attachment, str]:
         found = document(workspace, file)
         if each.first is None:
             return found.whole(), ""
+        last = each.last or each.first
         if not 1 <= each.first <= found.total:
-            raise Refused(f"{found.name} has {found.total} lines; there is no line {each.first} to attach.")
-        return found.part("selection", each.first, max(each.first, each.last or 0)), ""
+            raise WrongLines(f"{found.name} has {found.total} lines; there is no line {each.first} to attach.")
+        if last < each.first:
+            raise WrongLines(f"{found.name}:{each.first}-{last} ends before it begins; write the first line first.")
+        return found.part("selection", each.first, last), ""
     if "/" in mention.name or "\\" in mention.name or mention.first is not None:
         raise Refused(f"@{mention.name} names no file of the workspace; it was sent as text.")
     places, bound = _definitions(workspace, mention.name)

@@ -15,7 +15,7 @@ from lsp_server.actions import prompts as action_prompts
 from lsp_server.actions.preview import Spot, preview
 from lsp_server.chat.fitting import prompt_of
 from lsp_server.codellama import CodeLlamaTokenizer, DialogError
-from lsp_server.commands import Failed, going_on
+from lsp_server.commands import Failed, going_on, unasked
 from lsp_server.commands.chat import prompt_ids
 from lsp_server.commands.console import notes
 from lsp_server.commands.terminal import reached, samplings, settings_of
@@ -46,22 +46,24 @@ def complete(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     buffer = read(path, line, column)
     if hidden := _workspace(path).why_hidden(path.absolute()):
-        suggestions = [Suggestion(line - 1, column - 1, reason=hidden)]
+        suggestions, whys = [Suggestion(line - 1, column - 1, reason=hidden)], [""]
     else:
-        suggestions = asyncio.run(
+        suggestions, whys = asyncio.run(
             suggested(settings, path, buffer, (line - 1, column - 1), samplings(settings, options))
         )
     if options.json:
-        described = [_described(each) for each in suggestions]
+        described = [_described(each) | {"hidden": why} for each, why in zip(suggestions, whys, strict=True)]
         printing.as_json(described[0] if len(described) == 1 else described, indent=2)
         return 0
-    for number, suggestion in enumerate(suggestions, 1):
+    for number, (suggestion, why) in enumerate(zip(suggestions, whys, strict=True), 1):
         if len(suggestions) > 1:
             notes.print(f"{number} of {len(suggestions)}", style="dim")
         if suggestion.text:
             printing.code(suggestion.text)
         else:
             notes.print(f"No suggestion: {suggestion.reason}")
+        if why:
+            notes.print(f"An editor does not show this of itself: {why}", style="dim")
     return 0
 
 
@@ -197,12 +199,13 @@ def dialog_ids(tokenizer: CodeLlamaTokenizer, path: Path) -> list[int]:
 
 async def suggested(
     settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int], sampled: Sequence[Sampled] = (Sampled(),)
-) -> list[Suggestion]:
-    """The suggestions at a place, one for each way to choose their tokens."""
+) -> tuple[list[Suggestion], list[str]]:
+    """The suggestions at a place, one for each way to choose their tokens; and why an editor would hide each, or ""."""
     gathering = asyncio.ensure_future(asyncio.to_thread(related_to, settings, path, buffer, place))
     async with reached(settings) as model:
         pieces = (await gathering).pieces
-        return [await suggest(model, buffer, *place, settings, pieces, sampling=each) for each in sampled]
+        made = [await suggest(model, buffer, *place, settings, pieces, sampling=each) for each in sampled]
+        return made, [unasked.why_hidden(model, buffer, each, settings, pieces) for each in made]
 
 
 def located(place: str) -> tuple[Path, int, int]:

@@ -213,8 +213,11 @@ def _remember(kind: str, value: str) -> None:
 
 
 def _keep(record: dict[str, Any]) -> None:
-    with open(places.data_folder() / _RECORD, "w", encoding="utf-8", opener=places.private) as file:
-        json.dump(record, file)
+    file = places.data_folder() / _RECORD
+    if not any(record.values()):
+        return file.unlink(missing_ok=True)
+    with open(file, "w", encoding="utf-8", opener=places.private) as out:
+        json.dump(record, out)
 
 
 def _forget_extension(command: list[str]) -> None:

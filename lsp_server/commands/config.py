@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
             is_set = row["from"] != "default"
             shown = json.dumps(row["value"], ensure_ascii=False) if "value" in row else "(not shown)"
             line = Text.assemble((row["name"].ljust(width), "bold" if is_set else "dim"), "  ", shown)
-            output.print(line.append(f"  {row['from']}", "green") if is_set else line)
+            output.print(line.append(f"  {row['from']}", "green" if is_set else "dim"))
     for problem in found.problems:
         notes.print(problem, style="yellow")
     return 1 if found.problems else 0

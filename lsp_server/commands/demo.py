@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.text import Text
 
+from lsp_server import installing
 from lsp_server.actions.catalog import action_of
 from lsp_server.actions.run import run as run_action
 from lsp_server.actions.site import site_of, task_of
@@ -65,6 +66,7 @@ FUNCTION, BODY = "def getsize(filename):", "    return os.stat"
 def run(options: argparse.Namespace) -> int:
     """Show two completions, a code action and a chat answer."""
     asyncio.run(_run(settings_of(options)))
+    output.print(f"\nYour editor gets this, from a model that fits this machine, by: {installing.command('setup')}")
     return 0
 
 

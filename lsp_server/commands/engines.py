@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -122,9 +123,19 @@ def _seen(at: Address, health: Health | None, on_cards: dict[int, int]) -> Runni
     for pid in health.users if health is not None else ():
         with contextlib.suppress(psutil.Error):
             if pid != os.getpid():
-                parent = psutil.Process(pid).parent()
-                users[pid] = parent.name() if parent is not None else psutil.Process(pid).name()
+                users[pid] = _user(psutil.Process(pid))
     return Running(at, health, memory, on_cards.get(at.pid, 0), since, users)
+
+
+def _user(process: psutil.Process) -> str:
+    """Who asks by a process: of a language server the program that started it, its editor; else the command."""
+    words = process.cmdline()
+    at = next((at for at, word in enumerate(words) if word == "lsp_server" or Path(word).stem == "codellama-ls"), None)
+    command = "" if at is None else next(iter(words[at + 1 :]), "")
+    if command and not command.startswith("-"):
+        return f"codellama-ls {command}"
+    parent = process.parent()
+    return str((parent or process).name())
 
 
 def _described(each: Running) -> dict[str, Any]:

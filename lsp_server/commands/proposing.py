@@ -16,6 +16,8 @@ from lsp_server.settings import Settings
 STARTER = Settings.model
 # With less a suggestion comes after one has typed on.
 USEFUL = 10.0
+# And with less no answer comes while one waits for it: such a model is fetched by who names it.
+SLOWEST = 0.5
 # What a GGUF file of 4 bits is unpacked to, in its own size.
 UNPACKED = 4
 
@@ -50,6 +52,8 @@ def choices(now: str, disk: int) -> list[Choice]:
         row = rows[model]
         fetch = starter.WHEEL_BYTES if model == STARTER else sizes.of_shape(shape).weights(16)
         does = row["infilling"] == "yes", row["chat"] != "no"
+        if row["disk"] is None and model != STARTER and (row["tokensPerSecond"] or SLOWEST) < SLOWEST:
+            continue
         if row["fits"] != "no" and (row["disk"] is not None or fetch < disk):
             found.append(_choice(row, model, *does, 0 if row["disk"] is not None else fetch))
     for row in models.others_here(rows, devices):

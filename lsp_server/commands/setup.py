@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import json
-import shlex
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 
 from rich.text import Text
 
-from lsp_server import __version__, places, printing, settings_file
+from lsp_server import __version__, installing, places, printing, settings_file
 from lsp_server.commands import Failed, clients, demo, doctor, proposing, stored
 from lsp_server.commands.checks import here
 from lsp_server.commands.chosen import chosen
@@ -24,7 +25,12 @@ from lsp_server.commands.machine import GIB
 from lsp_server.commands.proposing import STARTER, Choice
 from lsp_server.commands.terminal import agreed, reached, typed
 from lsp_server.engine.loading.checkpoint import CheckpointProblem
+from lsp_server.model.access import Reached
+from lsp_server.model.answering import Answer, Question
 from lsp_server.settings import Settings, camel
+
+# What its speed is measured by: so many tokens behind so many characters, as far as it comes in that time.
+SPEED_TOKENS, SPEED_TEXT, SPEED_SECONDS = 64, 1500, 6.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,18 +48,20 @@ def run(options: argparse.Namespace) -> int:
         doctor.show(check)
     if not settings.engine_url:
         if broken := [check for check in checks if check.failed]:
-            raise Failed(f"Mend this first, then run setup again: {broken[0].name}, {broken[0].found}.")
+            raise Failed(f"Mend this first, then run setup again: {', '.join(each.name for each in broken)}.")
         _headline("Model")
         settings = _with_model(settings, options)
     _headline("The first suggestion")
     speed = asyncio.run(_first(settings))
     if speed:
-        output.print(f"It writes {speed:.0f} tokens a second here.")
+        said = f"{speed:.0f} tokens a second" if speed > 2 else f"a token in {1 / speed:.1f} s"
+        output.print(f"It writes {said} here.")
     _headline("Your editors")
     typed = [name for name, source in found.sources.items() if source == "command line"]
     changes = [*_of_file(settings, typed), *_of_editors(options)]
     _make(changes, options)
-    output.print("Open a file in your editor and type. `codellama-ls doctor` says what works.")
+    works = installing.command("doctor")
+    output.print(f"Open a file in your editor and type. `{works}` says what works.", soft_wrap=True)
     return 0
 
 
@@ -63,11 +71,11 @@ def _with_model(settings: Settings, options: argparse.Namespace) -> Settings:
     try:
         made = stored.fetched(model)
     except CheckpointProblem as problem:
-        if options.model is not None or model == STARTER:
+        if options.model is not None or model == STARTER or not (options.yes or sys.stdin.isatty()):
             raise
         notes.print(str(problem), style="yellow")
         if not agreed("Take the starter for now?", yes=options.yes):
-            raise
+            raise Failed(f"No model was chosen; `{installing.command('setup')}` begins anew.") from problem
         model, made = STARTER, stored.fetched(STARTER)
     output.print(f"{model} is here, {made.bytes / GIB:.1f} GiB: {made.folder}")
     return dataclasses.replace(settings, model=model)
@@ -106,10 +114,23 @@ async def _first(settings: Settings) -> float:
     """Load the model and show what it suggests in a real file; the tokens that it writes in a second, 0 if it did not
     say."""
     async with reached(settings) as model:
-        timings = await demo.show_completion(model, demo.REST, settings)
+        await demo.show_completion(model, demo.REST, settings)
         output.print(Text(f"By {model.model} on {model.device}.", style="dim"))
-    writing = timings.get("totalMs", 0) - timings.get("firstTokenMs", 0)
-    return 1000 * (timings.get("tokens", 0) - 1) / writing if writing > 0 else 0.0
+        with notes.doing("Measuring how fast it writes."):
+            return await _speed(model)
+
+
+async def _speed(model: Reached) -> float:
+    """The tokens that a model writes in a second, as far as it comes in SPEED_SECONDS; 0 where that is no token."""
+    text = demo.REST.file.read_text(encoding="utf-8")[:SPEED_TEXT]
+    answer = Answer(model, Question(model.tokenizer.completion_ids(text), (), SPEED_TOKENS))
+    seconds = 0.0
+    async with contextlib.aclosing(answer.parts()) as parts:
+        async for _ in parts:
+            seconds = time.perf_counter() - answer.first
+            if seconds > SPEED_SECONDS:
+                break
+    return (answer.tokens - 1) / seconds if seconds else 0.0
 
 
 def _of_file(settings: Settings, typed: Sequence[str]) -> list[Change]:
@@ -154,8 +175,9 @@ def _make(changes: Sequence[Change], options: argparse.Namespace) -> None:
     for change in changes:
         output.print(f"  - {change.what}", soft_wrap=True)
     if not agreed("Do it?", yes=options.yes):
-        words = shlex.join(["codellama-ls", "setup", "--yes"])
-        output.print(f"Nothing was changed; `{words}` does it without asking.")
+        output.print(
+            f"Nothing was changed; `{installing.command('setup', '--yes')}` does it without asking.", soft_wrap=True
+        )
         return
     for change in changes:
         change.do()

@@ -7,6 +7,7 @@ import datetime
 import os
 import shutil
 import sqlite3
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
 def text(rows: list[Row], first: datetime.date, last: datetime.date, width: int, *, blocks: bool = True) -> str:
     """The figures for a terminal of so many columns. `blocks`: it shows parts of a block."""
     all_of_it = figures.of(rows)
-    lines = [f"Suggestions from {first:%Y-%m-%d} to {last:%Y-%m-%d}", ""]
-    lines += [f"  {name:<16}{value}" for name, value in sentences(all_of_it).items()]
+    lines = [_folded(f"Suggestions from {first:%Y-%m-%d} to {last:%Y-%m-%d}", width, 0), ""]
+    lines += [_folded(f"  {name:<16}{value}", width, 18) for name, value in sentences(all_of_it).items()]
     lines += ["", "By day: shown, and what share was taken", ""]
     days = figures.by_day(rows, first, last)
     most = max(each.shown for each in days.values())
-    room = max(8, width - 30)
+    room, names = max(8, width - 30), max(10, min(22, width - 30))
     for day, each in _from_first(days).items():
         bar = _bar(room * each.shown / most if most else 0, blocks=blocks)
         lines.append(f"  {day[5:]}  {bar:<{room}}  {each.shown:>6,}  {percent(each.taken_share):>4}".rstrip())
@@ -68,11 +69,15 @@ def text(rows: list[Row], first: datetime.date, last: datetime.date, width: int,
         ("By language", figures.by(rows, lambda row: row.language or "?")),
         ("By editor", figures.by(rows, lambda row: row.editor or "?")),
     ):
-        lines += ["", f"{heading:<24}{'shown':>8}{'taken':>7}{'kept':>6}{'ms':>7}", ""]
+        lines += ["", f"{heading:<{names + 2}}{'shown':>8}{'taken':>7}{'kept':>6}{'ms':>7}", ""]
         for name, each in apart.items():
             shares = f"{percent(each.taken_share):>7}{percent(each.kept_share):>6}{each.milliseconds(0.5) or '':>7}"
-            lines.append(f"  {printing.one_line(name)[:21]:<22}{each.shown:>8,}{shares}")
+            lines.append(f"  {printing.one_line(name)[: names - 1]:<{names}}{each.shown:>8,}{shares}")
     return "\n".join(lines)
+
+
+def _folded(line: str, width: int, indent: int) -> str:
+    return textwrap.fill(line, max(width, 2 * indent), subsequent_indent=" " * indent, drop_whitespace=True)
 
 
 def _from_first(days: Mapping[str, Figures]) -> dict[str, Figures]:

@@ -13,6 +13,7 @@ from lsp_server.commands.console import notes
 from lsp_server.commands.machine import GIB
 from lsp_server.engine.loading import checkpoint, gguf_file, hub, naming, starter
 from lsp_server.engine.loading.checkpoint import Checkpoint, Progress, Report
+from lsp_server.engine.loading.meant import meant
 from lsp_server.model import local
 
 
@@ -41,6 +42,8 @@ def verify(options: argparse.Namespace) -> int:
     name = places.absolute_name(options.name)
     folder = here(name)
     if folder is None:
+        if name != naming.STARTER and places.named_folder(name) is None:
+            naming.hub_id(name)  # says what may be meant
         raise Failed(f"{name} is not here, or not whole: run `codellama-ls models pull {name}`.")
     found = checkpoint.validate(folder)
     with _followed() as report:
@@ -74,7 +77,8 @@ def remove(options: argparse.Namespace) -> int:
         other = here(name)
         if other is not None:
             raise Failed(f"{name} lies where other programs look, too: `hf cache rm model/{name}` removes it.")
-        raise Failed(f"There is nothing of {name} here; `codellama-ls models` says what is.")
+        instead = meant(name) if file is None else ""
+        raise Failed(f"There is nothing of {name} here; {instead or '`codellama-ls models` says what is'}.")
     printing.say(f"{name} is gone, {freed / GIB:.1f} GiB are free again.")
     return 0
 

@@ -26,9 +26,14 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def agreed(question: str, *, yes: bool, by_enter: bool = True) -> bool:
     """Whether the user says yes, or has said so before; who cannot be asked does not. `by_enter`: saying nothing is
-    yes."""
-    said = ("", "y", "yes") if by_enter else ("y", "yes")
-    return yes or (sys.stdin.isatty() and typed(f"{question} [{'Y/n' if by_enter else 'y/N'}] ").lower() in said)
+    yes. Raises Failed where nothing more is typed."""
+    if yes or not sys.stdin.isatty():
+        return yes
+    while True:
+        said = typed(f"{question} [{'Y/n' if by_enter else 'y/N'}] ").lower()
+        if said in ("", "y", "yes", "n", "no"):
+            return by_enter if not said else said.startswith("y")
+        notes.print("Please type y or n.")
 
 
 def typed(question: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -46,10 +47,12 @@ def run(options: argparse.Namespace) -> int:
         output.print(f"It stays: {kept}", soft_wrap=True)
     if found:
         if not agreed("Remove it?", yes=options.yes, by_enter=False):
-            output.print("Nothing was removed; `codellama-ls uninstall --yes` does it without asking.")
+            words = installing.command("uninstall", "--yes")
+            output.print(f"Nothing was removed; `{words}` does it without asking.", soft_wrap=True)
             return 0
         for each in found:
             each.remove()
+        _tidy()
         output.print("Removed.")
     output.print(f"The program itself goes with: {installing.removing()}", soft_wrap=True)
     return 0
@@ -100,6 +103,18 @@ def _removed(*paths: Path) -> None:
             making.remove(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _tidy() -> None:
+    """Remove the folders that are empty now, but those that the user named, which have other names."""
+    folders = [places.index_folder(), places.cache_folder(), places.data_folder()]
+    folders += [places.log_folder(), places.runtime_folder(), places.config_file().parent]
+    for folder in folders:
+        below = folder.parent.name == places.NAME  # as logs and indexes lie
+        for each in (folder, folder.parent) if below else (folder,):
+            if below or each.name.startswith(places.NAME):
+                with contextlib.suppress(OSError):  # something is in it
+                    each.rmdir()
 
 
 def _size(path: Path) -> str:

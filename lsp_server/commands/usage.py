@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
 from lsp_server import __version__, printing
 from lsp_server.settings import Settings
+
+
+class _Parser(printing.Parser):
+    """What says which command was probably meant by one that there is not."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            near = difflib.get_close_matches(str(value).lower(), action.choices, n=1)
+            then = f"did you mean `{self.prog} {near[0]}`?" if near else f"`{self.prog} --help` lists those there are."
+            self.error(f"there is no command {value!r}; {then}")
+        super()._check_value(action, value)
 
 
 class Commands:
@@ -26,7 +38,7 @@ class Commands:
 
 def parser() -> argparse.ArgumentParser:
     """That of the whole command line."""
-    made = printing.Parser(
+    made = _Parser(
         prog="codellama-ls",
         description="Code Llama in your editor. Without a command: the language server on standard input and output.",
     )
@@ -57,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add("completion", "commands.completion:run", text)
     completion.add_argument("shell", choices=("bash", "zsh", "fish", "powershell"))
     _uninstall(commands)
+    text = "What the commands are, or what one of them takes; e.g. `codellama-ls help models pull`."
+    commands.add("help", "", text).add_argument("words", nargs="*", metavar="COMMAND")
     return made
 
 

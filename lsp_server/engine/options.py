@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from lsp_server import settings
@@ -27,24 +27,32 @@ class Options:
         """What these settings want of an engine."""
         return cls(**{field.name: getattr(given, field.name) for field in dataclasses.fields(cls)})
 
-    def different(self, other: Options) -> tuple[str, ...]:
-        """The names of the options that differ."""
-        return tuple(
-            field.name for field in dataclasses.fields(self) if getattr(self, field.name) != getattr(other, field.name)
-        )
+    def words(self) -> list[str]:
+        """The words of a command line that start an engine with them."""
+        return [
+            word
+            for name, value in dataclasses.asdict(self).items()
+            for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
 
 
 # What a window that joins an engine is told of: all else is either its own matter or the engine's alone.
 _TOLD = ("context_length", "quantization", "threads", "idle_minutes")
 
 
-def note(has: Mapping[str, object], wanted: Options) -> str:
-    """One sentence on what an engine with the options `has`, as it says them itself, does otherwise than `wanted`; ""
-    where that is nothing."""
+def different(has: Mapping[str, object], wanted: Options, alike: Collection[str] = ()) -> list[str]:
+    """The names of what an engine with the options `has`, as it says them itself, does otherwise than `wanted`.
+    `alike`: the values of `quantization` that all come to the bits that it has."""
+    names = [name for name, value in dataclasses.asdict(wanted).items() if has.get(name, value) != value]
+    return [name for name in names if name != "quantization" or wanted.quantization not in alike]
+
+
+def note(has: Mapping[str, object], wanted: Options, alike: Collection[str] = ()) -> str:
+    """One sentence on these, as far as a window is told of them; "" where that is nothing."""
     others = [
         f"{settings.camel(name)} {has[name]} instead of {getattr(wanted, name)}"
-        for name in _TOLD
-        if name in has and has[name] != getattr(wanted, name)
+        for name in different(has, wanted, alike)
+        if name in _TOLD
     ]
     if not others:
         return ""

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import logging
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -89,7 +90,8 @@ def _run(options: argparse.Namespace, door: sockets.Door | None, infilling: Call
         if door is None:
             printing.note(f"An engine for {options.model} is running already{who}.")
             return 0
-        raise UserError(f"An engine for {options.model} is running already{who}: end it, then start this one.")
+        stop = f"codellama-ls stop {shlex.quote(options.model)}"
+        raise UserError(f"An engine for {options.model} is running already{who}; `{stop}` ends it.")
     try:
         found = sockets.Found(files, lock, options.model, options.port)
     except BaseException:
@@ -142,6 +144,8 @@ def _parse(argv: list[str] | None, settings: Settings) -> argparse.Namespace:
     parser.add_argument("--token-file", metavar="FILE", help=text)
     text = "let all else on this machine compute first, as the model for chat does beside that for suggestions"
     parser.add_argument("--gives-way", action="store_true", help=text)
+    # What a window or a command adds, whose settings the other options are; not for who starts an engine by hand.
+    parser.add_argument("--by-settings", action="store_true", help=argparse.SUPPRESS)
     levels = ("debug", "info", "warning", "error")
     parser.add_argument("--log-level", default=settings.log_level, choices=levels)
     options = parser.parse_args(argv)
@@ -183,6 +187,7 @@ async def _serve(
         pid=os.getpid(),
         options=_options(options),
         gives_way=options.gives_way,
+        by_settings=options.by_settings,
     )
     server = Server(state, create_app(state, token=found.token or None))
     servers = [server]
@@ -258,14 +263,16 @@ def _load(
         from lsp_server.engine.passes import choice, threads
 
         torch.set_num_threads(options.threads or threads.cores())
+        devices = plan.devices()
         made = plan.make_roomy(
             checkpoint.config,
-            plan.devices(),
+            devices,
             context_length=options.context_length,
             tensors=checkpoint.tensors,
             quantization=options.quantization,
         )
         log.info("%s", made.describe())
+        state.alike = plan.alike(made, checkpoint.config, devices, checkpoint.tensors)
         state.plan, state.reserved = made.describe(), made.reserved
         loaded = weights.load(checkpoint, made, report, stop)
 
@@ -303,6 +310,7 @@ def _load(
             scheduler.between(lambda: shared.fix(options.threads))
             logging.getLogger().setLevel(options.log_level.upper())
             serve_text(codec)
+            state.device = weights.device_name(made, options.threads or threads.cores())
             state.options = options
 
         state.change = change

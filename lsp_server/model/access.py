@@ -19,7 +19,7 @@ from lsp_server.engine import options
 from lsp_server.engine.address import Address
 from lsp_server.engine.options import Options
 from lsp_server.errors import UserError
-from lsp_server.model import endpoint, exchange, hung, local, meeting
+from lsp_server.model import endpoint, exchange, hung, local, meeting, unused
 from lsp_server.model.client import ModelClient
 from lsp_server.model.dialect import Dialect
 from lsp_server.model.exchange import EngineDenied, EngineLost, EngineRefused
@@ -98,8 +98,8 @@ class ModelAccess:
     """Reaches the model that `settings` name. Use from one event loop.
 
     `insists`: an engine that runs with other options is given these, if need be by ending it, since the user has just
-    chosen them. Otherwise it is joined as it is. `behind`: the access to another model of this machine, which is loaded
-    before this one and computes before it. `worded`: how a sentence on a failure is put to the user.
+    chosen them. Otherwise it is joined as it is, unless nobody uses it. `behind`: the access to another model of this
+    machine, which goes before this one. `worded`: how a sentence on a failure is put to the user.
     """
 
     def __init__(
@@ -276,8 +276,7 @@ class ModelAccess:
         return client
 
     async def _local(self) -> Reached:
-        if self.insists:
-            await self._insist()
+        await self._give_options()
         for attempt in range(LOSSES):
             at = await local.ensure(self.settings, gives_way=self._behind() is not None)
             client = self._joined(at)
@@ -296,12 +295,12 @@ class ModelAccess:
             f"see {local.log_file(self.settings.model)}."
         )
 
-    async def _insist(self) -> None:
-        """Have a running engine take the options of these settings; one that cannot ends, to be started with them."""
+    async def _give_options(self) -> None:
+        """Have a running engine that is ours to change take the options of these settings; one that cannot ends."""
         if (found := local.running(self.settings.model)) is not None:
             client = self._joined(found)
             try:
-                taken = await client.give_options(Options.of(self.settings))
+                taken = await unused.taken(client, Options.of(self.settings), insists=self.insists)
             finally:
                 self._close(client)
             if not taken:
@@ -316,7 +315,8 @@ class ModelAccess:
             health = await client.health()
             if health.status == "ready":
                 tokenizer = await asyncio.to_thread(local.tokenizer, Path(health.folder), self.settings)
-                self._note = f"{note} {options.note(health.options, Options.of(self.settings))}".strip()
+                other = options.note(health.options, Options.of(self.settings), health.quantizations)
+                self._note = f"{note} {other}".strip()
                 return self._with(client, tokenizer, health.context_length, health.model, health.device)
             if health.status == "failed":
                 raise EngineRefused(health.message)

@@ -84,6 +84,8 @@ class Health:
     device: str = ""
     plan: str = ""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    quantizations: list[str] = dataclasses.field(default_factory=list)  # values that come to the bits that it has
+    by_settings: bool = False  # its options are settings, not those of who started it by hand
     users: list[int] = dataclasses.field(default_factory=list)  # processes of this user that have asked it
     prefill_tokens_per_second: float | None = None
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lsp_server import __version__, installing, logs, places, processes
 from lsp_server.engine import address
 from lsp_server.engine.address import Address
+from lsp_server.engine.options import Options
 from lsp_server.errors import UserError
 from lsp_server.settings import Settings
 
@@ -282,9 +283,7 @@ def _start(settings: Settings, log_file: Path, gives_way: bool) -> tuple[subproc
     that its log has from engines before). Raises EngineFailed."""
     command = [
         *processes.python("lsp_server.engine", "--model", settings.model),
-        *("--context-length", str(settings.context_length), "--idle-minutes", str(settings.idle_minutes)),
-        *("--threads", str(settings.threads), "--log-level", settings.log_level),
-        *("--infilling", settings.infilling, "--chat-format", settings.chat_format),
+        *("--by-settings", *Options.of(settings).words()),
         *(["--gives-way"] if gives_way else []),
     ]
     try:

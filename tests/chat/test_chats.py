@@ -139,7 +139,7 @@ async def test_edit_and_regenerate(talk: Talk, store: Store, tmp_path: Path) -> 
         with pytest.raises(InvalidAsk):
             await chats.send(ask, ignored)
     with pytest.raises(NoConversation):
-        await chats.send(Ask("x", conversation="gone"), ignored)
+        await chats.send(Ask("x", conversation="gone", edit_turn=0), ignored)
     assert [turn.content for turn in store.get(name).turns] == ["one, but better", "D"]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lsp_server.chat.chats import DELETED
 from lsp_server.codellama import CodeLlamaTokenizer
 
 from .wire import Editor, Engine, Failure, editor
@@ -239,7 +240,10 @@ async def test_half_a_surrogate_pair_anywhere_is_answered(engine: Engine, open_e
         assert "a\ufffd" in shown["attachments"][0]["text"]
         for method in ("stop", "delete"):
             assert await window.chat(method, conversationId=half) is None
-        for method in ("preview", "send", "get", "export", "rename"):
+        reply = await window.chat("send", message="x", conversationId=half)
+        assert reply["leftOut"] == [DELETED]
+        assert reply["conversationId"] not in (half, name)
+        for method in ("get", "export", "rename"):
             with pytest.raises(Failure) as caught:
                 await window.chat(method, message="x", title="Named", conversationId=half)
             assert caught.value.code == -32602

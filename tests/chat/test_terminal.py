@@ -96,7 +96,7 @@ def test_a_conversation(engine: Engine, command: dict[str, Any], tmp_path: Path)
     assert "Explain this code.\n\nit [/INST]" in shown[1]
     assert "two [/INST]" in shown[2]
     assert "Explain" not in shown[2]
-    assert len(shown) == 5
+    assert len(shown) == 4, "and not what is no command"
     assert "  1  " in done.stderr
     assert "Say the number of a conversation" in done.stderr
     assert (tmp_path / "work" / "out.md").read_text().startswith("# Named\n")
@@ -132,6 +132,71 @@ def test_commands_that_lack_something_say_what(command: dict[str, Any], tmp_path
     assert (tmp_path / "work" / "a.py").read_text() == "a\n"
 
 
+def test_what_is_no_question_is_told_and_not_sent(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    names = "/help, /new, /system, /attach, /list, /open, /delete, /rename, /export, /regenerate, /edit, /preview"
+    known = f"There are {names}, /quit, /exit, /explain."
+    code = "/explain is about code that goes with it: /attach FILE first, or write /explain @FILE."
+    wanted = (
+        ("/hlep", f"There is no command /hlep; did you mean /help? {known}"),
+        ("/zzzzz now", f"There is no command /zzzzz; nothing was sent. {known}"),
+        ("/explain", code),
+        ("Why @a.py:3-2", "a.py:3-2 ends before it begins; write the first line first. Nothing was sent."),
+        ("Why @a.py:900-20", "a.py has 3 lines; there is no line 900 to attach. Nothing was sent."),
+        ("/attach a.py:3-2", "3-2 are no lines of a.py: they count from 1, the first before the last."),
+        ("/attach a.py:0", "0 are no lines of a.py: they count from 1, the first before the last."),
+        ("/open", "Say the number of a conversation in the last /list."),
+    )
+    (tmp_path / "work" / "a.py").write_text("a\nb\nc\n")
+    done = told(command, typed="\n".join(typed for typed, _ in wanted))
+    assert [line for line in done.stderr.splitlines() if line.strip()][-len(wanted) :] == [said for _, said in wanted]
+    done = told(command, "/explain")
+    assert (done.returncode, done.stdout, code in done.stderr) == (1, "", True)
+    assert told(command, "/new").returncode == 1
+    assert (engine.prompts, Store(tmp_path / "data").summaries()) == ([], [])
+    asked = ("/explain @a.py:1-2", "/explain", "/etc/hosts is what?")
+    done = told(command, typed="\n".join(asked))
+    assert len(engine.prompts) == len(asked), "the second is about the code of the first"
+
+
+def test_what_is_deleted_elsewhere_ends_no_chat(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    with subprocess.Popen(**command, stdin=-1, stdout=-1, stderr=-1, text=True, bufsize=1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("alpha\n")
+        assert process.stdout.readline() == "Yes.\n"
+        process.stdin.write("/rename First\n")  # the answer is kept by then
+        store = Store(tmp_path / "data")
+        deadline = time.monotonic() + 60
+        while [each.title for each in store.summaries()] != ["First"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        store.delete(store.summaries()[0].id)
+        _, told_of = process.communicate("two\nthree\n", timeout=60)
+    assert told_of.count("This conversation was deleted elsewhere; here a new one begins") == 1
+    assert "alpha" not in engine.tokenizer.decode(engine.prompts[1])
+    assert "two" in engine.tokenizer.decode(engine.prompts[2])
+    (left,) = store.summaries()
+    assert (left.title, len(store.get(left.id).turns)) == ("two", 4)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_one_question_that_is_interrupted_says_so_by_its_status(engine: Engine, command: dict[str, Any]) -> None:
+    engine.answer, engine.pause = "word " * 500, 0.02
+    args = [*command["args"], "Count."]
+    with subprocess.Popen(**{**command, "args": args}, stdout=-1, stderr=-1) as process:
+        assert process.stdout is not None
+        assert os.read(process.stdout.fileno(), 4)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, b"Stopped. " in said) == (130, True)
+
+
+def test_help_fits_a_narrow_terminal(command: dict[str, Any]) -> None:
+    wide = told(command, typed="/help")
+    assert "\n/attach FILE[:L1-L2]  attach to the next question\n" in wide.stderr
+    command["env"]["COLUMNS"] = "40"
+    assert "\n/attach FILE[:L1-L2]\n    attach to the next question\n" in told(command, typed="/help").stderr
+
+
 def test_the_command_asks_the_model_for_chat(engine: Engine, command: dict[str, Any]) -> None:
     found = dict(zip(command["args"][3::2], command["args"][4::2], strict=True))
     words = ["--engine-url", "http://127.0.0.1:9", "--chat-engine-url", found["--engine-url"]]
@@ -163,9 +228,11 @@ def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str
     os.write(ours, b"Count.\n")
     until("and more")
     until("word", 5)
+    os.write(ours, b"\x03")  # as a key, which is no signal here: shown, it would move what is drawn anew
     process.send_signal(signal.SIGINT)
     until("Stopped. ")
     assert "\x1b[1mword\x1b[0m" in seen, "Markdown is rendered"
+    assert "^C" not in seen
     seen = seen.rpartition("Stopped. ")[2]  # the next prompt may have come along with it
     until("> ")
     time.sleep(0.3)  # the prompt is shown a moment before keys and signals are waited for

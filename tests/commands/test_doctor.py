@@ -82,6 +82,16 @@ def test_models_that_cannot_be_had(doctor: Doctor, hub_server: Hub, tmp_path: Pa
     said = doctor("--model", "org/other")["model"]["found"]
     assert (doctor.status, said.startswith("The hub has no model org/other that you may read")) == (1, True)
     assert '"nonsense" is not a model' in doctor("--model", "nonsense")["model"]["found"]
+    for name, instead in (
+        ("CodeLlama-7b-hf", "write codellama/CodeLlama-7b-hf, if that is meant"),
+        ("starer", "write starter, if that is meant"),
+        ("https://hub/codellama/CodeLlama-7b-hf/tree/main", "write codellama/CodeLlama-7b-hf, without the address"),
+        ("llama.gguf", "write a file or folder with its path, such as ./llama.gguf"),
+        ("codelama/CodeLlama-13b-hf", "write codellama/CodeLlama-13b-hf, if that is meant"),
+    ):
+        found = doctor("--model", name)["model"]
+        assert instead in found["found"]
+        assert found["mend"].startswith("name one that `codellama-ls models` lists with --model")
     said = doctor("--model", str(tmp_path / "none"))["model"]["found"]
     assert (doctor.status, "none" in said, "Errno" in said) == (1, True, False)
     (tmp_path / "empty").mkdir()
@@ -95,6 +105,18 @@ def test_models_that_cannot_be_had(doctor: Doctor, hub_server: Hub, tmp_path: Pa
     hub_server.shutdown()
     hub_server.server_close()
     assert "the hub is not reached (connection refused)" in doctor("--model", "org/name")["model"]["found"]
+
+
+def test_a_cache_that_cannot_be_made(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder, there in ((tmp_path / "file" / "below", tmp_path / "file"), (Path("/proc/none/such"), Path("/proc"))):
+        monkeypatch.setenv("CODELLAMA_LS_CACHE", str(folder))
+        assert cli.main(["doctor"]) == 1
+        said = doctor._capsys.readouterr().out
+        assert said.count(f"no  disk: {folder} cannot be made, as {there} cannot be written into\n") == 1
+        assert said.count("disk: ") == 1
+        assert "free some space" not in said
+        assert "    -> set CODELLAMA_LS_CACHE to a folder of your own\n" in said
 
 
 def test_a_model_that_does_not_fit() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +52,19 @@ async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
     assert " in 8 bits for a context of 1,024 tokens, on memory\n" in said
     assert f"process {engine.pid}, since " in said
     assert f"({os.getpid()})" in said
+
+    command = [sys.executable, "-m", "lsp_server", "chat", "--model", model]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, cwd=tmp_path) as chat:  # noqa: ASYNC220
+        assert chat.stdin is not None
+        for _ in range(100):  # it takes a moment to ask for the model
+            if f"codellama-ls chat ({chat.pid})" in (await run("ps"))[1]:
+                break
+        assert f"codellama-ls chat ({chat.pid})" in (await run("ps"))[1]
+        chat.stdin.close()
+    command = program("-m", "lsp_server", "engine", "--model", model, "--listen", "127.0.0.1:0")
+    refused = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert f"(process {engine.pid}); `codellama-ls stop {model}` ends it.\n" in refused.stderr
 
     (tmp_path / "a.py").write_text("x = ")
     file = address.files(model).address

@@ -148,3 +148,16 @@ def test_names_that_are_none(cache: Path, models: Said) -> None:
             assert (status, out, len(err.splitlines())) == (1, "", 1), (command, name, err)
             assert "Errno" not in err
     assert json.loads(models("--json")[1])
+
+
+def test_a_mistyped_name_is_told_what_may_be_meant(models: Said, cache: Path) -> None:
+    whole = "codellama/CodeLlama-7b-hf"
+    assert models("remove", whole)[2] == (
+        f"codellama-ls: There is nothing of {whole} here; `codellama-ls models` says what is."
+    )
+    instead = f"write {whole}, if that is meant."
+    assert (
+        models("remove", "CodeLlama-7b-hf")[2] == f"codellama-ls: There is nothing of CodeLlama-7b-hf here; {instead}"
+    )
+    for command in ("verify", "pull"):
+        assert models(command, "codelama-7b-hf") == (1, "", f'codellama-ls: "codelama-7b-hf" is not a model: {instead}')

@@ -15,8 +15,8 @@ import pytest
 from forking import program
 from hub_stand_in import Hub
 
-from lsp_server import installing, settings_file
-from lsp_server.commands import Failed, clients, machine, models, proposing, setup, stored
+from lsp_server import cli, installing, places, settings_file
+from lsp_server.commands import Failed, clients, machine, models, proposing, setup, stored, terminal
 from lsp_server.commands.clients import Editor
 from lsp_server.engine.loading.checkpoint import CheckpointProblem
 from lsp_server.engine.loading.devices import Device
@@ -79,6 +79,30 @@ def test_what_is_here_is_proposed_before_what_is_to_be_fetched(monkeypatch: pyte
     assert [each.model for each in no_room] == ["starter"]
 
 
+def test_what_nobody_could_wait_for_is_not_offered_to_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 9 GB/s 34B in 8 bits needs four seconds a token; from a disk, more."""
+    monkeypatch.setattr(machine, "devices", lambda: there([], 60, SLOW))
+    names = [each.model for each in proposing.choices("starter", DISK)]
+    assert "codellama/CodeLlama-7b-Instruct-hf" in names
+    assert not [name for name in names if "34b" in name or "70b" in name]
+    monkeypatch.setattr(machine, "devices", lambda: there([], 60, FAST))
+    assert "codellama/CodeLlama-34b-hf" in [each.model for each in proposing.choices("starter", DISK)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "by_enter", "yes"),
+    [(["maybe", "y"], False, True), (["sure", "No"], True, False), ([""], True, True), ([""], False, False)],
+)
+def test_what_is_neither_yes_nor_no_is_asked_again(
+    typed: list[str], by_enter: bool, yes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = len(typed) - 1
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: typed.pop(0))
+    assert terminal.agreed("Do it?", yes=False, by_enter=by_enter) is yes
+    assert (typed, capsys.readouterr().err.count("Please type y or n.")) == ([], again)
+
+
 def test_a_model_of_ones_own_is_proposed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mine = str(tmp_path / "mine")
     Path(mine).mkdir()
@@ -123,6 +147,7 @@ def test_without_network_the_starter_is_taken_and_a_named_model_is_not_replaced(
     assert "the hub is not reached" in capsys.readouterr().err
     with pytest.raises(CheckpointProblem, match="the hub is not reached"):
         setup._with_model(Settings(), argparse.Namespace(model=None, yes=False))
+    assert "the hub is not reached" not in capsys.readouterr().err, "it is told once, by the error"
     with pytest.raises(CheckpointProblem, match="the hub is not reached"):
         setup._with_model(Settings(model="org/name"), argparse.Namespace(model="org/name", yes=True))
 
@@ -163,9 +188,11 @@ esac
     assert [each.what for each in changes] == [f"install {release}/codellama-0.1.0.vsix by {code}"]
     changes[0].do()
     assert there.exists()
+    assert list(places.data_folder().iterdir()) != []
     (removal,) = clients.installed()
     removal.do()
     assert (there.exists(), clients.installed()) == (False, [])
+    assert list(places.data_folder().iterdir()) == [], "of what was remembered"
     code.write_text("#!/bin/sh\n")
     with pytest.raises(Failed, match="did not install the extension"):
         changes[0].do()
@@ -190,6 +217,24 @@ def test_the_plugin_of_a_release_is_unpacked(tmp_path: Path, home: Path, monkeyp
         change.do()
     assert (home / ".local/share/nvim/site/pack/codellama/start/codellama/lua/codellama/init.lua").is_file()
     assert clients._plugin() == "0.1.0"
+
+
+def test_what_is_uninstalled_leaves_no_empty_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CODELLAMA_LS_CACHE", "CODELLAMA_LS_INDEX", "CODELLAMA_LS_DATA", "CODELLAMA_LS_RUNTIME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (home / "mine").mkdir()
+    for folder, name in (
+        *((places.log_folder(), "engine-0.log"), (places.runtime_folder(), "0a.lock")),
+        *((places.data_folder(), "statistics.sqlite3"), (places.index_folder(), "0a.db")),
+        *((places.cache_folder() / "hub" / "org--name", "config.json"), (places.config_file().parent, "config.toml")),
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert cli.main(["uninstall", "--yes", "--config"]) == 0
+    assert [path for path in home.rglob("*") if "codellama" in str(path.relative_to(home))] == []
+    assert (home / "mine").is_dir()
 
 
 @pytest.mark.skipif(not NVIM.exists(), reason="no Neovim here")
@@ -219,7 +264,9 @@ def test_from_nothing_to_a_neovim_that_has_it_and_back(
     assert re.search(r"^\d+ tokens, the first after \d+ ms", said, re.MULTILINE)
     assert f'  - set `layout = "psm"` in {config}' in said
     assert f"  - write {snippet}, with `require('codellama').setup({{}})`" in said
-    assert "Nothing was changed; `codellama-ls setup --yes` does it without asking." in said
+    assert re.search(r"^It writes \d+ tokens a second here\.$", said, re.MULTILINE)
+    named = r"^Nothing was changed; `\S*codellama-ls setup --yes` does it without asking\.$"
+    assert re.search(named, said, re.MULTILINE)
     assert (config.exists(), snippet.exists()) == (False, False)
 
     run("setup", "--yes", "--layout", "psm")

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from lsp_server import installing
+
 
 @pytest.mark.usefixtures("engines")
 def test_demo(starter):
@@ -15,3 +17,4 @@ def test_demo(starter):
     assert "mid = (lo + hi) // 2\n" in second, "what the lines below it need"
     assert "+    return os.stat(filename).st_size\n" in edit
     assert "function wraps a single paragraph" in chat
+    assert chat.endswith(f"by: {installing.command('setup')}\n")

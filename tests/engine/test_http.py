@@ -568,6 +568,7 @@ async def test_health_and_models(client: httpx.AsyncClient, state: EngineState) 
     assert set(health) == {
         *("status", "progress", "message", "model", "path", "version"),
         *("pid", "context_length", "device", "plan", "idle_seconds", "options", "users"),
+        *("quantizations", "by_settings"),
         *("prefill_tokens_per_second", "prefill_speed", "prefill_by_pass"),
     }
     assert health["prefill_tokens_per_second"] is None

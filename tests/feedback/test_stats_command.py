@@ -59,6 +59,16 @@ def test_in_the_terminal() -> None:
     assert "█" not in stats.text(rows(), first, TODAY, 80, blocks=False)
 
 
+def test_in_a_narrow_terminal() -> None:
+    first = TODAY - datetime.timedelta(days=29)
+    lines = stats.text(rows(), first, TODAY, 40).split("\n")
+    assert [line for line in lines if len(line) > 40] == []
+    assert "  taken           1,695, 36%: 1,395" in lines
+    assert "                  whole, 300 in part" in lines
+    assert next(line for line in lines if "Neovim" in line).split() == ["Neovim", "1,650", "36%", "84%", "150"]
+    assert max(line.count("█") for line in lines) == 10
+
+
 def test_as_json_and_as_a_page(counted: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counted.add(HOSTILE, HOSTILE, "shown", 7)
     counted.add("python", "Neovim", "shown", 3)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from actions.stand_in import StandIn
 from editor import editor
+from forking import program
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -95,3 +98,38 @@ async def test_a_checkpoint_names_its_own_threshold(
         uri = window.open("untitled:a", "x = \n")
         await window.ready()
         assert [item.insert_text for item in await window.suggest(uri, 0, 4, typed=True)] == ["foo(1)"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "why"),
+    [
+        ({"minProbability": 0.3}, "1:5", "The model finds it 29% probable; below 30% no suggestion comes of itself"),
+        ({"minProbability": 0.2}, "1:5", ""),
+        ({"enabled": False}, "1:5", "Suggestions are turned off (codellama.enabled)."),
+        ({"disabledLanguages": ["python"]}, "1:5", "(codellama.disabledLanguages)."),
+        ({"inComments": False}, "2:4", "In comments no suggestion comes of itself (codellama.inComments)."),
+        ({}, "2:4", ""),
+    ],
+)
+async def test_the_command_says_what_an_editor_would_hide(
+    options: dict[str, object],
+    engine: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, object],
+    place: str,
+    why: str,
+) -> None:
+    sure(engine, monkeypatch, 0.29)
+    (tmp_path / "a.py").write_text("x = \n # \n")
+    file = tmp_path / "config.toml"
+    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in {**options, **settings}.items()))
+    monkeypatch.setenv("CODELLAMA_LS_CONFIG", str(file))
+    command = program("-m", "lsp_server", "complete", f"{tmp_path}/a.py:{place}")
+    shown = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stdout) == (0, "foo(1)\n"), shown.stderr
+    assert ("An editor does not show this of itself: " in shown.stderr, why in shown.stderr) == (bool(why), True)
+    described = await asyncio.to_thread(
+        subprocess.run, [*command, "--json"], capture_output=True, text=True, timeout=60
+    )
+    assert bool(json.loads(described.stdout)["hidden"]) == bool(why)

@@ -24,7 +24,10 @@ _PROXY_SECONDS = 3.0
 def folder() -> Iterator[Check]:
     """Where engines are found, and what those have left there that crashed."""
     try:
-        runtime = places.runtime_folder()
+        wanted, runtime = places.wanted_runtime_folder(), places.runtime_folder()
+        if runtime != wanted:
+            found = f"the path of {wanted} is too long for a socket, so engines are found in {runtime} instead"
+            yield note("sockets", found, "set CODELLAMA_LS_RUNTIME to a folder with a shorter path")
         if left := address.traces():
             found = f"{len(left)} file{'s' * (len(left) != 1)} of engines that ended without their end, in {runtime}"
             yield note("sockets", found, "codellama-ls stop")

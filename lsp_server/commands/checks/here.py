@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import sys
@@ -129,7 +130,11 @@ def disk(needed: int = 0) -> Check:
     """Room for a model of so many bytes."""
     folder = places.cache_folder()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    usage = shutil.disk_usage(there)
+    if not there.is_dir() or not usage.total or not os.access(there, os.W_OK):
+        mend = "set CODELLAMA_LS_CACHE to a folder of your own"
+        return Check("disk", False, f"{folder} cannot be made, as {there} cannot be written into", mend)
+    free = usage.free
     found = f"{free / GIB:.1f} GiB free for {folder}"
     if free > max(needed, _SPACE):
         return fine("disk", found)

@@ -12,6 +12,7 @@ from lsp_server.commands.checks import Check, fine, here
 from lsp_server.commands.machine import GIB
 from lsp_server.engine.loading import checkpoint, gguf_file, hub, naming, plan, rates, sizes, starter
 from lsp_server.engine.loading.devices import Device
+from lsp_server.engine.loading.reading import UnknownModel
 from lsp_server.engine.loading.sizes import Sizes
 from lsp_server.errors import UserError
 from lsp_server.model import local
@@ -33,11 +34,15 @@ def checks(settings: Settings) -> Iterator[Check]:
         else:
             fetch = hub.bytes_to_fetch(naming.hub_id(model))
             said = f"will be downloaded ({fetch / GIB:.1f} GiB) when needed"
+    except UnknownModel as problem:
+        mend = "name one that `codellama-ls models` lists with --model, or as `model` in the configuration file"
+        yield Check("model", False, str(problem), mend)
+        return
     except (UserError, OSError) as problem:
         yield Check("model", False, printing.sentence(problem))
         return
     yield fine("model", f"{model}, {said}")
-    if fetch and not (room := here.disk(fetch)).ok:
+    if fetch and here.disk().ok and not (room := here.disk(fetch)).ok:
         yield room
     if local.running(model) is None and (of := _sizes(model, folder)) is not None:
         yield fits(of, settings, machine.devices())

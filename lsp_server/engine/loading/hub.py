@@ -24,6 +24,8 @@ import httpx
 
 from lsp_server.engine.loading import making
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report, read_json, validate
+from lsp_server.engine.loading.meant import meant
+from lsp_server.engine.loading.reading import UnknownModel
 from lsp_server.errors import reason
 from lsp_server.places import cache_folder
 
@@ -335,8 +337,9 @@ def _gated(model: str) -> CheckpointProblem:
 
 
 def _not_found(model: str) -> CheckpointProblem:
-    return CheckpointProblem(
-        f"The hub has no model {model} that you may read; check the name, or run `hf auth login` if it is private."
+    instead = meant(model) or "check the name"
+    return UnknownModel(
+        f"The hub has no model {model} that you may read; {instead}, or run `hf auth login` if it is private."
     )
 
 

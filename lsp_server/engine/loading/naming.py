@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lsp_server.engine.loading import gguf_file, hub, starter
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Report
+from lsp_server.engine.loading.meant import meant
+from lsp_server.engine.loading.reading import UnknownModel
 from lsp_server.places import named_folder
 
 STARTER = "starter"
@@ -41,7 +43,5 @@ def hub_id(model: str) -> str:
     """A name that is that of a model of the hub. Raises CheckpointProblem for any other."""
     if _HUB_ID.fullmatch(model):
         return model
-    raise CheckpointProblem(
-        f'"{model}" is not a model: give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, '
-        f'or "{STARTER}".'
-    )
+    instead = meant(model) or f'give a hub id such as codellama/CodeLlama-7b-hf, a checkpoint folder, or "{STARTER}"'
+    raise UnknownModel(f'"{model}" is not a model: {instead}.')

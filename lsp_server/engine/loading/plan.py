@@ -15,6 +15,7 @@ aside room for a layer to be streamed in, which does not happen here. Its sizes 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -97,6 +98,16 @@ def choose(
             if plan is not None:
                 return replace(plan, why=_why(plan, sizes, devices, wanted, quantization))
     raise DoesNotFit(refusal.sentence(sizes, devices, wanted, tried, chosen=bool(context_length)))
+
+
+def alike(plan: Plan, config: dict[str, Any], devices: tuple[Device, ...], tensors: Mapping[str, Tensor]) -> list[str]:
+    """The values of the setting `quantization` with which a model on `devices` has as many bits as in `plan`."""
+    sizes, found = measure(config, tensors), []
+    for value in ("auto", "8", "4", "16"):
+        with contextlib.suppress(DoesNotFit):
+            if choose(sizes, devices, plan.context_length, value).bits == plan.bits:
+                found.append(value)
+    return found
 
 
 def _why(plan: Plan, sizes: Sizes, devices: tuple[Device, ...], wanted: placing.Wish, quantization: str) -> str:

@@ -18,6 +18,10 @@ class CheckpointProblem(UserError):
     """A checkpoint cannot be used; the message is one sentence that names the file and says how to mend it."""
 
 
+class UnknownModel(CheckpointProblem):
+    """A name is that of no model."""
+
+
 def read_json(path: Path, remedy: str, limit: int = INDEX_BYTES) -> dict[str, Any]:
     """The JSON object in a file of at most `limit` bytes; raises CheckpointProblem, ending in `remedy`."""
     try:

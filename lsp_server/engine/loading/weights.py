@@ -107,7 +107,9 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
     report(Progress("loading", 1.0, f"shard {len(checkpoint.shards)} of {len(checkpoint.shards)}"))
     gpu_peak = sum(torch.cuda.max_memory_allocated(index) for index in _gpus(plan))
     seconds = time.monotonic() - started
-    return LoadedModel(model, checkpoint.config, _device_name(plan), seconds, watch.peak_bytes, gpu_peak)
+    return LoadedModel(
+        model, checkpoint.config, device_name(plan, torch.get_num_threads()), seconds, watch.peak_bytes, gpu_peak
+    )
 
 
 def quiet() -> None:
@@ -262,12 +264,13 @@ def _dtype(plan: Plan) -> torch.dtype:
     return torch.bfloat16 if on_cpu or modern else torch.float16
 
 
-def _device_name(plan: Plan) -> str:
+def device_name(plan: Plan, threads: int) -> str:
+    """What a plan's model is computed by, with so many threads of the processor."""
     import torch
 
     names = [torch.cuda.get_device_name(index) for index in _gpus(plan)]
     if any(row.device.kind == "cpu" for row in plan.rows):
-        names.append(f"CPU, {torch.get_num_threads()} threads")
+        names.append(f"CPU, {threads} thread{'s' * (threads != 1)}")
     if any(row.device.kind == "disk" for row in plan.rows):
         names.append("disk")
     return " + ".join(names)

@@ -111,7 +111,7 @@ def create_app(
     async def options(request: Request) -> Response:
         """Change what a running engine can change of its options: settings as an editor sends them."""
         _ready(state)
-        changed = wire.options(await _body(request, _SMALL_BODY_BYTES), state.options)
+        changed = wire.options(await _body(request, _SMALL_BODY_BYTES), state.options, state.alike)
         if changed != state.options:
             await run_in_threadpool(state.change, changed)
         return _Json(dataclasses.asdict(state.options))

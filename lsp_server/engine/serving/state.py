@@ -80,8 +80,9 @@ class InfillMaker(Protocol):
 @dataclass
 class EngineState:
     """Ready means that `scheduler` is there. Without a `codec` only token ids are served, without `infill` nothing is
-    infilled but what comes as ids. `change` has the engine go on with other options, which differ in what can be
-    changed; it may take a while. Raises UserError."""
+    infilled but what comes as ids. `alike`: the values of `quantization` that come to the bits it has. `by_settings`:
+    its options are settings, so that others may change them once nobody uses it. `change` has the engine go on with
+    other options, which differ in what can be changed; it may take a while. Raises UserError."""
 
     model: str  # the name that clients use
     folder: str = ""  # of the checkpoint
@@ -97,6 +98,8 @@ class EngineState:
     infill: InfillMaker | None = None
     longest_token: int = 16  # bytes of text, at most, that one token stands for
     options: Options = field(default_factory=Options)
+    alike: Collection[str] = ()
+    by_settings: bool = False
     gives_way: bool = False  # once it is ready, to all else that computes here
     change: Callable[[Options], None] = lambda options: None
     reserved: Callable[[], Mapping[str, int]] = dict  # bytes of each device that it will still take
@@ -122,6 +125,8 @@ class EngineState:
             **(pace.told() if pace is not None else {"prefill_tokens_per_second": None}),
             "prefill_by_pass": pace.by_size if pace is not None else {},
             "options": asdict(self.options),
+            "quantizations": list(self.alike),
+            "by_settings": self.by_settings,
             "users": sorted(self.users),
             "idle_seconds": self.scheduler.idle_seconds if self.scheduler is not None else 0.0,
         }

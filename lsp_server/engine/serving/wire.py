@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lsp_server import settings, settings_sent
 from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import Candidate, Counts, Sampling, Token
-from lsp_server.engine.options import FIXED, Options
+from lsp_server.engine.options import FIXED, Options, different
 from lsp_server.engine.serving.state import Extra
 from lsp_server.errors import UserError
 
@@ -163,8 +163,9 @@ def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: boo
     )
 
 
-def options(body: bytes, now: Options) -> Options:
-    """What an engine that has the options `now` is to change: a JSON object of settings. Raises Refusal."""
+def options(body: bytes, now: Options, alike: Collection[str] = ()) -> Options:
+    """What an engine that has the options `now` is to change: a JSON object of settings. `alike`: the values of
+    `quantization` that come to what it has. Raises Refusal."""
     fields = read_object(body)
     names = {settings.camel(field.name): field.name for field in dataclasses.fields(Options)}
     for name in fields:
@@ -175,8 +176,9 @@ def options(body: bytes, now: Options) -> Options:
     if problems:
         raise Refusal(" ".join(problems))
     wanted = Options.of(changed)
+    others = different(dataclasses.asdict(now), wanted, alike)
     for name in FIXED:
-        if name in wanted.different(now):
+        if name in others:
             raise Refusal(f"A running engine keeps its {settings.camel(name)}: end it and start another.", status=409)
     return wanted
 
