@@ -71,12 +71,12 @@ class Keys:
 
 IN_NEOVIM = (
     Keys(
-        "A key at the end of the last line. Neovim started the server when it opened the file, and that the engine, "
-        "which had ended before; what is asked for meanwhile comes when the model is ready.",
-        "GA",
-        r"    return \S",
+        "Keys at the end of the last line. Neovim started the server when it opened the file, and that the engine, "
+        "which had ended before; what is typed meanwhile gets its suggestion when the model is ready.",
+        "GAsum(",
+        r"    return sum\(\S",
     ),
-    Keys("`Tab` accepts it; one more suggestion may follow.", "\t", r"    return \S"),
+    Keys("`Tab` accepts it; one more suggestion may follow.", "\t", r"    return sum\(\S"),
     Keys("A question.", "\x1b:CodeLlama chat What does mean do?\r", r"## Code Llama"),
 )
 PAGE = """\
