@@ -28,8 +28,8 @@ from lsp_server.context.buffer import Buffer, split_lines
 from lsp_server.context.journal import Journal
 from lsp_server.context.languages import language
 from lsp_server.next_edit.documents import Document, Situation, Trees
-from lsp_server.next_edit.offering import applied, offered
-from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.offering import offered
+from lsp_server.next_edit.proposal import Proposal, applied
 
 FOLDER = Path(__file__).parent / "scenarios"
 # Between two edits of a user's.

@@ -98,7 +98,8 @@ class Hit:
             if around is not None:
                 return name_of_class(around)
             method = above(self.node, frozenset(("method_declaration",)))  # of Go
-            return _received(method)[1] if method is not None and not self.receiver else ""
+            of_go = _received(method)[1] if method is not None and not self.receiver else ""
+            return of_go or class_outside(self.node)
         method = above(self.node, frozenset(("method_declaration",)))
         name, kind = _received(method)
         return kind if name and name == self.receiver else self.receiver if self.receiver[:1].isupper() else ""
@@ -142,12 +143,15 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
     bound = {next(_scopes(tree, binding(hit.node))).id for hit in found if hit.role == "plain" and hit.binds}
     # Where members need no `self`, they are bound in their class.
     free = tree.language.id not in WITH_SELF
-    owned = {above(hit.node, CLASSES).id for hit in found if free and hit.role == "member" and hit.binds and hit.owner}
+    members = [hit for hit in found if free and hit.role == "member" and hit.binds and hit.owner]
+    owned = {above(hit.node, CLASSES).id for hit in members}
+    classes = {hit.owner: above(hit.node, CLASSES).id for hit in members}
     placed = []
     for hit in found:
         if hit.role == "plain":
             start = binding(hit.node) if hit.binds else hit.node.parent
             scope = next((each.id for each in _scopes(tree, start, owned) if each.id in bound | owned), 0)
+            scope = scope or classes.get(class_outside(hit.node), 0)
             role: Role = "member" if scope in owned and not hit.binds else "plain"
             hit = dataclasses.replace(hit, scope=scope, role=role)
         placed.append(hit)
@@ -221,6 +225,16 @@ def is_member_definition(node: Any) -> bool:
     while node is not None and node.type in _BODIES:
         node = node.parent
     return bool(node is not None and node.type in CLASSES)
+
+
+def class_outside(node: Any) -> str:
+    """The class whose method is written around a node, but not in it, as in `void Point::move() {}`; "" for none."""
+    function = above(node, frozenset(("function_definition",)))
+    named = function.child_by_field_name("declarator") if function is not None else None
+    while named is not None and named.type != "qualified_identifier":
+        named = named.child_by_field_name("declarator")
+    scope = named.child_by_field_name("scope") if named is not None else None
+    return scope.text.decode().partition("<")[0] if scope is not None else ""
 
 
 def name_of_class(node: Any) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
 from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation, is_text
-from lsp_server.next_edit.proposal import Hole, Proposal
+from lsp_server.next_edit.proposal import Hole, Proposal, applied
+from lsp_server.next_edit.standing import is_in_scope
 from lsp_server.next_edit.tokens import tokens
 
 # Seconds and steps after which what was done leads nowhere, and steps that had nothing to do with it.
@@ -109,13 +110,14 @@ def _below(here: Situation, proposal: Proposal, away: bool) -> tuple[int, int]:
 
 
 def is_sound(here: Situation, proposal: Proposal) -> bool:
-    """Whether a proposal is small, fits its text, and leaves no more that does not parse than there is."""
+    """Whether a proposal is small, fits its text, brings no name that means nothing there, and leaves no more that does
+    not parse than there is."""
     if proposal.new.count("\n") >= MOST_LINES or len(proposal.new) > MOST_CHARACTERS:
         return False
     document = here.documents.get(proposal.uri)
     if document is None:  # a file that is not open
         return True
-    if document.tree is None:
+    if document.tree is None or (proposal.kind == "parallel" and not is_in_scope(document, proposal)):
         return False
     first, last = _around(document.tree.root, proposal)
     lines = document.lines[first : last + 1]
@@ -137,16 +139,3 @@ def _around(root: Any, proposal: Proposal) -> tuple[int, int]:
     if node is None or node.parent is None:
         return first, last
     return min(first, node.start_point.row), max(last, node.end_point.row)
-
-
-def applied(lines: Sequence[str], proposal: Proposal) -> str | None:
-    """Some lines with a proposal made; None where it does not fit."""
-    if proposal.end_row >= len(lines):
-        return None
-    text = "\n".join(lines[proposal.row : proposal.end_row + 1])
-    start = proposal.column
-    end = len(text) - (len(lines[proposal.end_row]) - proposal.end_column)
-    if text[start:end] != proposal.old:
-        return None
-    made = text[:start] + proposal.new + text[end:]
-    return "\n".join([*lines[: proposal.row], made, *lines[proposal.end_row + 1 :]])

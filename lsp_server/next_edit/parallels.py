@@ -155,6 +155,7 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
             for at in range(1, len(texts)):
                 if (
                     _bare(texts[at]) == other
+                    or _is_prose(texts[at])
                     or texts[at] == texts[at - 1]
                     or substituted(texts[at - 1], one, other) != texts[at]
                 ):
@@ -162,6 +163,11 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
                 column = items[at][-1].column + len(items[at][-1].text)
                 text = f", {substituted(texts[at], other, new)}"
                 yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", new)
+
+
+def _is_prose(text: str) -> bool:
+    """Whether an item is a string of several words: what stands in it is no name."""
+    return text[:1] in "\"'`" and " " in text
 
 
 def _text(line: str, item: Sequence[Token]) -> str:

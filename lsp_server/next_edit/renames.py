@@ -27,8 +27,8 @@ COMMON = frozenset(
     )
 )
 # Names that are there without being bound; what Python has built in may be bound anew.
-_GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
-_BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
+BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
 # Receivers whose members are never those of a class at hand.
 _OTHERS = ("super", "Object", "Math")
 # What brings names that the file does not say.
@@ -70,7 +70,7 @@ def pairs(step: Step) -> list[Pair]:
 def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     """What follows from the names that a step changed."""
     for old, new in dict.fromkeys((pair.old, pair.new) for pair in pairs(step)):
-        if new not in _GIVEN:
+        if new not in GIVEN:
             yield from _follow(here, *_origin(here, step, old, new))
 
 
@@ -228,7 +228,7 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
         return False
     if not changed.defines:
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
-        return pair.new not in _BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
+        return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
     if not others:
         return True
     if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):
