@@ -140,7 +140,8 @@ def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str
         each.uri: Document(each.uri, each.language_id, list(each.lines), each.version, trees)
         for each in buffers.values()
     }
-    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row))
+    back = journal.steps.taken_back()
+    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row, taken_back=back))
 
 
 def make(buffer: Buffer, change: Change) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lsp_server.context.languages import Language, language
-from lsp_server.context.steps import Step
+from lsp_server.context.steps import Step, TakenBack
 from lsp_server.context.trees import Tree, nodes, parse
 from lsp_server.context.window import normalized
 from lsp_server.next_edit.tokens import kept_columns
@@ -111,6 +111,7 @@ class Situation:
     uri: str
     row: int
     holding: Callable[[str, str], Iterable[Document]] = lambda word, language_id: ()
+    taken_back: Sequence[TakenBack] = ()
 
     def since(self, step: Step) -> list[Step]:
         """A step and all after it in the same document."""

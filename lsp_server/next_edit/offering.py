@@ -33,8 +33,11 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
     """What to offer. `is_wanted`: whether the user may still want a proposal of that kind and cause."""
     for step in _leading(here):
         for rule in RULES:
-            wanted = (each for each in rule(here, step) if is_wanted(each) and not _is_in_text(here, step, each))
-            found = sorted(wanted, key=lambda each: _distance(here, each))
+            wanted = [each for each in rule(here, step) if is_wanted(each) and not _is_in_text(here, step, each)]
+            undone = {each.cause for each in wanted if _was_taken_back(here, each)}  # at one place: at all of them
+            found = sorted(
+                (each for each in wanted if each.cause not in undone), key=lambda each: _distance(here, each)
+            )
             sound = next((each for each in found[:4] if is_sound(here, each)), None)
             if sound is not None:
                 return sound
@@ -110,9 +113,11 @@ def _below(here: Situation, proposal: Proposal, away: bool) -> tuple[int, int]:
 
 
 def is_sound(here: Situation, proposal: Proposal) -> bool:
-    """Whether a proposal is small, fits its text, brings no name that means nothing there, and leaves no more that does
-    not parse than there is."""
+    """Whether a proposal is small, fits its text, brings no name that means nothing there, does not again what was
+    undone, and leaves no more that does not parse than there is."""
     if proposal.new.count("\n") >= MOST_LINES or len(proposal.new) > MOST_CHARACTERS:
+        return False
+    if _was_taken_back(here, proposal):
         return False
     document = here.documents.get(proposal.uri)
     if document is None:  # a file that is not open
@@ -128,6 +133,20 @@ def is_sound(here: Situation, proposal: Proposal) -> bool:
     if before is None or after is None:
         return False
     return not after.root.has_error or (before.root.has_error and errors_in(after) <= errors_in(before))
+
+
+def _was_taken_back(here: Situation, proposal: Proposal) -> bool:
+    """Whether a proposal does again what the user has undone at its place."""
+    document = here.documents.get(proposal.uri)
+    for each in here.taken_back:
+        first, last = each.row, each.row + len(each.before)
+        within = each.uri == proposal.uri and first <= proposal.row <= proposal.end_row < last
+        if within and document is not None:
+            moved = dataclasses.replace(proposal, row=proposal.row - first, end_row=proposal.end_row - first)
+            made = applied(document.lines[first:last], moved)
+            if made is not None and made.split("\n") == [line.rstrip("\r\n") for line in each.after]:
+                return True
+    return False
 
 
 def _around(root: Any, proposal: Proposal) -> tuple[int, int]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 from lsp_server.context.buffer import Buffer, split_lines, units_of
 from lsp_server.context.in_time import Threads
 from lsp_server.context.languages import language
-from lsp_server.context.steps import Step
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import OutOfReach, Workspace, decoded
 from lsp_server.next_edit.documents import Document, Situation, Trees
@@ -88,8 +87,9 @@ class Offers:
         if not steps:
             return None
         index, opened = self._index(), workspace.buffers()
+        last = Situation({}, steps, buffer.uri, row, taken_back=workspace.journal.steps.taken_back())
         self.changed()  # a newer request takes the place of one that waits
-        work = self._threads.begin(lambda: self._found(workspace, index, opened, buffer, row, steps))
+        work = self._threads.begin(lambda: self._found(workspace, index, opened, last))
         found = await asyncio.wrap_future(work)
         proposal = found.proposal
         if proposal is None:
@@ -159,20 +159,12 @@ class Offers:
     def _is_wanted(self, proposal: Proposal) -> bool:
         return self._rejected[proposal.kind] < MOST_REJECTED and proposal.cause not in self._unwanted
 
-    def _found(
-        self,
-        workspace: Workspace,
-        index: Index | None,
-        opened: list[Buffer],
-        buffer: Buffer,
-        row: int,
-        steps: tuple[Step, ...],
-    ) -> _Found:
-        """What to offer, or where a model may know what."""
+    def _found(self, workspace: Workspace, index: Index | None, opened: list[Buffer], last: Situation) -> _Found:
+        """What to offer, or where a model may know what. `last`: what was done, still without the documents."""
         documents = {
             each.uri: Document(each.uri, _language(each), each.lines, each.version, self._trees) for each in opened
         }
-        here, read = Situation(documents, steps, buffer.uri, row), dict(documents)
+        here, read = dataclasses.replace(last, documents=documents), dict(documents)
         found = offered(here, self._is_wanted)
         everywhere = here
         if found is None and index is not None:
