@@ -138,13 +138,14 @@ def is_sound(here: Situation, proposal: Proposal) -> bool:
 def _was_taken_back(here: Situation, proposal: Proposal) -> bool:
     """Whether a proposal does again what the user has undone at its place."""
     document = here.documents.get(proposal.uri)
+    lines = document.lines if document is not None else []
     for each in here.taken_back:
-        first, last = each.row, each.row + len(each.before)
-        within = each.uri == proposal.uri and first <= proposal.row <= proposal.end_row < last
-        if within and document is not None:
+        start, end = each.row, each.row + len(each.before)
+        first, last = max(0, start - 1), min(len(lines), end + 1)  # lines that come or go hang on those beside them
+        if each.uri == proposal.uri and first <= proposal.row <= proposal.end_row < last:
             moved = dataclasses.replace(proposal, row=proposal.row - first, end_row=proposal.end_row - first)
-            made = applied(document.lines[first:last], moved)
-            if made is not None and made.split("\n") == [line.rstrip("\r\n") for line in each.after]:
+            after = [line.rstrip("\r\n") for line in each.after]
+            if applied(lines[first:last], moved) == "\n".join([*lines[first:start], *after, *lines[end:last]]):
                 return True
     return False
 

@@ -12,8 +12,9 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
+from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, name_at, name_of_class
+from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, literal_type, name_at, name_of_class
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
@@ -196,7 +197,9 @@ def _made(hit: Hit) -> str:
 
 def _called(hit: Hit) -> str:
     """The same with all that stands in front of it."""
-    around = above(hit.node, frozenset(words("call composite_literal struct_expression new_expression")))
+    if parent_of(hit.node).type == "literal_element":  # Go
+        return str(literal_type(parent_of(hit.node)).text.decode())
+    around = above(hit.node, frozenset(words("call struct_expression new_expression")))
     named = around and (
         around.child_by_field_name("function")
         or around.child_by_field_name("type")
