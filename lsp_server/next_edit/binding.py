@@ -102,6 +102,8 @@ def binding(node: Any) -> Any:
     if parent is None:
         return None
     kind = parent.type
+    if kind == "export_specifier":
+        return None
     if kind == "import_specifier":
         alias = parent.child_by_field_name("alias")
         return parent if alias is None or alias == node else None

@@ -12,7 +12,9 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import is_comment
 from lsp_server.next_edit import renames
 from lsp_server.next_edit.documents import Document, Situation, now, touched
+from lsp_server.next_edit.elsewhere import elsewhere
 from lsp_server.next_edit.names import Hit, hits, is_visible
+from lsp_server.next_edit.objects import COMMON
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
 from lsp_server.next_edit.signatures import Parameter, Signature, signature_at
 
@@ -107,7 +109,7 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
     if defined.role == "member" or defined.scope == document.tree.root.id:
         for other in here.others(step.uri, new.name):
             if other.tree is not None:
-                work.append((other, renames.elsewhere(document, other, new.name, defined)))
+                work.append((other, elsewhere(document, other, new.name, defined)))
     example = ""
     for at, hit in work:  # what was put into the calls that are right already
         example = example or next(filter(None, (_example(each, rewriting, at, here) for each in hit)), "")
@@ -130,7 +132,7 @@ def _may_be(hit: Hit, defined: Hit) -> bool:
     if hit.owner or not hit.receiver:
         return not hit.owner or hit.owner == defined.owner
     # Of what class the object is, nothing tells: it may be that one where few others have such a method.
-    return hit.node.text.decode() not in renames.COMMON and "." not in hit.receiver
+    return hit.node.text.decode() not in COMMON and "." not in hit.receiver
 
 
 def _call_of(hit: Hit) -> Any:

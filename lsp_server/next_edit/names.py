@@ -298,6 +298,14 @@ def _role(node: Any) -> Role:
         return "plain" if above(node, IMPORTS) is not None and binding(node) is not None else "member"
     if above(node, IMPORTS) is not None and binding(node) is None:
         return "path"
+    if kind == "export_specifier" and _is_handed_on(parent):
+        return "path"
     if is_member_definition(node):
         return "member"
     return "plain"
+
+
+def _is_handed_on(exported: Any) -> bool:
+    """Whether what JavaScript exports is from another file."""
+    statement = above(exported, frozenset(("export_statement",)))
+    return statement is not None and statement.child_by_field_name("source") is not None

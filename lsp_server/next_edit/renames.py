@@ -6,7 +6,6 @@ import builtins
 import dataclasses
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 from lsp_server.context.languages import words
@@ -14,28 +13,17 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
+from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
 from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, literal_type, name_at, name_of_class
+from lsp_server.next_edit.objects import COMMON, is_anothers
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
-# Members that many classes have: of what an object is, only `self` tells.
-COMMON = frozenset(
-    words(
-        "get set add append remove pop push items keys values update insert delete close open read write run start "
-        "stop name value size length len next iter map filter find index count clear copy key data type id text "
-        "string to_string toString equals hashCode clone new default push_back begin end at contains join split "
-        "format print log send call apply bind then init main build create load save parse render reset"
-    )
-)
 # Names that are there without being bound; what Python has built in may be bound anew.
 GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
-# Receivers whose members are never those of a class at hand.
-_OTHERS = ("super", "Object", "Math")
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
-# Languages in which a file must import what it uses of others.
-_IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +108,7 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
     yield from lines(document, pair, left)
-    if _is_seen_elsewhere(base, changed):
+    if is_seen_elsewhere(document, base, changed):
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
@@ -162,32 +150,8 @@ def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
         return []
     if len(owners) > 1 or changed.node.text.decode() in COMMON:
         members = [hit for hit in members if hit.owner == owner]
-    members = [hit for hit in members if hit is changed or not _is_anothers(hit, base, owner)]
+    members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
     return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
-
-
-def _is_anothers(hit: Hit, tree: Tree, owner: str) -> bool:
-    """Whether a member is one of something else than the class `owner`, by what stands in front: a module or another
-    thing that is imported, another class, or what is declared as one."""
-    receiver = hit.receiver
-    if not receiver or receiver in ("self", "this", "Self", "cls", "*this"):
-        return False
-    if hit.owner:
-        return bool(hit.owner != owner)
-    root = re.split(r"[.(\[]|->|::", receiver)[0]
-    if root in _OTHERS or any(each.imported for each in hits(tree, root)):
-        return True
-    declared = _declared(tree, root) if root == receiver else ""
-    return bool(declared and owner and declared != owner)
-
-
-def _declared(tree: Tree, name: str) -> str:
-    """The class as which a variable or parameter is declared somewhere, by its capital; "" for none."""
-    spelled = re.escape(name.encode())
-    for pattern in (rb"\b%s\s*:\s*[&*]*(?:mut\s+)?([A-Z]\w*)", rb"\b([A-Z]\w*)[\s*&]+%s\b"):
-        if found := re.search(pattern % spelled, tree.data):
-            return found[1].decode()
-    return ""
 
 
 def _made(hit: Hit) -> str:
@@ -277,50 +241,3 @@ def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
     while scope.parent is not None and scope.id != changed.scope:
         scope = scope.parent
     return any(hit.role == "plain" and scope.start_byte <= hit.node.start_byte < scope.end_byte for hit in there)
-
-
-def _is_seen_elsewhere(base: Tree, changed: Hit) -> bool:
-    if changed.role == "member":
-        return changed.node.text.decode() not in COMMON
-    return changed.scope == base.root.id and not changed.imported
-
-
-def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> list[Hit]:
-    """The places of the same meaning in another file."""
-    assert other.tree is not None
-    places = hits(other.tree, name)
-    path = PurePosixPath(document.uri)
-    stem = path.parent.name if path.stem in ("__init__", "index", "mod") else path.stem
-    if changed.role == "member":
-        members = [hit for hit in places if hit.role == "member" and not _is_anothers(hit, other.tree, changed.owner)]
-        says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
-        if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
-            return []
-        return members
-    imported = [hit for hit in places if hit.imported and is_from(hit.node, stem)]
-    found = [hit for hit in places if hit.role == "plain" and hit.scope in {each.scope for each in imported}]
-    through = [hit for hit in places if hit.role in ("member", "path") and hit.receiver.rpartition(".")[2] == stem]
-    found += [hit for hit in through if other.spoken.id not in _IMPORTING or _is_imported(other.tree, hit.receiver)]
-    if other.spoken.id in _IMPORTING or found:
-        return found
-    free = [hit for hit in places if hit.role == "plain" and not hit.scope]
-    if other.spoken.id in ("c", "cpp"):  # declared in one file, defined in the other
-        free = [hit for hit in places if hit.role == "plain" and hit.scope in (0, other.tree.root.id)]
-    return free
-
-
-def _is_imported(tree: Tree, name: str) -> bool:
-    """Whether the first part of a name with points is imported in a file."""
-    return any(hit.imported for hit in hits(tree, name.partition(".")[0]))
-
-
-def is_from(node: Any, stem: str) -> bool:
-    """Whether what imports a name names a module."""
-    statement = above(node, frozenset(words("import_statement import_from_statement use_declaration")))
-    if statement is None:
-        return False
-    module = statement.child_by_field_name("module_name") or statement.child_by_field_name("source")
-    if module is None:
-        return stem in re.split(r"\W+", statement.text.decode())
-    named = re.sub(r"\.[jt]sx?$", "", module.text.decode().strip("'\""))
-    return re.split(r"[./]|::", named)[-1] == stem
