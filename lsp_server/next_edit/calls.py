@@ -9,12 +9,12 @@ from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
-from lsp_server.context.trees import is_comment
+from lsp_server.context.trees import Tree, is_comment
 from lsp_server.next_edit import renames
 from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.elsewhere import elsewhere
-from lsp_server.next_edit.names import Hit, hits, is_visible
-from lsp_server.next_edit.objects import COMMON
+from lsp_server.next_edit.names import Hit, class_of, hits, is_visible
+from lsp_server.next_edit.objects import COMMON, bases, is_bound, owner_of
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
 from lsp_server.next_edit.signatures import Parameter, Signature, signature_at
 
@@ -101,10 +101,11 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
     if not name_row:
         return
     defined = name_row[0]
-    if sum(renames.function_like(hit.node) and hit.defines for hit in places if _may_be(hit, defined)) > 1:
+    tree, owners = document.tree, {hit.owner for hit in places if hit.role == "member" and hit.defines}
+    made = [hit for hit in places if _may_be(hit, defined, tree, len(owners) < 2)]
+    if sum(renames.function_like(hit.node) and hit.defines for hit in made) > 1:
         return  # overloaded
     why = f"{new.name}({', '.join(each.name for each in new.parameters)})"
-    made = [hit for hit in places if _may_be(hit, defined)]
     work = [(document, made)]
     if defined.role == "member" or defined.scope == document.tree.root.id:
         for other in here.others(step.uri, new.name):
@@ -124,15 +125,22 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
                 yield _proposal(at, *changed, why)
 
 
-def _may_be(hit: Hit, defined: Hit) -> bool:
+def _may_be(hit: Hit, defined: Hit, tree: Tree, alone: bool) -> bool:
+    """Whether a place may mean the function that is defined at another one. `alone`: no other class has one of that
+    name in this file."""
     if defined.role == "plain":
         return hit.role == "plain" and hit.scope == defined.scope
-    if hit.role != "member" or hit.receiver.startswith("super"):
+    if hit.role != "member":
         return False
-    if hit.owner or not hit.receiver:
-        return not hit.owner or hit.owner == defined.owner
+    if hit.receiver.startswith("super"):
+        around = class_of(hit.node)
+        return around is not None and defined.owner in bases(around)
+    if owner := owner_of(hit, tree):
+        return owner == defined.owner
+    if not hit.receiver:
+        return True
     # Of what class the object is, nothing tells: it may be that one where few others have such a method.
-    return hit.node.text.decode() not in COMMON and "." not in hit.receiver
+    return alone and is_bound(hit, tree) and hit.node.text.decode() not in COMMON
 
 
 def _call_of(hit: Hit) -> Any:

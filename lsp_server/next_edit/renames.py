@@ -15,7 +15,7 @@ from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
 from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, literal_type, name_at, name_of_class
-from lsp_server.next_edit.objects import COMMON, is_anothers
+from lsp_server.next_edit.objects import COMMON, is_anothers, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
@@ -149,7 +149,7 @@ def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
     if owner not in owners:
         return []
     if len(owners) > 1 or changed.node.text.decode() in COMMON:
-        members = [hit for hit in members if hit.owner == owner]
+        members = [hit for hit in members if owner_of(hit, base) == owner]
     members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
     return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
 
