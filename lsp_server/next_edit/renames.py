@@ -15,7 +15,7 @@ from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
 from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, literal_type, name_at, name_of_class
-from lsp_server.next_edit.objects import COMMON, is_anothers, owner_of
+from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
@@ -145,7 +145,9 @@ def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
         return []
     members = [hit for hit in places if hit.role == "member"]
     owners = {hit.owner for hit in members if hit.defines and hit.owner}
-    owner = changed.owner or (next(iter(owners)) if len(owners) == 1 else "")
+    owner = owner_of(changed, base)
+    if not owner and len(owners) == 1 and is_bound(changed, base):
+        owner = next(iter(owners))
     if owner not in owners:
         return []
     if len(owners) > 1 or changed.node.text.decode() in COMMON:
@@ -156,11 +158,11 @@ def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
 
 def _made(hit: Hit) -> str:
     """The class that is made or called where a name is a key."""
-    return _called(hit).rpartition(".")[2]
+    return called(hit).rpartition(".")[2]
 
 
-def _called(hit: Hit) -> str:
-    """The same with all that stands in front of it."""
+def called(hit: Hit) -> str:
+    """The same, or the function, with all that stands in front of it."""
     if parent_of(hit.node).type == "literal_element":  # Go
         return str(literal_type(parent_of(hit.node)).text.decode())
     around = above(hit.node, frozenset(words("call struct_expression new_expression")))
@@ -183,8 +185,8 @@ def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
     if name == "__init__":
         around = class_of(function)
         name = name_of_class(around) if around is not None else ""
-    called = _made if class_of(function) is not None else _called  # a method is called with something in front of it
-    return [hit for hit in places if hit.role == "key" and name and called(hit) == name]
+    by = _made if class_of(function) is not None else called  # a method is called with something in front of it
+    return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:

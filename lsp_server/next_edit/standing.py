@@ -29,6 +29,18 @@ def is_in_scope(document: Document, proposal: Proposal) -> bool:
     return True
 
 
+def is_bound_in(document: Document, proposal: Proposal, name: str) -> bool:
+    """Whether a name that is new in a proposal is bound around it."""
+    made = applied(document.lines, proposal)
+    tree = parse(made, document.language_id, document.tree) if made is not None else None
+    columns = [token.column + proposal.column for token in tokens(proposal.new) if token.text == name]
+    return tree is not None and all(
+        hit.scope or hit.role != "plain"
+        for hit in hits(tree, name)
+        if hit.row == proposal.row and hit.column in columns
+    )
+
+
 def _stands(tree: Tree, name: str, row: int, column: int) -> bool:
     places = hits(tree, name)
     here = next((hit for hit in places if (hit.row, hit.column) == (row, column)), None)
