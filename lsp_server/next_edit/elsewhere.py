@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -92,7 +93,7 @@ def _is_through(document: Document, other: Document, hit: Hit) -> bool:
     )
 
 
-def _of_package(document: Document, other: Document, places: list[Hit]) -> list[Hit]:
+def _of_package(document: Document, other: Document, places: Sequence[Hit]) -> list[Hit]:
     """In Go the files of a folder see each other; others say the name of the package in front."""
     assert other.tree is not None
     mine, theirs = (PurePosixPath(each.uri).parent for each in (document, other))

@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
@@ -106,8 +107,19 @@ class Hit:
         )
 
 
-def hits(tree: Tree, name: str) -> list[Hit]:
+# The places of the names of a tree that were looked for, as long as it is kept.
+_KNOWN: WeakKeyDictionary[Tree, dict[str, list[Hit]]] = WeakKeyDictionary()
+
+
+def hits(tree: Tree, name: str) -> Sequence[Hit]:
     """Where a name stands in the code, in the order of the text: not in strings and comments."""
+    known = _KNOWN.setdefault(tree, {})
+    if name not in known:
+        known[name] = _found(tree, name)
+    return known[name]
+
+
+def _found(tree: Tree, name: str) -> list[Hit]:
     found: list[Hit] = []
     wanted, data, at = name.encode(), tree.data, -1
     while (at := data.find(wanted, at + 1)) >= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import sqlite3
 from collections import Counter, OrderedDict
@@ -169,10 +170,10 @@ class Offers:
         everywhere = here
         if found is None and index is not None:
 
-            def holding(word: str, language_id: str) -> Iterator[Document]:
-                for each in _holding(workspace, index, word, language_id):
-                    read[each.uri] = each
-                    yield each
+            @functools.cache  # several rules ask for the same
+            def holding(word: str, language_id: str) -> list[Document]:
+                found = list(_holding(workspace, index, word, language_id, self._trees))
+                return [read.setdefault(each.uri, each) for each in found]
 
             everywhere = dataclasses.replace(here, holding=holding)
             found = offered(everywhere, self._is_wanted)
@@ -185,8 +186,8 @@ def _language(buffer: Buffer) -> str:
     return language(buffer.language_id, path.name if path is not None else "").id
 
 
-def _holding(workspace: Workspace, index: Index, word: str, language_id: str) -> Iterator[Document]:
-    """The files in the index, and not open, that hold a word."""
+def _holding(workspace: Workspace, index: Index, word: str, language_id: str, trees: Trees) -> Iterator[Document]:
+    """The files in the index, and not open, that hold a word. Those that are as they were keep their trees."""
     try:
         found = index.view().search([word], language_id, MOST_FILES)
     except sqlite3.Error as error:
@@ -199,4 +200,4 @@ def _holding(workspace: Workspace, index: Index, word: str, language_id: str) ->
                 lines = split_lines(decoded(data, path.name))
             except OutOfReach:
                 continue
-            yield Document(path.as_uri(), language("", path.name).id, lines)
+            yield Document(path.as_uri(), language("", path.name).id, lines, trees=trees)

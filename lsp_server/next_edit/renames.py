@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lsp_server.context.languages import words
@@ -136,7 +136,7 @@ def lines(document: Document, pair: Pair, places: list[tuple[int, int, bool]]) -
         yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
 
 
-def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
+def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
@@ -174,7 +174,7 @@ def called(hit: Hit) -> str:
     return named.text.decode() if named is not None else ""
 
 
-def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
+def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
     """Where a parameter is given by its name."""
     function = function_of(changed.node)
     parameters = function.child_by_field_name("parameters") if function is not None else None

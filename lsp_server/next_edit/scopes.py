@@ -41,7 +41,8 @@ _DECLARATIONS = frozenset(
     words("short_var_declaration var_spec const_spec range_clause let_declaration let_condition for_expression")
 )
 # Of Python: the parts of a node that stand outside of what is around it.
-_OUTSIDE = {
+_OUTSIDE: dict[str, tuple[str, ...]] = {
+    "for_in_clause": ("right",),  # the first of them
     "default_parameter": ("value",),
     "typed_default_parameter": ("value", "type"),
     "typed_parameter": ("type",),
@@ -54,18 +55,19 @@ def scopes(tree: Tree, node: Any, inner: Any = None, more: Collection[int] = ())
     """The scopes around a node, it among them, the innermost first, in which a name is looked for. `inner`: what stands
     in the node; `more`: the ids of what counts as a scope, too."""
     python = tree.language.id == "python"
-    types = _PYTHON_SCOPES if python else _SCOPES
+    types, outer = (_PYTHON_SCOPES, _OUTSIDE) if python else (_SCOPES, {})
     outside = closed = False
     while node is not None:
-        above = parent_of(node)
-        outside = outside or (python and inner is not None and _is_outside(node, inner))
+        above, kind = parent_of(node), node.type
+        if kind in outer and inner is not None:
+            outside = outside or _is_outside(node, inner)
         if above is None:
             yield node
-        elif node.type in types or node.id in more:
+        elif kind in types or (more and node.id in more):
             # What a class of Python binds is not seen from the functions in it.
-            if not outside and not (closed and python and node.type == "class_definition"):
+            if not outside and not (closed and python and kind == "class_definition"):
                 yield node
-                closed = closed or node.type != "class_definition"
+                closed = closed or kind != "class_definition"
             outside = False
         inner, node = node, above
 
@@ -74,9 +76,9 @@ def _is_outside(node: Any, inner: Any) -> bool:
     """Whether a part of a node of Python belongs to what is around the function, the class or the comprehension."""
     if node.type == "for_in_clause":
         around = parent_of(node)
-        first = next((each for each in around.named_children if each.type == "for_in_clause"), None)
-        return first == node and is_field(node, "right", inner)
-    return any(is_field(node, field, inner) for field in _OUTSIDE.get(node.type, ()))
+        if node != next((each for each in around.named_children if each.type == "for_in_clause"), None):
+            return False
+    return any(is_field(node, field, inner) for field in _OUTSIDE[node.type])
 
 
 def bound_in(tree: Tree, node: Any, binder: Any) -> Any:
