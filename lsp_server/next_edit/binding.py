@@ -81,7 +81,7 @@ _BINDS = {
 IMPORTS = frozenset(words("import_statement import_from_statement use_declaration import_declaration import_spec"))
 _NAMED = re.compile(
     r"(definition|declaration|declarator|_item|_spec|signature|specifier|parameter|variant|enum_constant|enumerator"
-    r"|enhanced_for_statement|resource|type_alias|method|class|module)$"
+    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|class|module)$"
 )
 
 
@@ -104,6 +104,8 @@ def binding(node: Any) -> Any:
     kind = parent.type
     if kind == "export_specifier":
         return None
+    if kind == "enum_body" and node.type == "property_identifier":
+        return parent
     if kind == "import_specifier":
         alias = parent.child_by_field_name("alias")
         return parent if alias is None or alias == node else None

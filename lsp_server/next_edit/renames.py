@@ -140,7 +140,9 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
-        return same + (_keywords(changed, places) if changed.binds else [])
+        if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
+            same = [hit for hit in same if hit.node.type == changed.node.type]
+        return same + (_keywords(changed, places) + _fields(changed, places) if changed.binds else [])
     if changed.role != "member":
         return []
     members = [hit for hit in places if hit.role == "member"]
@@ -187,6 +189,13 @@ def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
         name = name_of_class(around) if around is not None else ""
     by = _made if class_of(function) is not None else called  # a method is called with something in front of it
     return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
+
+
+def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
+    """Of a parameter of TypeScript's constructors that is a field as well, where that is used."""
+    if not any(each.type == "accessibility_modifier" for each in parent_of(changed.node).named_children):
+        return []
+    return [hit for hit in places if hit.role == "member" and hit.owner == changed.owner]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lsp_server.context.trees import Tree, parse
 from lsp_server.next_edit.documents import Document
-from lsp_server.next_edit.names import Hit, class_outside, hits
+from lsp_server.next_edit.names import Hit, class_outside, function_of, hits
 from lsp_server.next_edit.proposal import Proposal, applied
 from lsp_server.next_edit.renames import BUILT_IN, GIVEN
 from lsp_server.next_edit.tokens import tokens
@@ -44,13 +44,21 @@ def is_bound_in(document: Document, proposal: Proposal, name: str) -> bool:
 def _stands(tree: Tree, name: str, row: int, column: int) -> bool:
     places = hits(tree, name)
     here = next((hit for hit in places if (hit.row, hit.column) == (row, column)), None)
-    if here is None or here.binds or here.role in ("key", "path"):
+    if here is None or here.role in ("key", "path"):
         return True  # text, a word of the language, or what needs nothing before it
+    if here.binds:
+        return not _is_parameter(here)  # of what is like it, nobody knows if it takes one more
     if here.role == "plain":
         outside = class_outside(here.node)  # whose members may be in another file
         free = any(not hit.scope and class_outside(hit.node) == outside for hit in places if hit.row != row)
         return here.scope > 0 or (bool(outside) and free)
     return here.defines or not here.receiver or any(_is_such(hit, here) for hit in places if hit.row != row)
+
+
+def _is_parameter(hit: Hit) -> bool:
+    function = function_of(hit.node)
+    parameters = function.child_by_field_name("parameters") if function is not None else None
+    return parameters is not None and bool(parameters.start_byte <= hit.node.start_byte < parameters.end_byte)
 
 
 def _is_such(hit: Hit, here: Hit) -> bool:
