@@ -21,6 +21,8 @@ COMMON = frozenset(
 )
 # Receivers whose members are never those of a class at hand.
 _OTHERS = ("super", "Object", "Math")
+# Words between the name of a class and its body that are no names.
+KEYWORDS = frozenset(words("extends implements public private protected virtual final object metaclass permits for"))
 # Classes above each other that are looked through.
 MOST_ABOVE = 4
 _SELF = ("self", "this", "Self", "cls", "*this")
@@ -123,4 +125,4 @@ def bases(around: Any) -> set[str]:
     if named is None or body is None:
         return set()
     head = around.text[named.end_byte - around.start_byte : body.start_byte - around.start_byte].decode()
-    return set(re.findall(r"\w+", head))
+    return set(re.findall(r"\w+", head)) - KEYWORDS

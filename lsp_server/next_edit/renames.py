@@ -14,8 +14,18 @@ from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
-from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, literal_type, name_at, name_of_class
-from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, owner_of
+from lsp_server.next_edit.names import (
+    WITH_SELF,
+    Hit,
+    above,
+    class_of,
+    function_of,
+    hits,
+    literal_type,
+    name_at,
+    name_of_class,
+)
+from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
@@ -105,6 +115,8 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
         return
     same = _same(changed, places, base)
     if not _is_renaming(base, pair, changed, same):
+        return
+    if not changed.defines and _may_be_known(here, document, pair.new, changed):
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
     yield from lines(document, pair, left)
@@ -212,6 +224,19 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):
         return False  # shadowed, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _may_be_known(here: Situation, document: Document, name: str, changed: Hit) -> bool:
+    """Whether a name that took the place of another one at a use may come from another file: one that is open defines
+    it, or the class around is made from one that this file does not have."""
+    for other in here.others(document.uri, name):
+        if other.tree is not None and any(hit.defines and not hit.imported for hit in hits(other.tree, name)):
+            return True
+    around = class_of(changed.node)
+    free = document.spoken.id not in WITH_SELF
+    if around is None or document.tree is None or not (free or changed.role == "member"):
+        return False
+    return not all(any(hit.binds for hit in hits(document.tree, each)) for each in bases(around))
 
 
 def function_like(node: Any) -> bool:
