@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,13 +15,14 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, hits
+from lsp_server.next_edit.names import Hit, function_of, hits
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.renames import called
 from lsp_server.next_edit.standing import is_bound_in
-from lsp_server.next_edit.tokens import Token, differences
+from lsp_server.next_edit.tokens import Token, differences, tokens
 
 _ITEMS = frozenset(words("subscript subscript_expression index_expression array_access"))
+_ASSIGNMENTS = frozenset(words("assignment_expression augmented_assignment_expression update_expression"))
 _ARGUMENTS = frozenset(words("argument_list arguments"))
 
 
@@ -73,6 +75,8 @@ def is_alike(here: Situation, document: Document, examples: Sequence[Example], p
         fronts = {each.front for _, _, each in theirs}
         if len(fronts) == 1 and mine.front not in fronts:
             return False
+    if not _is_allowed(tree, line, made, proposal):
+        return False
     return all(is_bound_in(document, proposal, name) for name in _local(here, tree, examples[0]))
 
 
@@ -115,6 +119,34 @@ def _is_such(mine: _Sense, example: Example, base: Tree, theirs: _Sense, tree: T
     later = here.since(example.step)
     same = (each for each in hits(base, theirs.hit.node.text.decode()) if each.scope == theirs.hit.scope)
     return (mine.hit.row, mine.hit.column) in (now(later, each.row, each.column) for each in same)
+
+
+def _is_allowed(tree: Tree, line: str, made: str, proposal: Proposal) -> bool:
+    """Whether the function around lets what a proposal brings be: `await` where it is asynchronous, Rust's `?` where it
+    gives back what that hands on, and `const` where nothing is assigned to it later."""
+    brought = {token.text for each in differences([line], [made]) for token in each.new}
+    start = len(tree.lines[proposal.row].decode()[: proposal.column].encode())
+    node = tree.root.descendant_for_point_range((proposal.row, start), (proposal.row, start + 1))
+    function = function_of(node) if node is not None else None
+    body = function.child_by_field_name("body") if function is not None else None
+    head = function.text[: body.start_byte - function.start_byte].decode() if body is not None else ""
+    if "await" in brought and head and not re.search(r"\basync\b", head):
+        return False
+    if "?" in brought and tree.language.id == "rust" and head and not re.search(r"->.*(?:Result|Option)\b", head):
+        return False
+    return "const" not in brought or not any(_is_assigned(tree, token, proposal.row) for token in tokens(line))
+
+
+def _is_assigned(tree: Tree, token: Token, row: int) -> bool:
+    """Whether a variable of JavaScript that a line declares becomes another one in other lines."""
+    places = hits(tree, token.text) if token.is_word else ()
+    here = next((hit for hit in places if (hit.row, hit.column) == (row, token.column) and hit.binds), None)
+    return here is not None and any(
+        hit.scope == here.scope
+        and parent_of(hit.node).type in _ASSIGNMENTS
+        and parent_of(hit.node).named_children[0] == hit.node
+        for hit in places
+    )
 
 
 def _local(here: Situation, tree: Tree, example: Example) -> Iterator[str]:
