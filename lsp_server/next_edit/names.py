@@ -226,8 +226,12 @@ def is_member_definition(node: Any) -> bool:
         return True  # Go
     if definition.type == "property_signature":  # also of a type that has no name
         return True
-    if definition.type in CLASSES or definition.type == "constructor_declaration":
+    if definition.type == "constructor_declaration":
         return False
+    if definition.type in CLASSES and not (
+        definition.type == "class_definition" and is_field(definition, "name", node)
+    ):
+        return False  # but for Python's, which are said as `Outer.Inner`
     if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):
         if not is_field(definition, "name", node):
             return False

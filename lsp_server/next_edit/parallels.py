@@ -16,6 +16,8 @@ from lsp_server.next_edit.tokens import Token, differences, tokens
 # Characters of a line whose items are looked at: longer ones are generated.
 LONGEST_LINE = 2000
 _TYPE_FIRST = ("java", "c", "cpp", "cuda-cpp", "csharp")
+# A line that gives a variable a value: the variable, and the value.
+_GIVEN = re.compile(r"\s*(?:\w+ )?([\w.]+) *=(?![=>])(.*)")
 _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 _SELF = ("self", "cls", "this", "&self", "*")
 
@@ -136,13 +138,25 @@ def _lines(document: Document, names: Names, written: set[int]) -> Iterator[Prop
             continue
         made = substituted(line.rstrip(), other, new)
         following = lines[row + 1] if row + 1 < len(lines) else ""
-        if made == line.rstrip() or any(made.strip().rstrip(",") in each for each in lines):
+        if (
+            made == line.rstrip()
+            or _is_given_anew(line, made)
+            or any(made.strip().rstrip(",") in each for each in lines)
+        ):
             continue
         if substituted(line.rstrip(), other, "\0") == substituted(following.rstrip(), new, "\0"):
             continue
         column = len(line.rstrip())
         text = f"{comma}\n{made}"
         yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", f"{new}")
+
+
+def _is_given_anew(line: str, made: str) -> bool:
+    """Whether two lines give the same variable a value, one after the other, and the second not of the first."""
+    one, other = _GIVEN.match(line), _GIVEN.match(made)
+    if one is None or other is None or one[1] != other[1]:
+        return False
+    return re.search(rf"(?<![\w.]){re.escape(one[1])}\b", other[2]) is None
 
 
 def _items(document: Document, names: Names, written: set[int]) -> Iterator[Proposal]:

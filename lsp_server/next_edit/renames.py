@@ -213,7 +213,7 @@ def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
-    others = [hit for hit in defining if hit is not changed]
+    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit)]
     if _is_taken(base, pair.new, changed):
         return False
     if not changed.defines:
@@ -221,9 +221,16 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
         return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
     if not others:
         return True
-    if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):
-        return False  # shadowed, overloaded
+    if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
+        return False  # shadowed, given anew, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _is_accessor(hit: Hit) -> bool:
+    """Whether a method of Python is one more of a property: that which sets it, or deletes it."""
+    around = parent_of(parent_of(hit.node))
+    text = around.text if around is not None and around.type == "decorated_definition" else b""
+    return re.match(rb"\s*@%s\.\w+\b" % re.escape(hit.node.text), text) is not None
 
 
 def _may_be_known(here: Situation, document: Document, name: str, changed: Hit) -> bool:
