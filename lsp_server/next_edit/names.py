@@ -81,6 +81,8 @@ class Hit:
     def owner(self) -> str:
         """The class it is a member of by where it is defined, or by what stands in front; "" if that does not tell."""
         around = above(self.node, CLASSES)
+        if around is not None and is_field(around, "name", self.node):  # it is one itself
+            around = above(around, CLASSES)
         if not self.receiver or self.receiver in ("self", "this", "Self", "cls", "*this"):
             if around is not None:
                 return name_of_class(around)
