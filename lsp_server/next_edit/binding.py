@@ -49,6 +49,7 @@ _BINDS = {
     "let_declaration": "pattern",
     "let_condition": "pattern",
     "for_expression": "pattern",
+    "for_range_loop": "declarator",
     "match_pattern": "*",
     "closure_parameters": "*",
     "parameters": "*",

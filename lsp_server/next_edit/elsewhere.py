@@ -12,7 +12,7 @@ from lsp_server.next_edit.binding import is_field, parent_of
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.modules import imported_name, is_from, stem_of
 from lsp_server.next_edit.names import Hit, hits
-from lsp_server.next_edit.objects import COMMON, is_anothers
+from lsp_server.next_edit.objects import COMMON, is_anothers, owner_of
 
 # Languages in which a file must import what it uses of others.
 _IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
@@ -21,7 +21,7 @@ _IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescri
 def is_seen_elsewhere(document: Document, base: Tree, changed: Hit) -> bool:
     """Whether other files may have a name that was changed in one."""
     if changed.role == "member":
-        return changed.node.text.decode() not in COMMON
+        return changed.node.text.decode() not in COMMON or bool(changed.owner)
     if changed.imported and PurePosixPath(document.uri).stem != "__init__":  # which hands out what it imports
         return False
     return changed.scope == base.root.id and not _is_static(changed.node)
@@ -44,6 +44,8 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     stem = stem_of(document.uri)
     if changed.role == "member":
         members = [hit for hit in places if hit.role == "member" and not is_anothers(hit, other.tree, changed.owner)]
+        if name in COMMON:
+            members = [hit for hit in members if owner_of(hit, other.tree) == changed.owner]
         says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
         if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
             return []

@@ -61,6 +61,8 @@ def is_alike(here: Situation, document: Document, examples: Sequence[Example], p
         return False
     line = document.lines[proposal.row]
     made = line[: proposal.column] + proposal.new + line[proposal.end_column :]
+    one_by_one = [each for each in differences([line], [made]) if len(each.old) == len(each.new) == 1]
+    renamed = {each.old[0].text for each in one_by_one if each.new[0].is_word}
     for token in _changed(line, made, 0):
         mine = _sense(tree, proposal.row, token.column, token.text)
         theirs = [
@@ -70,7 +72,8 @@ def is_alike(here: Situation, document: Document, examples: Sequence[Example], p
             for each in _changed(example.before, example.after, 0)
             if each.text == token.text
         ]
-        if theirs and not any(_is_such(mine, *each, tree, here) for each in theirs):
+        own = token.text not in renamed and mine.hit is not None and mine.hit.scope not in (0, tree.root.id)
+        if theirs and not any((own and _is_own(mine, *each)) or _is_such(mine, *each, tree, here) for each in theirs):
             return False
         fronts = {each.front for _, _, each in theirs}
         if len(fronts) == 1 and mine.front not in fronts:
@@ -106,6 +109,11 @@ def _function(arguments: Any) -> str:
     call = parent_of(arguments) if arguments.type in _ARGUMENTS else None
     named = call.child_by_field_name("function") if call is not None else None
     return named.text.decode() if named is not None else ""
+
+
+def _is_own(mine: _Sense, example: Example, base: Tree, theirs: _Sense) -> bool:
+    """Whether a word is one that the function around has of its own, there as in an example: as `self` is."""
+    return mine.kind == theirs.kind and theirs.hit is not None and theirs.hit.scope not in (0, base.root.id)
 
 
 def _is_such(mine: _Sense, example: Example, base: Tree, theirs: _Sense, tree: Tree, here: Situation) -> bool:

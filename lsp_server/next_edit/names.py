@@ -97,7 +97,8 @@ class Hit:
     def defines(self) -> bool:
         """Whether it is where a member or a variable comes from: Python's and JavaScript's members are assigned to."""
         parent = parent_of(self.node)
-        assigned = parent is not None and parent_of(parent) is not None and is_field(parent_of(parent), "left", parent)
+        around = parent_of(parent) if parent is not None else None
+        assigned = around is not None and "assignment" in around.type and is_field(around, "left", parent)
         return self.binds or (self.receiver in ("self", "this") and assigned)
 
     @property

@@ -118,31 +118,38 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
         return
     if not changed.defines and _may_be_known(here, document, pair.new, changed):
         return
-    left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
+    left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair, changed))]
     yield from lines(document, pair, left)
     if is_seen_elsewhere(document, base, changed):
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
-                yield from lines(other, pair, [(hit.row, hit.column, hit.is_shorthand) for hit in found])
+                yield from lines(other, pair, [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found])
 
 
-def _left(document: Document, later: list[Step], hit: Hit, old: str) -> tuple[int, int, bool] | None:
-    """Where a place of the text before is now, if the name stands there still."""
+def _left(document: Document, later: list[Step], hit: Hit, pair: Pair, changed: Hit) -> tuple[int, int, str] | None:
+    """Where a place of the text before is now, and what becomes of it, if the name stands there still."""
     place = now(later, hit.row, hit.column)
-    if place is None or not document.lines[place[0]].startswith(old, place[1]):
+    if place is None or not document.lines[place[0]].startswith(pair.old, place[1]):
         return None
-    return *place, hit.is_shorthand
+    return *place, _written(hit, pair, changed)
 
 
-def lines(document: Document, pair: Pair, places: list[tuple[int, int, bool]]) -> Iterator[Proposal]:
+def _written(hit: Hit, pair: Pair, changed: Hit) -> str:
+    """What is written in the place of a name: of one that is a field and its value at once, only the one is renamed."""
+    if not hit.is_shorthand:
+        return pair.new
+    return f"{pair.new}: {pair.old}" if changed.role == "member" else f"{pair.old}: {pair.new}"
+
+
+def lines(document: Document, pair: Pair, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
     """One proposal for each line, with all its places."""
     for row in dict.fromkeys(row for row, _, _ in sorted(places)):
-        mine = sorted({(column, short) for at, column, short in places if at == row})
+        mine = sorted({(column, written) for at, column, written in places if at == row})
         first, last = mine[0][0], mine[-1][0] + len(pair.old)
         line, new, end = document.lines[row], "", first
-        for column, short in mine:
-            new += line[end:column] + (f"{pair.old}: {pair.new}" if short else pair.new)
+        for column, written in mine:
+            new += line[end:column] + written
             end = column + len(pair.old)
         why = f"{pair.old} → {pair.new}"
         yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
@@ -167,7 +174,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     if len(owners) > 1 or changed.node.text.decode() in COMMON:
         members = [hit for hit in members if owner_of(hit, base) == owner]
     members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
-    return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
+    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
 
 
 def _made(hit: Hit) -> str:

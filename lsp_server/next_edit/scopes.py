@@ -24,7 +24,7 @@ _SCOPES = frozenset(
         "lambda_expression enhanced_for_statement try_with_resources_statement function_definition compound_statement "
         "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
         "field_declaration_list method singleton_method do_block type_switch_statement function_type constructor_type "
-        "call_signature construct_signature abstract_method_signature"
+        "call_signature construct_signature abstract_method_signature for_range_loop"
     )
 )
 # What `var` of JavaScript is bound in.
