@@ -135,7 +135,7 @@ def _is_allowed(tree: Tree, line: str, made: str, proposal: Proposal) -> bool:
     brought = {token.text for each in differences([line], [made]) for token in each.new}
     start = len(tree.lines[proposal.row].decode()[: proposal.column].encode())
     node = tree.root.descendant_for_point_range((proposal.row, start), (proposal.row, start + 1))
-    function = function_of(node) if node is not None else None
+    function: Any = function_of(node) if node is not None else None
     body = function.child_by_field_name("body") if function is not None else None
     head = function.text[: body.start_byte - function.start_byte].decode() if body is not None else ""
     if "await" in brought and head and not re.search(r"\basync\b", head):
