@@ -32,6 +32,7 @@ from lsp_server.next_edit.tokens import differences
 # Names that are there without being bound; what Python has built in may be bound anew.
 GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+_NAMESPACES = frozenset(words("namespace_definition mod_item"))
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 
@@ -161,7 +162,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
         if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
             same = [hit for hit in same if hit.node.type == changed.node.type]
-        return same + (_keywords(changed, places) + _fields(changed, places) if changed.binds else [])
+        return same + (_followers(changed, places, base) if changed.binds else [])
     if changed.role != "member":
         return []
     members = [hit for hit in places if hit.role == "member"]
@@ -208,6 +209,17 @@ def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
         name = name_of_class(around) if around is not None else ""
     by = _made if class_of(function) is not None else called  # a method is called with something in front of it
     return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
+
+
+def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
+    """Where what is bound at a place is said in another way than by its name alone."""
+    found = _keywords(changed, places) + _fields(changed, places)
+    around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
+    named = around.child_by_field_name("name") if around is not None else None
+    if named is not None:
+        spelled = named.text.decode()
+        found += [hit for hit in places if hit.role != "plain" and hit.receiver.rpartition("::")[2] == spelled]
+    return found
 
 
 def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
