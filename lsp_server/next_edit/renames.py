@@ -117,7 +117,9 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     same = _same(changed, places, base)
     if not _is_renaming(base, pair, changed, same):
         return
-    if not changed.defines and _may_be_known(here, document, pair.new, changed):
+    if not changed.defines and (
+        _may_be_known(here, document, pair.new, changed) or _was_done_to_another(later, pair, same)
+    ):
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair, changed))]
     yield from lines(document, pair, left)
@@ -126,6 +128,15 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
                 yield from lines(other, pair, [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found])
+
+
+def _was_done_to_another(steps: list[Step], pair: Pair, same: list[Hit]) -> bool:
+    """Whether what was done to a name at a use was done to another of that name as well: it is no renaming then."""
+    for at, step in enumerate(steps[1:], 1):
+        again = [each.was for each in pairs(step) if (each.old, each.new) == (pair.old, pair.new)]
+        if again and not {now(steps[:at], hit.row, hit.column) for hit in same}.intersection(again):
+            return True
+    return False
 
 
 def _left(document: Document, later: list[Step], hit: Hit, pair: Pair, changed: Hit) -> tuple[int, int, str] | None:
