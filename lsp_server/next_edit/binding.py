@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from lsp_server.context.languages import words
@@ -88,8 +90,17 @@ _NAMED = re.compile(
 
 @functools.lru_cache(maxsize=4096)
 def parent_of(node: Any) -> Any:
-    """What a node stands in; remembered, as it is looked for from the root of the tree."""
+    """What a node stands in; remembered, as it is looked for from the root of the tree. See `remembering`."""
     return node.parent
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """What was remembered of trees is forgotten in the end: it would keep them all in memory."""
+    try:
+        yield
+    finally:
+        parent_of.cache_clear()
 
 
 def is_field(parent: Any, field: str, node: Any) -> bool:

@@ -17,6 +17,7 @@ from lsp_server.context.in_time import Threads
 from lsp_server.context.languages import language
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import OutOfReach, Workspace, decoded
+from lsp_server.next_edit.binding import remembering
 from lsp_server.next_edit.documents import Document, Situation, Trees
 from lsp_server.next_edit.filling import Filling
 from lsp_server.next_edit.gaps import is_fit
@@ -160,6 +161,7 @@ class Offers:
     def _is_wanted(self, proposal: Proposal) -> bool:
         return self._rejected[proposal.kind] < MOST_REJECTED and proposal.cause not in self._unwanted
 
+    @remembering()
     def _found(self, workspace: Workspace, index: Index | None, opened: list[Buffer], last: Situation) -> _Found:
         """What to offer, or where a model may know what. `last`: what was done, still without the documents."""
         documents = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from lsp_server.next_edit.binding import parent_of, remembering
 from lsp_server.next_edit.documents import MOST_BYTES, MOST_TREES, Document, Situation, Trees
+from lsp_server.next_edit.names import hits
 
 
 def document(trees: Trees, number: int, text: str) -> Document:
@@ -21,6 +23,15 @@ def test_of_large_ones_only_the_last() -> None:
     first = [document(trees, at, text).tree for at in range(2 * MOST_TREES)]
     assert document(trees, len(first) - 1, text).tree is first[-1]
     assert document(trees, 0, text).tree is not first[0]
+
+
+def test_what_is_remembered_of_a_tree_does_not_outlive_the_question() -> None:
+    with remembering():
+        tree = document(Trees(), 0, "one = 1\nprint(one)\n").tree
+        assert tree is not None
+        assert len(hits(tree, "one")) == 2
+        assert parent_of.cache_info().currsize > 0
+    assert parent_of.cache_info().currsize == 0
 
 
 def test_documents_without_the_word_are_not_parsed() -> None:
