@@ -108,12 +108,11 @@ def _places(
         return
     known = [each for each in neighbour if isinstance(each, Gap)]
     for row, line in enumerate(document.lines):
+        if row in written or not all(name in line for name in names) or _depth(line) != _depth(mine):
+            continue
         top = row if side == 0 else _top(document, row)
         beside = row + 1 if side == 0 else top - 1
-        around = range(min(beside, row), max(beside, row) + 1)
-        if not all(name in line for name in names) or not written.isdisjoint(around):
-            continue
-        if _depth(line) != _depth(mine):
+        if not written.isdisjoint(range(min(beside, row), max(beside, row) + 1)):
             continue
         found = fit(neighbour, spaced(line))
         if found is None or found[:2] != (0, len(spaced(line))):
