@@ -28,8 +28,8 @@ from lsp_server.context.buffer import Buffer, split_lines
 from lsp_server.context.journal import Journal
 from lsp_server.context.languages import language
 from lsp_server.next_edit.documents import Document, Situation, Trees
-from lsp_server.next_edit.offering import applied, offered
-from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.offering import offered
+from lsp_server.next_edit.proposal import Proposal, applied
 
 FOLDER = Path(__file__).parent / "scenarios"
 # Between two edits of a user's.
@@ -140,7 +140,8 @@ def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str
         each.uri: Document(each.uri, each.language_id, list(each.lines), each.version, trees)
         for each in buffers.values()
     }
-    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row))
+    back = journal.steps.taken_back()
+    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row, taken_back=back))
 
 
 def make(buffer: Buffer, change: Change) -> None:

@@ -32,12 +32,23 @@ class Step:
     time: float
 
 
+@dataclasses.dataclass(frozen=True)
+class TakenBack:
+    """The lines `before`, now from `row` on, had become the lines `after`, and the user put them back."""
+
+    uri: str
+    row: int
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
 class Steps:
     """The steps in the open documents, for one thread. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._steps: list[Step] = []
+        self._taken_back: list[TakenBack] = []
         self._span: tuple[Place, Place] | None = None  # what the last splice wrote
 
     def recent(self) -> tuple[Step, ...]:
@@ -45,9 +56,14 @@ class Steps:
         now = self._clock()
         return tuple(step for step in self._steps if now - step.time <= SECONDS)
 
+    def taken_back(self) -> tuple[TakenBack, ...]:
+        """What was undone at its place, while the steps before it are remembered."""
+        return tuple(self._taken_back)
+
     def forget(self, uri: str) -> None:
         """The text of a document is another, or it was closed: what was done in it leads nowhere."""
         self._steps = [step for step in self._steps if step.uri != uri]
+        self._taken_back = [each for each in self._taken_back if each.uri != uri]
         self._span = None
 
     def spliced(self, uri: str, lines: Sequence[str], first: int, old: Sequence[str], count: int) -> None:
@@ -56,21 +72,37 @@ class Steps:
         if max(len(old), len(new)) > MOST_ROWS:
             self.forget(uri)
             return
+        self._move_taken_back(uri, first, len(old), count)
+        undone: TakenBack | None = None
         start, old_end, new_end = _span(first, old, new)
         last = self._steps[-1] if self._steps and self._steps[-1].uri == uri else None
         if last is not None and self._span is not None and self._goes_on(last, self._span, start, old_end, first, old):
             self._steps.pop()
             step = self._joined(last, lines, first, old, count)
+            if step.before == step.after and last.row == step.row:
+                undone = TakenBack(uri, step.row, step.before, last.after)
         else:
             base = [*lines[:first], *old, *lines[first + count :]]
             step = Step(uri, base, first, tuple(old), tuple(new), self._clock())
         self._span = start if start[0] == new_end[0] else new_end, new_end  # of what was pasted, the end
-        if any(_undoes(step, earlier) for earlier in self._steps):
+        if undone is not None:
+            self._taken_back = [*self._taken_back, undone][-MOST:]
+        elif any(_undoes(step, earlier) for earlier in self._steps):
             self.forget(uri)
         elif step.before != step.after and max(len(step.before), len(step.after)) <= MOST_ROWS:
             self._steps = [*self._steps, step][-MOST:]
         elif step.before != step.after:
             self.forget(uri)
+
+    def _move_taken_back(self, uri: str, first: int, old: int, new: int) -> None:
+        """In a document `old` lines from row `first` on became `new`: what was put back there is changed anew."""
+        kept = []
+        for each in self._taken_back:
+            if each.uri != uri or each.row + len(each.before) <= first:
+                kept.append(each)
+            elif each.row >= first + old:
+                kept.append(dataclasses.replace(each, row=each.row + new - old))
+        self._taken_back = kept
 
     def _goes_on(
         self, last: Step, span: tuple[Place, Place], start: Place, end: Place, first: int, old: Sequence[str]

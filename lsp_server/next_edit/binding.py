@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from lsp_server.context.languages import words
@@ -48,6 +51,7 @@ _BINDS = {
     "let_declaration": "pattern",
     "let_condition": "pattern",
     "for_expression": "pattern",
+    "for_range_loop": "declarator",
     "match_pattern": "*",
     "closure_parameters": "*",
     "parameters": "*",
@@ -75,12 +79,28 @@ _BINDS = {
     "use_as_clause": "alias",
     "use_declaration": "argument",
     "use_list": "*",
+    "type_switch_statement": "alias",
 }
 IMPORTS = frozenset(words("import_statement import_from_statement use_declaration import_declaration import_spec"))
 _NAMED = re.compile(
     r"(definition|declaration|declarator|_item|_spec|signature|specifier|parameter|variant|enum_constant|enumerator"
-    r"|enhanced_for_statement|resource|type_alias|method|class|module)$"
+    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|class|module)$"
 )
+
+
+@functools.lru_cache(maxsize=4096)
+def parent_of(node: Any) -> Any:
+    """What a node stands in; remembered, as it is looked for from the root of the tree. See `remembering`."""
+    return node.parent
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """What was remembered of trees is forgotten in the end: it would keep them all in memory."""
+    try:
+        yield
+    finally:
+        parent_of.cache_clear()
 
 
 def is_field(parent: Any, field: str, node: Any) -> bool:
@@ -90,10 +110,14 @@ def is_field(parent: Any, field: str, node: Any) -> bool:
 
 def binding(node: Any) -> Any:
     """The node from which on outwards the scope is looked for that a name is bound in; None where it is not bound."""
-    parent = node.parent
+    parent = parent_of(node)
     if parent is None:
         return None
     kind = parent.type
+    if kind == "export_specifier":
+        return None
+    if kind == "enum_body" and node.type == "property_identifier":
+        return parent
     if kind == "import_specifier":
         alias = parent.child_by_field_name("alias")
         return parent if alias is None or alias == node else None
@@ -102,7 +126,7 @@ def binding(node: Any) -> Any:
     if kind == "dotted_name":
         return _imported(node, parent)
     if kind == "scoped_identifier":  # Rust: `use a::b`
-        around = parent.parent
+        around = parent_of(parent)
         return parent if around is not None and around.type in ("use_declaration", "use_list") else None
     if (
         is_field(parent, "name", node)
@@ -110,18 +134,18 @@ def binding(node: Any) -> Any:
         and kind not in ("import_spec", "constructor_declaration")
     ):
         if kind in FUNCTIONS or kind in CLASSES or kind in ("type_spec", "function_definition"):
-            return parent.parent
+            return parent_of(parent)
         return parent
     return _bound_by_pattern(node)
 
 
 def _bound_by_pattern(node: Any) -> Any:
-    inner, parent = node, node.parent
+    inner, parent = node, parent_of(node)
     while parent is not None and parent.type in _PATTERNS:
         needed, kept_out = _WITHIN.get(parent.type, ("", ""))
         if (needed and not is_field(parent, needed, inner)) or is_field(parent, kept_out, inner):
             return None
-        inner, parent = parent, parent.parent
+        inner, parent = parent, parent_of(parent)
     if parent is None:
         return None
     field = _BINDS.get(parent.type, "")
@@ -135,8 +159,10 @@ def _bound_by_pattern(node: Any) -> Any:
 
 
 def _imported(node: Any, dotted: Any) -> Any:
-    """What Python's import statements bind: of `import a.b` the `a`, of `from m import a` the `a`."""
-    statement = dotted.parent
+    """What Python's import statements bind: of `import a.b` the `a`, of `from m import a` the `a`; and its patterns."""
+    statement = parent_of(dotted)
+    if statement is not None and statement.type in ("case_pattern", "keyword_pattern"):
+        return statement if len(dotted.named_children) == 1 else None
     if statement is None or statement.type not in IMPORTS:
         return None
     if statement.type == "import_from_statement" and not is_field(statement, "name", dotted):
@@ -146,7 +172,7 @@ def _imported(node: Any, dotted: Any) -> Any:
 
 def _declared(declarator: Any) -> Any:
     """What is around the function or prototype that a declarator of C names."""
-    node = declarator.parent
+    node = parent_of(declarator)
     while node is not None and node.type in ("pointer_declarator", "reference_declarator"):
-        node = node.parent
-    return node.parent if node is not None and node.type == "function_definition" else node
+        node = parent_of(node)
+    return parent_of(node) if node is not None and node.type == "function_definition" else node

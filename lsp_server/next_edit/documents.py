@@ -6,16 +6,21 @@ import dataclasses
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 from lsp_server.context.languages import Language, language
-from lsp_server.context.steps import Step
+from lsp_server.context.steps import Step, TakenBack
 from lsp_server.context.trees import Tree, nodes, parse
 from lsp_server.context.window import normalized
 from lsp_server.next_edit.tokens import kept_columns
 
-# Trees kept; one of 5,000 lines takes about 5 MB.
-MOST_TREES = 6
+# Trees kept: so many, or more where their texts have no more bytes together; one of 5,000 lines, of 200 kB, takes about
+# 5 MB.
+MOST_TREES, MOST_BYTES = 6, 1_500_000
+
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Trees:
@@ -30,7 +35,7 @@ class Trees:
         tree = parse("".join(lines), language_id, self._last.get(uri))
         if tree is not None:
             self._last[uri] = tree
-            _keep(self._last, uri)
+            _keep(self._last, uri, lambda tree: len(tree.data))
         return tree
 
     def before(self, step: Step, language_id: str) -> Tree | None:
@@ -41,13 +46,13 @@ class Trees:
         tree = parse("".join(step.base), language_id, self._last.get(step.uri))
         if tree is not None:
             self._before[id(step.base)] = step.base, tree
-            _keep(self._before, id(step.base))
+            _keep(self._before, id(step.base), lambda kept: len(kept[1].data))
         return tree
 
 
-def _keep(kept: OrderedDict[Any, Any], key: Any) -> None:
+def _keep(kept: OrderedDict[K, V], key: K, size: Callable[[V], int]) -> None:
     kept.move_to_end(key)
-    if len(kept) > MOST_TREES:
+    while len(kept) > MOST_TREES and sum(map(size, kept.values())) > MOST_BYTES:
         kept.popitem(last=False)
 
 
@@ -88,6 +93,14 @@ class Document:
         found = nodes(self.tree, ("ERROR", "MISSING"))
         return {row for node in found for row in range(node.start_point.row, node.end_point.row + 1)}
 
+    @functools.cached_property
+    def _bare(self) -> str:
+        return "".join(self.source).replace("_", "").lower()
+
+    def holds(self, word: str) -> bool:
+        """Whether a word stands somewhere in the text, in whatever way it is written: `MaxSize` is `max_size`."""
+        return word.replace("_", "").lower() in self._bare
+
     def is_broken(self, row: int) -> bool:
         """Whether a line does not parse: it is being written."""
         return row in self._broken
@@ -111,6 +124,7 @@ class Situation:
     uri: str
     row: int
     holding: Callable[[str, str], Iterable[Document]] = lambda word, language_id: ()
+    taken_back: Sequence[TakenBack] = ()
 
     def since(self, step: Step) -> list[Step]:
         """A step and all after it in the same document."""
@@ -119,7 +133,8 @@ class Situation:
     def others(self, uri: str, word: str) -> list[Document]:
         """The other documents in the same language, those that are open first."""
         here = self.documents[uri]
-        found = [each for each in self.documents.values() if each.uri != uri and _go_together(each, here)]
+        open_ = [each for each in self.documents.values() if each.uri != uri and _go_together(each, here)]
+        found = [each for each in open_ if each.holds(word)]  # so that no others are parsed
         known = {each.uri for each in self.documents.values()}
         return found + [each for each in self.holding(word, here.language_id) if each.uri not in known]
 

@@ -12,8 +12,7 @@ from lsp_server.model.access import Reached
 from lsp_server.model.client import PRIORITY_ACTION
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.names import WITH_SELF, hits, is_visible
-from lsp_server.next_edit.offering import applied
-from lsp_server.next_edit.proposal import GAP, Hole
+from lsp_server.next_edit.proposal import GAP, Hole, applied
 from lsp_server.next_edit.tokens import tokens
 from lsp_server.settings import Settings
 

@@ -108,20 +108,33 @@ def _places(
         return
     known = [each for each in neighbour if isinstance(each, Gap)]
     for row, line in enumerate(document.lines):
-        beside = row + 1 if side == 0 else row - 1
-        if not all(name in line for name in names) or row in written or beside in written:
+        if row in written or not all(name in line for name in names) or _depth(line) != _depth(mine):
             continue
-        if _depth(line) != _depth(mine):
+        top = row if side == 0 else _top(document, row)
+        beside = row + 1 if side == 0 else top - 1
+        if not written.isdisjoint(range(min(beside, row), max(beside, row) + 1)):
             continue
         found = fit(neighbour, spaced(line))
         if found is None or found[:2] != (0, len(spaced(line))):
             continue
         next_to = document.lines[beside].strip() if 0 <= beside < len(document.lines) else ""
+        if next_to and not one.neighbours[1 - side].strip() and not two.neighbours[1 - side].strip():
+            continue  # it would come between two that belong together
         if next_to and spaced(next_to)[: _certain(patterns[0])] == spaced(two.lines[0])[: _certain(patterns[0])]:
             continue  # it has them
         made = _made(patterns, known, found[2], two.lines)
         if made is not None:
-            yield _hole(document, row, side, made)
+            yield _hole(document, top, side, made)
+
+
+def _top(document: Document, row: int) -> int:
+    """Where what begins on a row begins with its decorators."""
+    line = document.lines[row].encode()
+    start = len(line) - len(line.lstrip())
+    node = document.tree.root.descendant_for_point_range((row, start), (row, start)) if document.tree else None
+    while node is not None and node.start_point == (row, start):
+        node = node.parent
+    return node.start_point.row if node is not None and node.type == "decorated_definition" else row
 
 
 def _depth(line: str) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field, parent_of
+from lsp_server.next_edit.scopes import IN_ORDER, begins, bound_in, said_elsewhere, scopes
 
 Role = Literal["plain", "member", "key", "path"]
 _IN_WORD = re.compile(rb"[\w\x80-\xff]")
@@ -37,6 +39,8 @@ _MEMBER = {
 }
 _KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key"}
 _PATHS = frozenset(words("import_from_statement import_statement dotted_name relative_import package_clause"))
+# Types of Go whose literals have the names of fields for keys.
+_OF_FIELDS = frozenset(words("type_identifier qualified_type generic_type struct_type"))
 # Between a class and its members.
 _BODIES = frozenset(
     words(
@@ -44,23 +48,6 @@ _BODIES = frozenset(
         "enum_variant_list ordered_field_declaration_list enum_body_declarations decorated_definition "
         "field_declaration variable_declarator expression_statement assignment annotation body_statement "
         "field_declaration_list interface_type method_spec_list enumerator_list"
-    )
-)
-_PYTHON_SCOPES = frozenset(
-    words(
-        "function_definition lambda class_definition list_comprehension set_comprehension dictionary_comprehension "
-        "generator_expression"
-    )
-)
-_SCOPES = frozenset(
-    words(
-        "function_declaration generator_function_declaration method_definition arrow_function function_expression "
-        "statement_block for_statement for_in_statement catch_clause class_body func_literal method_declaration block "
-        "if_statement switch_statement expression_case type_case communication_case default_case function_item "
-        "closure_expression match_arm for_expression if_expression while_expression constructor_declaration "
-        "lambda_expression enhanced_for_statement try_with_resources_statement function_definition compound_statement "
-        "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
-        "field_declaration_list method singleton_method do_block"
     )
 )
 
@@ -84,7 +71,7 @@ class Hit:
     @functools.cached_property
     def receiver(self) -> str:
         """What stands in front of a member; "" for its definition."""
-        parent = self.node.parent
+        parent = parent_of(self.node)
         if parent is None or not is_field(parent, _MEMBER.get(parent.type, ""), self.node):
             return ""
         first = parent.named_children[0]
@@ -94,11 +81,14 @@ class Hit:
     def owner(self) -> str:
         """The class it is a member of by where it is defined, or by what stands in front; "" if that does not tell."""
         around = above(self.node, CLASSES)
+        if around is not None and is_field(around, "name", self.node):  # it is one itself
+            around = above(around, CLASSES)
         if not self.receiver or self.receiver in ("self", "this", "Self", "cls", "*this"):
             if around is not None:
                 return name_of_class(around)
             method = above(self.node, frozenset(("method_declaration",)))  # of Go
-            return _received(method)[1] if method is not None and not self.receiver else ""
+            of_go = _received(method)[1] if method is not None and not self.receiver else ""
+            return of_go or class_outside(self.node)
         method = above(self.node, frozenset(("method_declaration",)))
         name, kind = _received(method)
         return kind if name and name == self.receiver else self.receiver if self.receiver[:1].isupper() else ""
@@ -106,21 +96,33 @@ class Hit:
     @functools.cached_property
     def defines(self) -> bool:
         """Whether it is where a member or a variable comes from: Python's and JavaScript's members are assigned to."""
-        parent = self.node.parent
-        assigned = parent is not None and parent.parent is not None and is_field(parent.parent, "left", parent)
+        parent = parent_of(self.node)
+        around = parent_of(parent) if parent is not None else None
+        assigned = around is not None and "assignment" in around.type and is_field(around, "left", parent)
         return self.binds or (self.receiver in ("self", "this") and assigned)
 
     @property
     def is_shorthand(self) -> bool:
         """Whether it is the name of a field and its value at once."""
-        parent = self.node.parent
+        parent = parent_of(self.node)
         return self.node.type in ("shorthand_property_identifier", "shorthand_property_identifier_pattern") or (
             parent is not None and parent.type == "shorthand_field_initializer"
         )
 
 
-def hits(tree: Tree, name: str) -> list[Hit]:
+# The places of the names of a tree that were looked for, as long as it is kept.
+_KNOWN: WeakKeyDictionary[Tree, dict[str, list[Hit]]] = WeakKeyDictionary()
+
+
+def hits(tree: Tree, name: str) -> Sequence[Hit]:
     """Where a name stands in the code, in the order of the text: not in strings and comments."""
+    known = _KNOWN.setdefault(tree, {})
+    if name not in known:
+        known[name] = _found(tree, name)
+    return known[name]
+
+
+def _found(tree: Tree, name: str) -> list[Hit]:
     found: list[Hit] = []
     wanted, data, at = name.encode(), tree.data, -1
     while (at := data.find(wanted, at + 1)) >= 0:
@@ -139,37 +141,54 @@ def hits(tree: Tree, name: str) -> list[Hit]:
 
 
 def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
-    bound = {next(_scopes(tree, binding(hit.node))).id for hit in found if hit.role == "plain" and hit.binds}
-    # Where members need no `self`, they are bound in their class.
-    free = tree.language.id not in WITH_SELF
-    owned = {above(hit.node, CLASSES).id for hit in found if free and hit.role == "member" and hit.binds and hit.owner}
+    # Where members need no `self`, they are bound in their class; in Python, for what stands directly in it.
+    free = tree.language.id not in WITH_SELF or tree.language.id == "python"
+    members = [hit for hit in found if free and hit.role == "member" and hit.binds and hit.owner]
+    owned = {above(hit.node, CLASSES).id for hit in members}
+    classes = {hit.owner: above(hit.node, CLASSES).id for hit in members}
+    elsewhere = {
+        next(scopes(tree, parent_of(hit.node))).id: said for hit in found if (said := said_elsewhere(tree, hit.node))
+    }
+    places = {hit: bound_in(tree, hit.node, binding(hit.node)) for hit in found if hit.role == "plain" and hit.binds}
+    first: dict[int, int] = {}
+    for hit, scope in places.items():
+        start = begins(hit.node, binding(hit.node))
+        first[scope.id] = min(start, first.get(scope.id, start))
+    bound = {scope.id for scope in places.values() if scope.id not in elsewhere} | owned
+    bound |= {tree.root.id for said in elsewhere.values() if said == "global"}
+    in_order = tree.language.id in IN_ORDER
+
+    def scope_of(hit: Hit) -> int:
+        if hit in places and places[hit].id not in elsewhere:
+            return int(places[hit].id)
+        inner = hit.node
+        if is_initialized(hit.node):
+            inner = above(hit.node, frozenset(("function_definition",))) or inner
+        for each in scopes(tree, parent_of(inner), inner, owned):
+            if elsewhere.get(each.id) == "global":
+                return int(tree.root.id)
+            late = in_order and each.id not in owned and hit.node.start_byte < first.get(each.id, 0)
+            if each.id in bound and each.id not in elsewhere and not (late and parent_of(each) is not None):
+                return int(each.id)
+        return classes.get(class_outside(hit.node), 0) if tree.language.id in ("c", "cpp") else 0
+
     placed = []
     for hit in found:
         if hit.role == "plain":
-            start = binding(hit.node) if hit.binds else hit.node.parent
-            scope = next((each.id for each in _scopes(tree, start, owned) if each.id in bound | owned), 0)
+            scope = scope_of(hit)
             role: Role = "member" if scope in owned and not hit.binds else "plain"
             hit = dataclasses.replace(hit, scope=scope, role=role)
         placed.append(hit)
     return placed
 
 
-def _scopes(tree: Tree, node: Any, more: Collection[int] = ()) -> Iterator[Any]:
-    """The scopes around a node, it among them, the innermost first; `more`: the ids of what counts as one, too."""
-    types = _PYTHON_SCOPES if tree.language.id == "python" else _SCOPES
-    while node is not None:
-        if node.type in types or node.parent is None or node.id in more:
-            yield node
-        node = node.parent
-
-
 def is_visible(tree: Tree, name: str, node: Any) -> bool:
     """Whether a variable or parameter of that name is bound where a node stands, and before it: nothing imported, and
     no function."""
-    around = {scope.id for scope in _scopes(tree, node)}
+    around = {scope.id for scope in scopes(tree, node)}
     return any(
         hit.role == "plain" and hit.scope in around and hit.binds and hit.node.start_byte < node.start_byte
-        and not hit.imported and hit.node.parent.child_by_field_name("parameters") is None
+        and not hit.imported and parent_of(hit.node).child_by_field_name("parameters") is None
         for hit in hits(tree, name)
     )  # fmt: skip
 
@@ -185,9 +204,9 @@ def name_at(tree: Tree, row: int, column: int, name: str) -> bool:
 
 def above(node: Any, types: frozenset[str]) -> Any:
     """The innermost node of some types around a node; None where there is none."""
-    node = node.parent
+    node = parent_of(node)
     while node is not None and node.type not in types:
-        node = node.parent
+        node = parent_of(node)
     return node
 
 
@@ -203,24 +222,46 @@ def class_of(node: Any) -> Any:
 
 def is_member_definition(node: Any) -> bool:
     """Whether a name is defined directly in a class."""
-    definition = node.parent
+    definition = parent_of(node)
     if definition is None:
         return False
     if definition.type == "method_declaration" and definition.child_by_field_name("receiver") is not None:
         return True  # Go
     if definition.type == "property_signature":  # also of a type that has no name
         return True
-    if definition.type in CLASSES or definition.type == "constructor_declaration":
+    if definition.type == "constructor_declaration":
         return False
+    if definition.type in CLASSES and not (
+        definition.type == "class_definition" and is_field(definition, "name", node)
+    ):
+        return False  # but for Python's, which are said as `Outer.Inner`
     if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):
         if not is_field(definition, "name", node):
             return False
     elif definition.type == "function_declarator":
-        definition = definition.parent
-    node = definition.parent
+        definition = parent_of(definition)
+    node = definition if definition.type in _BODIES else parent_of(definition)
+    if node is None or node.type not in _BODIES:
+        return False  # such as what a class is made from
     while node is not None and node.type in _BODIES:
-        node = node.parent
+        node = parent_of(node)
     return bool(node is not None and node.type in CLASSES)
+
+
+def class_outside(node: Any) -> str:
+    """The class whose method is written around a node, but not in it, as in `void Point::move() {}`; "" for none."""
+    function = above(node, frozenset(("function_definition",)))
+    named = function.child_by_field_name("declarator") if function is not None else None
+    while named is not None and named.type != "qualified_identifier":
+        named = named.child_by_field_name("declarator")
+    scope = named.child_by_field_name("scope") if named is not None else None
+    return scope.text.decode().partition("<")[0] if scope is not None else ""
+
+
+def is_initialized(node: Any) -> bool:
+    """Whether a name is that of a member in the list of C++ that gives the members of a new object their values."""
+    around = parent_of(node)
+    return around is not None and around.type == "field_initializer" and bool(node.type == "field_identifier")
 
 
 def name_of_class(node: Any) -> str:
@@ -236,6 +277,24 @@ def _received(method: Any) -> tuple[str, str]:
     return (parts[0] if len(parts) > 1 else "", parts[-1].lstrip("*")) if parts else ("", "")
 
 
+def literal_type(node: Any) -> Any:
+    """The type of the literal of Go that an element stands in, which may be said further out: in `[]A{{…}}` the `A`."""
+    if node.type == "composite_literal":
+        return node.child_by_field_name("type")
+    around, key = parent_of(node), None
+    while around is not None and around.type in ("literal_element", "keyed_element", "literal_value"):
+        if around.type == "literal_value":
+            whole = parent_of(around)
+            if whole.type == "composite_literal":
+                return whole.child_by_field_name("type")
+            outer = literal_type(whole)
+            key = is_field(parent_of(whole), "key", whole)
+            inner = outer.child_by_field_name("element") or outer.child_by_field_name("key" if key else "value")
+            return inner if inner is not None else outer
+        around = parent_of(around)
+    return node
+
+
 def _is_name(node: Any) -> bool:
     return bool(node.child_count == 0) and (
         node.type.endswith("identifier") or node.type.endswith("identifier_pattern")
@@ -243,20 +302,29 @@ def _is_name(node: Any) -> bool:
 
 
 def _role(node: Any) -> Role:
-    parent = node.parent
+    parent = parent_of(node)
     if parent is None:
         return "plain"
     kind = parent.type
     if kind in _KEYS and is_field(parent, _KEYS[kind], node):
-        return "key"
-    if kind == "literal_element" and parent.parent is not None and parent.parent.type == "keyed_element":
-        return "key" if parent.parent.named_children[0] == parent else "plain"
+        return "plain" if kind == "pair" and node.type == "identifier" else "key"  # of Python, a variable
+    if kind == "literal_element" and parent_of(parent) is not None and parent_of(parent).type == "keyed_element":
+        is_key = parent_of(parent).named_children[0] == parent
+        return "key" if is_key and literal_type(parent).type in _OF_FIELDS else "plain"
     if kind in _MEMBER and is_field(parent, _MEMBER[kind], node):
         if kind == "method_invocation" and parent.child_by_field_name("object") is None:
             return "plain"
         return "plain" if above(node, IMPORTS) is not None and binding(node) is not None else "member"
     if above(node, IMPORTS) is not None and binding(node) is None:
         return "path"
+    if kind == "export_specifier" and _is_handed_on(parent):
+        return "path"
     if is_member_definition(node):
         return "member"
     return "plain"
+
+
+def _is_handed_on(exported: Any) -> bool:
+    """Whether what JavaScript exports is from another file."""
+    statement = above(exported, frozenset(("export_statement",)))
+    return statement is not None and statement.child_by_field_name("source") is not None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
 from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation, is_text
-from lsp_server.next_edit.proposal import Hole, Proposal
+from lsp_server.next_edit.proposal import Hole, Proposal, applied
+from lsp_server.next_edit.standing import is_in_scope
 from lsp_server.next_edit.tokens import tokens
 
 # Seconds and steps after which what was done leads nowhere, and steps that had nothing to do with it.
@@ -32,8 +33,11 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
     """What to offer. `is_wanted`: whether the user may still want a proposal of that kind and cause."""
     for step in _leading(here):
         for rule in RULES:
-            wanted = (each for each in rule(here, step) if is_wanted(each) and not _is_in_text(here, step, each))
-            found = sorted(wanted, key=lambda each: _distance(here, each))
+            wanted = [each for each in rule(here, step) if is_wanted(each) and not _is_in_text(here, step, each)]
+            undone = {each.cause for each in wanted if _was_taken_back(here, each)}  # at one place: at all of them
+            found = sorted(
+                (each for each in wanted if each.cause not in undone), key=lambda each: _distance(here, each)
+            )
             sound = next((each for each in found[:4] if is_sound(here, each)), None)
             if sound is not None:
                 return sound
@@ -109,13 +113,16 @@ def _below(here: Situation, proposal: Proposal, away: bool) -> tuple[int, int]:
 
 
 def is_sound(here: Situation, proposal: Proposal) -> bool:
-    """Whether a proposal is small, fits its text, and leaves no more that does not parse than there is."""
+    """Whether a proposal is small, fits its text, brings no name that means nothing there, does not again what was
+    undone, and leaves no more that does not parse than there is."""
     if proposal.new.count("\n") >= MOST_LINES or len(proposal.new) > MOST_CHARACTERS:
+        return False
+    if _was_taken_back(here, proposal):
         return False
     document = here.documents.get(proposal.uri)
     if document is None:  # a file that is not open
         return True
-    if document.tree is None:
+    if document.tree is None or (proposal.kind == "parallel" and not is_in_scope(document, proposal)):
         return False
     first, last = _around(document.tree.root, proposal)
     lines = document.lines[first : last + 1]
@@ -128,6 +135,21 @@ def is_sound(here: Situation, proposal: Proposal) -> bool:
     return not after.root.has_error or (before.root.has_error and errors_in(after) <= errors_in(before))
 
 
+def _was_taken_back(here: Situation, proposal: Proposal) -> bool:
+    """Whether a proposal does again what the user has undone at its place."""
+    document = here.documents.get(proposal.uri)
+    lines = document.lines if document is not None else []
+    for each in here.taken_back:
+        start, end = each.row, each.row + len(each.before)
+        first, last = max(0, start - 1), min(len(lines), end + 1)  # lines that come or go hang on those beside them
+        if each.uri == proposal.uri and first <= proposal.row <= proposal.end_row < last:
+            moved = dataclasses.replace(proposal, row=proposal.row - first, end_row=proposal.end_row - first)
+            after = [line.rstrip("\r\n") for line in each.after]
+            if applied(lines[first:last], moved) == "\n".join([*lines[first:start], *after, *lines[end:last]]):
+                return True
+    return False
+
+
 def _around(root: Any, proposal: Proposal) -> tuple[int, int]:
     """The rows of what stands at the outermost level around a proposal: parsing that is enough, and fast."""
     first, last = proposal.row, proposal.end_row
@@ -137,16 +159,3 @@ def _around(root: Any, proposal: Proposal) -> tuple[int, int]:
     if node is None or node.parent is None:
         return first, last
     return min(first, node.start_point.row), max(last, node.end_point.row)
-
-
-def applied(lines: Sequence[str], proposal: Proposal) -> str | None:
-    """Some lines with a proposal made; None where it does not fit."""
-    if proposal.end_row >= len(lines):
-        return None
-    text = "\n".join(lines[proposal.row : proposal.end_row + 1])
-    start = proposal.column
-    end = len(text) - (len(lines[proposal.end_row]) - proposal.end_column)
-    if text[start:end] != proposal.old:
-        return None
-    made = text[:start] + proposal.new + text[end:]
-    return "\n".join([*lines[: proposal.row], made, *lines[proposal.end_row + 1 :]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import sqlite3
 from collections import Counter, OrderedDict
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from lsp_server.context.buffer import Buffer, split_lines, units_of
 from lsp_server.context.in_time import Threads
 from lsp_server.context.languages import language
-from lsp_server.context.steps import Step
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import OutOfReach, Workspace, decoded
+from lsp_server.next_edit.binding import remembering
 from lsp_server.next_edit.documents import Document, Situation, Trees
 from lsp_server.next_edit.filling import Filling
 from lsp_server.next_edit.gaps import is_fit
@@ -88,8 +89,9 @@ class Offers:
         if not steps:
             return None
         index, opened = self._index(), workspace.buffers()
+        last = Situation({}, steps, buffer.uri, row, taken_back=workspace.journal.steps.taken_back())
         self.changed()  # a newer request takes the place of one that waits
-        work = self._threads.begin(lambda: self._found(workspace, index, opened, buffer, row, steps))
+        work = self._threads.begin(lambda: self._found(workspace, index, opened, last))
         found = await asyncio.wrap_future(work)
         proposal = found.proposal
         if proposal is None:
@@ -159,28 +161,21 @@ class Offers:
     def _is_wanted(self, proposal: Proposal) -> bool:
         return self._rejected[proposal.kind] < MOST_REJECTED and proposal.cause not in self._unwanted
 
-    def _found(
-        self,
-        workspace: Workspace,
-        index: Index | None,
-        opened: list[Buffer],
-        buffer: Buffer,
-        row: int,
-        steps: tuple[Step, ...],
-    ) -> _Found:
-        """What to offer, or where a model may know what."""
+    @remembering()
+    def _found(self, workspace: Workspace, index: Index | None, opened: list[Buffer], last: Situation) -> _Found:
+        """What to offer, or where a model may know what. `last`: what was done, still without the documents."""
         documents = {
             each.uri: Document(each.uri, _language(each), each.lines, each.version, self._trees) for each in opened
         }
-        here, read = Situation(documents, steps, buffer.uri, row), dict(documents)
+        here, read = dataclasses.replace(last, documents=documents), dict(documents)
         found = offered(here, self._is_wanted)
         everywhere = here
         if found is None and index is not None:
 
-            def holding(word: str, language_id: str) -> Iterator[Document]:
-                for each in _holding(workspace, index, word, language_id):
-                    read[each.uri] = each
-                    yield each
+            @functools.cache  # several rules ask for the same
+            def holding(word: str, language_id: str) -> list[Document]:
+                found = list(_holding(workspace, index, word, language_id, self._trees))
+                return [read.setdefault(each.uri, each) for each in found]
 
             everywhere = dataclasses.replace(here, holding=holding)
             found = offered(everywhere, self._is_wanted)
@@ -193,8 +188,8 @@ def _language(buffer: Buffer) -> str:
     return language(buffer.language_id, path.name if path is not None else "").id
 
 
-def _holding(workspace: Workspace, index: Index, word: str, language_id: str) -> Iterator[Document]:
-    """The files in the index, and not open, that hold a word."""
+def _holding(workspace: Workspace, index: Index, word: str, language_id: str, trees: Trees) -> Iterator[Document]:
+    """The files in the index, and not open, that hold a word. Those that are as they were keep their trees."""
     try:
         found = index.view().search([word], language_id, MOST_FILES)
     except sqlite3.Error as error:
@@ -207,4 +202,4 @@ def _holding(workspace: Workspace, index: Index, word: str, language_id: str) ->
                 lines = split_lines(decoded(data, path.name))
             except OutOfReach:
                 continue
-            yield Document(path.as_uri(), language("", path.name).id, lines)
+            yield Document(path.as_uri(), language("", path.name).id, lines, trees=trees)

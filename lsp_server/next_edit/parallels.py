@@ -13,7 +13,11 @@ from lsp_server.next_edit.documents import Document, Situation, touched
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import Token, differences, tokens
 
+# Characters of a line whose items are looked at: longer ones are generated.
+LONGEST_LINE = 2000
 _TYPE_FIRST = ("java", "c", "cpp", "cuda-cpp", "csharp")
+# A line that gives a variable a value: the variable, and the value.
+_GIVEN = re.compile(r"\s*(?:\w+ )?([\w.]+) *=(?![=>])(.*)")
 _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 _SELF = ("self", "cls", "this", "&self", "*")
 
@@ -103,21 +107,20 @@ def _name(item: Sequence[Token], language_id: str) -> str:
     return (named[-1] if language_id in _TYPE_FIRST else named[0]) if named else ""
 
 
-def groups(line: str) -> list[list[list[Token]]]:
+def groups(line: str) -> list[list[Sequence[Token]]]:
     """What stands in each pair of brackets of a line, item by item."""
-    done: list[list[list[Token]]] = []
-    stack: list[list[list[Token]]] = [[[]]]
-    for token in tokens(line.rstrip("\r\n")):
-        if token.text in _CLOSE and len(stack) > 1:
-            inner = stack.pop()
-            done.append([item for item in inner if item])
-            stack[-1][-1] += [each for item in inner for each in item]
-        if token.text == "," and len(stack) > 1:
-            stack[-1].append([])
-            continue
-        stack[-1][-1].append(token)
-        if token.text in _OPEN:
-            stack.append([[]])
+    there = tokens(line.rstrip("\r\n"))
+    done: list[list[Sequence[Token]]] = []
+    open_: list[list[int]] = []  # where the items begin, of each pair that is not closed yet
+    for at, token in enumerate(there):
+        if token.text in _CLOSE and open_:
+            starts = open_.pop()
+            ends = [*(start - 1 for start in starts[1:]), at]
+            done.append([there[a:b] for a, b in zip(starts, ends, strict=True) if a < b])
+        elif token.text == "," and open_:
+            open_[-1].append(at + 1)
+        elif token.text in _OPEN:
+            open_.append([at + 1])
     return done
 
 
@@ -135,7 +138,11 @@ def _lines(document: Document, names: Names, written: set[int]) -> Iterator[Prop
             continue
         made = substituted(line.rstrip(), other, new)
         following = lines[row + 1] if row + 1 < len(lines) else ""
-        if made == line.rstrip() or any(made.strip().rstrip(",") in each for each in lines):
+        if (
+            made == line.rstrip()
+            or _is_given_anew(line, made)
+            or any(made.strip().rstrip(",") in each for each in lines)
+        ):
             continue
         if substituted(line.rstrip(), other, "\0") == substituted(following.rstrip(), new, "\0"):
             continue
@@ -144,17 +151,27 @@ def _lines(document: Document, names: Names, written: set[int]) -> Iterator[Prop
         yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", f"{new}")
 
 
+def _is_given_anew(line: str, made: str) -> bool:
+    """Whether two lines give the same variable a value, one after the other, and the second not of the first."""
+    one, other = _GIVEN.match(line), _GIVEN.match(made)
+    if one is None or other is None or one[1] != other[1]:
+        return False
+    return re.search(rf"(?<![\w.]){re.escape(one[1])}\b", other[2]) is None
+
+
 def _items(document: Document, names: Names, written: set[int]) -> Iterator[Proposal]:
     one, other, new = names
     both = re.compile(rf"\b{re.escape(one)}\b.*\b{re.escape(other)}\b")
+    there = re.compile(rf"\b{re.escape(new)}\b")
     for row, line in enumerate(document.lines):
-        if row in written or not both.search(line) or re.search(rf"\b{re.escape(new)}\b", line):
+        if row in written or len(line) > LONGEST_LINE or not both.search(line) or there.search(line):
             continue
         for items in groups(line):
             texts = [_text(line, item) for item in items]
             for at in range(1, len(texts)):
                 if (
                     _bare(texts[at]) == other
+                    or _is_prose(texts[at])
                     or texts[at] == texts[at - 1]
                     or substituted(texts[at - 1], one, other) != texts[at]
                 ):
@@ -162,6 +179,11 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
                 column = items[at][-1].column + len(items[at][-1].text)
                 text = f", {substituted(texts[at], other, new)}"
                 yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", new)
+
+
+def _is_prose(text: str) -> bool:
+    """Whether an item is a string of several words: what stands in it is no name."""
+    return text[:1] in "\"'`" and " " in text
 
 
 def _text(line: str, item: Sequence[Token]) -> str:

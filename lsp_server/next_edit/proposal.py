@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 Kind = Literal["rename", "call", "repeat", "parallel", "filled", "rewritten"]
@@ -46,3 +47,16 @@ class Hole:
 
     def filled(self, text: str) -> Proposal:
         return dataclasses.replace(self.known, new=self.known.new.replace(GAP, text))
+
+
+def applied(lines: Sequence[str], proposal: Proposal) -> str | None:
+    """Some lines with a proposal made; None where it does not fit."""
+    if proposal.end_row >= len(lines):
+        return None
+    text = "\n".join(lines[proposal.row : proposal.end_row + 1])
+    start = proposal.column
+    end = len(text) - (len(lines[proposal.end_row]) - proposal.end_column)
+    if text[start:end] != proposal.old:
+        return None
+    made = text[:start] + proposal.new + text[end:]
+    return "\n".join([*lines[: proposal.row], made, *lines[proposal.end_row + 1 :]])

@@ -5,36 +5,36 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
+from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, above, class_of, function_of, hits, name_at, name_of_class
+from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
+from lsp_server.next_edit.names import (
+    WITH_SELF,
+    Hit,
+    above,
+    class_of,
+    function_of,
+    hits,
+    literal_type,
+    name_at,
+    name_of_class,
+)
+from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
-# Members that many classes have: of what an object is, only `self` tells.
-COMMON = frozenset(
-    words(
-        "get set add append remove pop push items keys values update insert delete close open read write run start "
-        "stop name value size length len next iter map filter find index count clear copy key data type id text "
-        "string to_string toString equals hashCode clone new default push_back begin end at contains join split "
-        "format print log send call apply bind then init main build create load save parse render reset"
-    )
-)
 # Names that are there without being bound; what Python has built in may be bound anew.
-_GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
-_BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
-# Receivers whose members are never those of a class at hand.
-_OTHERS = ("super", "Object", "Math")
+GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
+BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+_NAMESPACES = frozenset(words("namespace_definition mod_item"))
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
-# Languages in which a file must import what it uses of others.
-_IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def pairs(step: Step) -> list[Pair]:
 def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     """What follows from the names that a step changed."""
     for old, new in dict.fromkeys((pair.old, pair.new) for pair in pairs(step)):
-        if new not in _GIVEN:
+        if new not in GIVEN:
             yield from _follow(here, *_origin(here, step, old, new))
 
 
@@ -117,86 +117,88 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     same = _same(changed, places, base)
     if not _is_renaming(base, pair, changed, same):
         return
-    left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair.old))]
+    if not changed.defines and (
+        _may_be_known(here, document, pair.new, changed) or _was_done_to_another(later, pair, same)
+    ):
+        return
+    left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair, changed))]
     yield from lines(document, pair, left)
-    if _is_seen_elsewhere(base, changed):
+    if is_seen_elsewhere(document, base, changed):
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
-                yield from lines(other, pair, [(hit.row, hit.column, hit.is_shorthand) for hit in found])
+                yield from lines(other, pair, [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found])
 
 
-def _left(document: Document, later: list[Step], hit: Hit, old: str) -> tuple[int, int, bool] | None:
-    """Where a place of the text before is now, if the name stands there still."""
+def _was_done_to_another(steps: list[Step], pair: Pair, same: list[Hit]) -> bool:
+    """Whether what was done to a name at a use was done to another of that name as well: it is no renaming then."""
+    for at, step in enumerate(steps[1:], 1):
+        again = [each.was for each in pairs(step) if (each.old, each.new) == (pair.old, pair.new)]
+        if again and not {now(steps[:at], hit.row, hit.column) for hit in same}.intersection(again):
+            return True
+    return False
+
+
+def _left(document: Document, later: list[Step], hit: Hit, pair: Pair, changed: Hit) -> tuple[int, int, str] | None:
+    """Where a place of the text before is now, and what becomes of it, if the name stands there still."""
     place = now(later, hit.row, hit.column)
-    if place is None or not document.lines[place[0]].startswith(old, place[1]):
+    if place is None or not document.lines[place[0]].startswith(pair.old, place[1]):
         return None
-    return *place, hit.is_shorthand
+    return *place, _written(hit, pair, changed)
 
 
-def lines(document: Document, pair: Pair, places: list[tuple[int, int, bool]]) -> Iterator[Proposal]:
+def _written(hit: Hit, pair: Pair, changed: Hit) -> str:
+    """What is written in the place of a name: of one that is a field and its value at once, only the one is renamed."""
+    if not hit.is_shorthand:
+        return pair.new
+    return f"{pair.new}: {pair.old}" if changed.role == "member" else f"{pair.old}: {pair.new}"
+
+
+def lines(document: Document, pair: Pair, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
     """One proposal for each line, with all its places."""
     for row in dict.fromkeys(row for row, _, _ in sorted(places)):
-        mine = sorted({(column, short) for at, column, short in places if at == row})
+        mine = sorted({(column, written) for at, column, written in places if at == row})
         first, last = mine[0][0], mine[-1][0] + len(pair.old)
         line, new, end = document.lines[row], "", first
-        for column, short in mine:
-            new += line[end:column] + (f"{pair.old}: {pair.new}" if short else pair.new)
+        for column, written in mine:
+            new += line[end:column] + written
             end = column + len(pair.old)
         why = f"{pair.old} → {pair.new}"
         yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
 
 
-def _same(changed: Hit, places: list[Hit], base: Tree) -> list[Hit]:
+def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
-        return same + (_keywords(changed, places) if changed.binds else [])
+        if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
+            same = [hit for hit in same if hit.node.type == changed.node.type]
+        return same + (_followers(changed, places, base) if changed.binds else [])
     if changed.role != "member":
         return []
     members = [hit for hit in places if hit.role == "member"]
     owners = {hit.owner for hit in members if hit.defines and hit.owner}
-    owner = changed.owner or (next(iter(owners)) if len(owners) == 1 else "")
+    owner = owner_of(changed, base)
+    if not owner and len(owners) == 1 and is_bound(changed, base):
+        owner = next(iter(owners))
     if owner not in owners:
         return []
     if len(owners) > 1 or changed.node.text.decode() in COMMON:
-        members = [hit for hit in members if hit.owner == owner]
-    members = [hit for hit in members if hit is changed or not _is_anothers(hit, base, owner)]
-    return members + [hit for hit in places if hit.role == "key" and _made(hit) == owner]
-
-
-def _is_anothers(hit: Hit, tree: Tree, owner: str) -> bool:
-    """Whether a member is one of something else than the class `owner`, by what stands in front: a module or another
-    thing that is imported, another class, or what is declared as one."""
-    receiver = hit.receiver
-    if not receiver or receiver in ("self", "this", "Self", "cls", "*this"):
-        return False
-    if hit.owner:
-        return bool(hit.owner != owner)
-    root = re.split(r"[.(\[]|->|::", receiver)[0]
-    if root in _OTHERS or any(each.imported for each in hits(tree, root)):
-        return True
-    declared = _declared(tree, root) if root == receiver else ""
-    return bool(declared and owner and declared != owner)
-
-
-def _declared(tree: Tree, name: str) -> str:
-    """The class as which a variable or parameter is declared somewhere, by its capital; "" for none."""
-    spelled = re.escape(name.encode())
-    for pattern in (rb"\b%s\s*:\s*[&*]*(?:mut\s+)?([A-Z]\w*)", rb"\b([A-Z]\w*)[\s*&]+%s\b"):
-        if found := re.search(pattern % spelled, tree.data):
-            return found[1].decode()
-    return ""
+        members = [hit for hit in members if owner_of(hit, base) == owner]
+    members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
+    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
 
 
 def _made(hit: Hit) -> str:
     """The class that is made or called where a name is a key."""
-    return _called(hit).rpartition(".")[2]
+    return called(hit).rpartition(".")[2]
 
 
-def _called(hit: Hit) -> str:
-    """The same with all that stands in front of it."""
-    around = above(hit.node, frozenset(words("call composite_literal struct_expression new_expression")))
+def called(hit: Hit) -> str:
+    """The same, or the function, with all that stands in front of it."""
+    if parent_of(hit.node).type == "literal_element":  # Go
+        return str(literal_type(parent_of(hit.node)).text.decode())
+    around = above(hit.node, frozenset(words("call struct_expression new_expression")))
     named = around and (
         around.child_by_field_name("function")
         or around.child_by_field_name("type")
@@ -205,7 +207,7 @@ def _called(hit: Hit) -> str:
     return named.text.decode() if named is not None else ""
 
 
-def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
+def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
     """Where a parameter is given by its name."""
     function = function_of(changed.node)
     parameters = function.child_by_field_name("parameters") if function is not None else None
@@ -216,24 +218,62 @@ def _keywords(changed: Hit, places: list[Hit]) -> list[Hit]:
     if name == "__init__":
         around = class_of(function)
         name = name_of_class(around) if around is not None else ""
-    called = _made if class_of(function) is not None else _called  # a method is called with something in front of it
-    return [hit for hit in places if hit.role == "key" and name and called(hit) == name]
+    by = _made if class_of(function) is not None else called  # a method is called with something in front of it
+    return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
+
+
+def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
+    """Where what is bound at a place is said in another way than by its name alone."""
+    found = _keywords(changed, places) + _fields(changed, places)
+    around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
+    named = around.child_by_field_name("name") if around is not None else None
+    if named is not None:
+        spelled = named.text.decode()
+        found += [hit for hit in places if hit.role != "plain" and hit.receiver.rpartition("::")[2] == spelled]
+    return found
+
+
+def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
+    """Of a parameter of TypeScript's constructors that is a field as well, where that is used."""
+    if not any(each.type == "accessibility_modifier" for each in parent_of(changed.node).named_children):
+        return []
+    return [hit for hit in places if hit.role == "member" and hit.owner == changed.owner]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
-    others = [hit for hit in defining if hit is not changed]
+    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit)]
     if _is_taken(base, pair.new, changed):
         return False
     if not changed.defines:
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
-        return pair.new not in _BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
+        return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
     if not others:
         return True
-    if base.language.id == "rust" or any(function_like(hit.node) for hit in defining):
-        return False  # shadowed, overloaded
+    if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
+        return False  # shadowed, given anew, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _is_accessor(hit: Hit) -> bool:
+    """Whether a method of Python is one more of a property: that which sets it, or deletes it."""
+    around = parent_of(parent_of(hit.node))
+    text = around.text if around is not None and around.type == "decorated_definition" else b""
+    return re.match(rb"\s*@%s\.\w+\b" % re.escape(hit.node.text), text) is not None
+
+
+def _may_be_known(here: Situation, document: Document, name: str, changed: Hit) -> bool:
+    """Whether a name that took the place of another one at a use may come from another file: one that is open defines
+    it, or the class around is made from one that this file does not have."""
+    for other in here.others(document.uri, name):
+        if other.tree is not None and any(hit.defines and not hit.imported for hit in hits(other.tree, name)):
+            return True
+    around = class_of(changed.node)
+    free = document.spoken.id not in WITH_SELF
+    if around is None or document.tree is None or not (free or changed.role == "member"):
+        return False
+    return not all(any(hit.binds for hit in hits(document.tree, each)) for each in bases(around))
 
 
 def function_like(node: Any) -> bool:
@@ -274,50 +314,3 @@ def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
     while scope.parent is not None and scope.id != changed.scope:
         scope = scope.parent
     return any(hit.role == "plain" and scope.start_byte <= hit.node.start_byte < scope.end_byte for hit in there)
-
-
-def _is_seen_elsewhere(base: Tree, changed: Hit) -> bool:
-    if changed.role == "member":
-        return changed.node.text.decode() not in COMMON
-    return changed.scope == base.root.id and not changed.imported
-
-
-def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> list[Hit]:
-    """The places of the same meaning in another file."""
-    assert other.tree is not None
-    places = hits(other.tree, name)
-    path = PurePosixPath(document.uri)
-    stem = path.parent.name if path.stem in ("__init__", "index", "mod") else path.stem
-    if changed.role == "member":
-        members = [hit for hit in places if hit.role == "member" and not _is_anothers(hit, other.tree, changed.owner)]
-        says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
-        if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
-            return []
-        return members
-    imported = [hit for hit in places if hit.imported and is_from(hit.node, stem)]
-    found = [hit for hit in places if hit.role == "plain" and hit.scope in {each.scope for each in imported}]
-    through = [hit for hit in places if hit.role in ("member", "path") and hit.receiver.rpartition(".")[2] == stem]
-    found += [hit for hit in through if other.spoken.id not in _IMPORTING or _is_imported(other.tree, hit.receiver)]
-    if other.spoken.id in _IMPORTING or found:
-        return found
-    free = [hit for hit in places if hit.role == "plain" and not hit.scope]
-    if other.spoken.id in ("c", "cpp"):  # declared in one file, defined in the other
-        free = [hit for hit in places if hit.role == "plain" and hit.scope in (0, other.tree.root.id)]
-    return free
-
-
-def _is_imported(tree: Tree, name: str) -> bool:
-    """Whether the first part of a name with points is imported in a file."""
-    return any(hit.imported for hit in hits(tree, name.partition(".")[0]))
-
-
-def is_from(node: Any, stem: str) -> bool:
-    """Whether what imports a name names a module."""
-    statement = above(node, frozenset(words("import_statement import_from_statement use_declaration")))
-    if statement is None:
-        return False
-    module = statement.child_by_field_name("module_name") or statement.child_by_field_name("source")
-    if module is None:
-        return stem in re.split(r"\W+", statement.text.decode())
-    named = re.sub(r"\.[jt]sx?$", "", module.text.decode().strip("'\""))
-    return re.split(r"[./]|::", named)[-1] == stem

@@ -15,6 +15,7 @@ from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.next_edit import renames
 from lsp_server.next_edit.documents import Document, Situation, touched
+from lsp_server.next_edit.likeness import Example, is_alike
 from lsp_server.next_edit.proposal import Proposal
 
 # Steps among which a rewrite and the one before are looked for.
@@ -81,7 +82,10 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
         done = here.steps[here.steps.index(first) :]
         found = list(_fitting(document, *rule, step.row, touched([each for each in done if each.uri == step.uri])))
         names = renames.renamed(here) if found else set()
-        yield from (each for each in found if not _is_of_names(each, names))
+        examples = [Example(first, other.row), Example(step, newest[0].row)]
+        yield from (
+            each for each in found if not _is_of_names(each, names) and is_alike(here, document, examples, each)
+        )
         return
 
 
@@ -331,7 +335,7 @@ def _match(pattern: Pattern, at: int, line: Words, place: int, gaps: dict[Gap, W
         taken = line[place : place + length]
         if len(taken) < length:
             return None
-        if not _is_balanced(taken):
+        if not _is_balanced(taken) or (_has_comma(taken) and not (_has_comma(part.one) or _has_comma(part.other))):
             continue
         known = gaps.get(part)
         if known is not None and known != _bare(taken):
@@ -352,6 +356,16 @@ def _is_balanced(some: Sequence[str]) -> bool:
         if depth < 0:
             return False
     return depth == 0
+
+
+def _has_comma(some: Sequence[str]) -> bool:
+    """Whether words are several items, and not one with several in brackets."""
+    depth = 0
+    for word in some:
+        depth += (word.strip() in _OPEN) - (word.strip() in _CLOSE)
+        if depth == 0 and word.strip() == ",":
+            return True
+    return False
 
 
 def _made(pattern: Pattern, gaps: dict[Gap, Words]) -> str:

@@ -16,29 +16,33 @@ _OPTIONAL = frozenset(
         "variadic_parameter_declaration variadic_parameter self_parameter receiver_parameter"
     )
 )
+_ANY_NUMBER = frozenset(words("list_splat_pattern rest_pattern spread_parameter variadic_parameter_declaration"))
 _CONSTRUCTORS = ("__init__", "constructor")
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """`by_name`: an argument says the name, and so its place means nothing."""
+    """`by_name`: an argument says the name, and so its place means nothing. `any_number`: it takes all that come."""
 
     name: str
     text: str
     optional: bool
     by_name: bool = False
+    any_number: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
     """A function with its parameters, without `self`; it is written at (row, column), and called by `name`, which
-    stands on the row `named`: another one where it makes objects of a class."""
+    stands on the row `named`: another one where it makes objects of a class. `receives`: it is a method of an object,
+    which comes first where it is called through its class."""
 
     name: str
     row: int
     column: int
     named: int
     parameters: tuple[Parameter, ...]
+    receives: bool = False
 
 
 def signature_at(tree: Tree, row: int) -> Signature | None:
@@ -98,13 +102,16 @@ def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
         for one in names or [each]:
             optional = each.type in _OPTIONAL or each.child_by_field_name("value") is not None
             text = one.text.decode() if names else each.text.decode()
-            found.append(Parameter(_parameter_name(one), text, optional, keyword_only))
+            many = "..." in text or each.type in _ANY_NUMBER or (text.startswith("*") and tree.language.id == "python")
+            found.append(Parameter(_parameter_name(one), text, optional, keyword_only, many))
     around = class_of(node)
+    receives = node.child_by_field_name("receiver") is not None  # Go
+    receives = receives or any(each.type == "self_parameter" for each in parameters.named_children)  # Rust
     if tree.language.id == "python" and around is not None and found and found[0].name in ("self", "cls"):
-        found = found[1:]
+        receives, found = found[0].name == "self", found[1:]
     if around is not None and (name in _CONSTRUCTORS or name == name_of_class(around)):
         name, called = name_of_class(around), around.child_by_field_name("name").start_point.row
-    return Signature(name, row, column, called, tuple(found))
+    return Signature(name, row, column, called, tuple(found), receives)
 
 
 def _parameter_name(node: Any) -> str:

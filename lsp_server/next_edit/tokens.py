@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 _TOKEN = re.compile(
+    r"(?<=[&<])'[^\W\d]\w*\b(?!')|"  # lifetimes
     r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`[^`\n]*`|[^\W\d]\w*|\d[\w.]*|[^\S\n]+|\n'
     r"|=>|->|::|\.\.\.|==|!=|<=|>=|:=|&&|\|\||."
 )

@@ -72,6 +72,19 @@ def test_what_is_undone_leads_nowhere() -> None:
     assert window.steps == ()
 
 
+def test_what_was_put_back_is_known_where_it_is_now_until_it_changes_anew() -> None:
+    window = Window()
+    window.put(1, 4, 8, "width")
+    assert window.journal.steps.taken_back() == ()
+    window.put(2, 11, 15, "width")
+    window.put(2, 11, 16, "side")
+    window.put(0, 0, 0, "# note\n")
+    (undone,) = window.journal.steps.taken_back()
+    assert (undone.row, undone.before, undone.after) == (3, ("    return side\n",), ("    return width\n",))
+    window.put(3, 4, 10, "yield")
+    assert window.journal.steps.taken_back() == ()
+
+
 def test_the_whole_text_replaced_a_closed_document_and_old_steps_are_forgotten() -> None:
     window = Window()
     window.put(1, 4, 8, "width")

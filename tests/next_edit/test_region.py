@@ -9,8 +9,7 @@ from lsp_server.context.buffer import Buffer
 from lsp_server.context.journal import Journal
 from lsp_server.next_edit.documents import Document, Situation
 from lsp_server.next_edit.formats import SWEEP, ZETA
-from lsp_server.next_edit.offering import applied
-from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.proposal import Proposal, applied
 from lsp_server.next_edit.region import Region, proposal_of, region_at
 
 TEXT = "".join(f"line_{number} = {number}\n" for number in range(40))

@@ -51,6 +51,13 @@ def test_a_wrong_offer_counts() -> None:
     assert measured([right, wrong, unwanted]) == (1 / 3, 0.0, 0.5)
 
 
+def test_a_long_chain_does_not_hold_the_user_up() -> None:
+    """Each name in it stands as deep as the chain is long."""
+    text = f"def f(x):\n    return x{'.m(x)' * 250}\n"
+    scenario = read(f"=== t\n--- a.py\n{text}--- edit a.py 1\ndef f(y):\n--- nothing\n", "python")[0]
+    assert played(scenario).processor < 1500
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no edit"):
         read("=== t\n--- a.py\nx = 1\n--- nothing\n", "python")

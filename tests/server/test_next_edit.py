@@ -53,6 +53,17 @@ async def test_from_place_to_place_and_to_a_file_that_is_not_open(window: Editor
     assert (edit["textDocument"]["uri"], edit["range"]["start"]["line"]) == (page, 2)
 
 
+async def test_what_was_accepted_and_undone_is_not_offered_again(window: Editor, tmp_path: Path) -> None:
+    uri = window.open(tmp_path / "shapes.py")
+    put(window, uri, 1, 4, 10, "twice")
+    edit = (await ask(window, uri, 1))["edit"]
+    tell(window, edit["id"], "accepted")
+    put(window, uri, 2, 10, 16, "twice")
+    assert (await ask(window, uri, 2))["edit"]["range"]["start"]["line"] == 3
+    put(window, uri, 2, 10, 15, "double")
+    assert await ask(window, uri, 2) == {"edit": None}
+
+
 async def test_plugins_for_another_server_understand_it(window: Editor, tmp_path: Path) -> None:
     uri = window.open("untitled:é", "été = 1\nprint('é😀', été)\n")
     put(window, uri, 0, 0, 3, "hiver")

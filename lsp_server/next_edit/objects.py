@@ -1,0 +1,128 @@
+"""Of what class an object is, as far as the text tells."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lsp_server.context.languages import words
+from lsp_server.context.trees import Tree
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
+from lsp_server.next_edit.names import Hit, hits
+
+# Members that many classes have: of what an object is, only `self` tells.
+COMMON = frozenset(
+    words(
+        "get set add append remove pop push items keys values update insert delete close open read write run start "
+        "stop name value size length len next iter map filter find index count clear copy key data type id text "
+        "string to_string toString equals hashCode clone new default push_back begin end at contains join split "
+        "format print log send call apply bind then init main build create load save parse render reset"
+    )
+)
+# Receivers whose members are never those of a class at hand.
+_OTHERS = ("super", "Object", "Math")
+# Words between the name of a class and its body that are no names.
+KEYWORDS = frozenset(words("extends implements public private protected virtual final object metaclass permits for"))
+# Classes above each other that are looked through.
+MOST_ABOVE = 4
+_SELF = ("self", "this", "Self", "cls", "*this")
+
+
+# What a type is written with beside its name.
+_AROUND_TYPE = re.compile(r"^(?:[\s:&*]|mut\b|const\b|dyn\b|impl\b|readonly\b|final\b|struct\b|'\w+)+")
+_MADE = re.compile(r"(?:new\s+)?&?((?:\w+(?:::|\.))*)([A-Z]\w*)(?:<[^>]*>)?(?:::\w+)?\s*[({]")
+
+
+def is_anothers(hit: Hit, tree: Tree, owner: str) -> bool:
+    """Whether a member is one of something else than the class `owner`, by what stands in front: a module or another
+    thing that is imported, another class, or what is declared as one."""
+    receiver = hit.receiver
+    if not receiver or receiver in _SELF:
+        return False
+    if hit.owner:
+        return owner_of(hit, tree) != owner
+    root = re.split(r"[.(\[]|->|::", receiver)[0]
+    if root in _OTHERS or any(each.imported for each in hits(tree, root)):
+        return True
+    declared = owner_of(hit, tree)
+    return bool(declared and owner and declared != owner)
+
+
+def owner_of(hit: Hit, tree: Tree) -> str:
+    """The class that a member is one of, by where it stands, or by what the object in front is declared as; "" where
+    nothing tells. What a class of this file does not define is that of the one it is made from, if that does."""
+    kind = hit.owner or class_of_receiver(hit, tree)
+    if not kind or hit.binds:
+        return kind
+    definers = {each.owner for each in hits(tree, hit.node.text.decode()) if each.role == "member" and each.binds}
+    seen = kind
+    for _ in range(MOST_ABOVE):
+        if seen in definers:
+            return seen
+        named = next(
+            (each.node for each in hits(tree, seen) if each.binds and parent_of(each.node).type in CLASSES), None
+        )
+        above = bases(parent_of(named)) if named is not None else set()
+        found = [each for each in sorted(above) if each in definers] or sorted(above)
+        if len(found) != 1:
+            break
+        seen = found[0]
+    return kind
+
+
+def class_of_receiver(hit: Hit, tree: Tree) -> str:
+    """The class of the variable, parameter or field that stands in front of a member, where it is declared as one or
+    made as one; "" where it is not."""
+    name = hit.receiver
+    if not name.isidentifier():
+        return ""
+    start = parent_of(hit.node).start_byte
+    places = hits(tree, name)
+    here = next((each for each in places if each.node.start_byte == start), None)
+    if here is None or not here.scope:
+        return ""
+    said = {
+        kind
+        for each in places
+        if each.defines and (each.scope == here.scope or (here.role == "member" and each.owner == here.owner))
+        if (kind := _said(each.node))
+    }
+    return said.pop() if len(said) == 1 else ""
+
+
+def is_bound(hit: Hit, tree: Tree) -> bool:
+    """Whether in front of a member stands a variable, parameter or field of this file."""
+    start = parent_of(hit.node).start_byte
+    places = hits(tree, hit.receiver) if hit.receiver.isidentifier() else []
+    return any(each.node.start_byte == start and each.scope for each in places)
+
+
+def _said(node: Any) -> str:
+    """The class that a declaration gives to the name in it."""
+    for _ in range(5):
+        inner, node = node, parent_of(node)
+        if node is None or node.type in FUNCTIONS or node.type in CLASSES:
+            return ""
+        kind = node.child_by_field_name("type")
+        if kind is not None and kind != inner and kind.text != b"auto" and kind.text != b"var":
+            return _bare(kind.text.decode())
+        value = node.child_by_field_name("value") or node.child_by_field_name("right")
+        if value is not None and value != inner:
+            made = _MADE.match(value.text.decode())
+            return made[2] if made is not None else ""
+    return ""
+
+
+def _bare(text: str) -> str:
+    """The last part of the name of a type."""
+    found = re.match(r"(?:\w+(?:::|\.))*(\w+)", _AROUND_TYPE.sub("", text))
+    return found[1] if found is not None else ""
+
+
+def bases(around: Any) -> set[str]:
+    """The names that a class says it is made from."""
+    named, body = around.child_by_field_name("name"), around.child_by_field_name("body")
+    if named is None or body is None:
+        return set()
+    head = around.text[named.end_byte - around.start_byte : body.start_byte - around.start_byte].decode()
+    return set(re.findall(r"\w+", head)) - KEYWORDS

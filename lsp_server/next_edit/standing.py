@@ -1,0 +1,66 @@
+"""Whether the names that a proposal brings stand for something where it puts them."""
+
+from __future__ import annotations
+
+from lsp_server.context.trees import Tree, parse
+from lsp_server.next_edit.documents import Document
+from lsp_server.next_edit.names import Hit, class_outside, function_of, hits
+from lsp_server.next_edit.proposal import Proposal, applied
+from lsp_server.next_edit.renames import BUILT_IN, GIVEN
+from lsp_server.next_edit.tokens import tokens
+
+# Names that stand for something everywhere; Python's `self` is a parameter.
+KNOWN = (GIVEN | BUILT_IN) - {"self", "cls"}
+
+
+def is_in_scope(document: Document, proposal: Proposal) -> bool:
+    """Whether each name in the new text means something there: it is bound around it, or a member that is known.
+    Those in the line that it goes to do."""
+    made = applied(document.lines, proposal)
+    tree = parse(made, document.language_id, document.tree) if made is not None else None
+    if tree is None:
+        return False
+    there = {token.text for token in tokens(document.lines[proposal.row])} | KNOWN
+    for token in tokens(proposal.new):
+        if token.is_word and token.text not in there:
+            column = token.column + (0 if token.row else proposal.column)
+            if not _stands(tree, token.text, proposal.row + token.row, column):
+                return False
+    return True
+
+
+def is_bound_in(document: Document, proposal: Proposal, name: str) -> bool:
+    """Whether a name that is new in a proposal is bound around it."""
+    made = applied(document.lines, proposal)
+    tree = parse(made, document.language_id, document.tree) if made is not None else None
+    columns = [token.column + proposal.column for token in tokens(proposal.new) if token.text == name]
+    return tree is not None and all(
+        hit.scope or hit.role != "plain"
+        for hit in hits(tree, name)
+        if hit.row == proposal.row and hit.column in columns
+    )
+
+
+def _stands(tree: Tree, name: str, row: int, column: int) -> bool:
+    places = hits(tree, name)
+    here = next((hit for hit in places if (hit.row, hit.column) == (row, column)), None)
+    if here is None or here.role in ("key", "path"):
+        return True  # text, a word of the language, or what needs nothing before it
+    if here.binds:
+        return not _is_parameter(here)  # of what is like it, nobody knows if it takes one more
+    if here.role == "plain":
+        outside = class_outside(here.node)  # whose members may be in another file
+        free = any(not hit.scope and class_outside(hit.node) == outside for hit in places if hit.row != row)
+        return here.scope > 0 or (bool(outside) and free)
+    return here.defines or not here.receiver or any(_is_such(hit, here) for hit in places if hit.row != row)
+
+
+def _is_parameter(hit: Hit) -> bool:
+    function = function_of(hit.node)
+    parameters = function.child_by_field_name("parameters") if function is not None else None
+    return parameters is not None and bool(parameters.start_byte <= hit.node.start_byte < parameters.end_byte)
+
+
+def _is_such(hit: Hit, here: Hit) -> bool:
+    """Whether a place shows that there is such a member."""
+    return hit.role == "member" and (not hit.owner or not here.owner or hit.owner == here.owner)
