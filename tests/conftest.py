@@ -25,6 +25,9 @@ import vocabularies
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
+# As the engine has it: threads that wait leave the processor to others, of which here are many.
+os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
+
 forking.in_tests = True
 vocabularies.remember()
 

@@ -10,6 +10,7 @@ from typing import Any
 from lsp_server.codellama import tokenizer, vocabulary
 
 _MOST = 8
+_MOST_BYTES = 16 * 2**20
 _read = vocabulary.read_vocabulary
 _kept: dict[tuple[Any, ...], Any] = {}
 
@@ -38,7 +39,9 @@ def _content(path: Any) -> str | None:
         found = path.lstat()
     except OSError:
         return ""
-    return _digest(path, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        return None
+    return _digest(path, found.st_mtime_ns, found.st_size)
 
 
 @functools.lru_cache(64)

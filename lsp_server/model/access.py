@@ -69,8 +69,7 @@ class ModelState:
 class Reached:
     """A model that answers. `context_length` in tokens; `heals`: whether it can choose a prompt's last tokens anew;
     `chooses`: and an answer's first line among several; `shared`: whether others use it too. `texts`: prompts as text,
-    for a server that takes no token ids. `prefill_tokens_per_second`: at which it computes a prompt, as measured when
-    it was reached; None where that is not known. Its `client` knows that of late.
+    for a server that takes no token ids. `prefill_tokens_per_second`: when it was reached, None where that is unknown.
 
     `lost` is to be called by who finds its engine gone; `again` then waits for the model and gives it, or raises
     ModelUnavailable.
@@ -97,9 +96,8 @@ class ModelUnavailable(UserError):
 class ModelAccess:
     """Reaches the model that `settings` name. Use from one event loop.
 
-    `insists`: an engine that runs with other options is given these, if need be by ending it, since the user has just
-    chosen them. Otherwise it is joined as it is, unless nobody uses it. `behind`: the access to another model of this
-    machine, which goes before this one. `worded`: how a sentence on a failure is put to the user.
+    `insists`: an engine with other options is given these, if need be by ending it; else only one that nobody uses is.
+    `behind`: access to another model of this machine, which goes before this one. `worded`: how a failure is told.
     """
 
     def __init__(
@@ -300,13 +298,15 @@ class ModelAccess:
         if (found := local.running(self.settings.model)) is not None:
             client = self._joined(found)
             try:
-                taken = await unused.taken(client, Options.of(self.settings), insists=self.insists)
+                if not await unused.taken(client, Options.of(self.settings), insists=self.insists):
+                    if not self._tell_hung():
+                        self._set(ModelState("starting", "Starting the engine anew, with settings that were changed."))
+                    await local.end(self.settings.model)
+            except EngineLost:
+                self._tell_hung()
+                await local.gone(found, local.END_SECONDS)
             finally:
                 self._close(client)
-            if not taken:
-                if not self._tell_hung():
-                    self._set(ModelState("starting", "Starting the engine anew, with the settings that were changed."))
-                await local.end(self.settings.model)
         self.insists = False
 
     async def _loaded(self, client: ModelClient, note: str) -> Reached:

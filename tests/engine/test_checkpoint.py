@@ -198,7 +198,7 @@ def test_checkpoint_folder(folder, monkeypatch):
 
 @pytest.mark.parametrize("model", ["", "nothing", "/no/such/folder", "a/b/c"])
 def test_what_is_no_model(model):
-    with pytest.raises(CheckpointProblem, match="hub id"):
+    with pytest.raises(CheckpointProblem, match=r"hub id|with its path"):
         naming.checkpoint_folder(model, print)
 
 

@@ -295,7 +295,7 @@ def learned_by(model, kind, step):
 def assert_alike(one, other):
     assert one[0] == pytest.approx(other[0], rel=0.02)
     assert torch.cosine_similarity(one[1], other[1], dim=0) > 0.99
-    assert one[1].norm().item() == pytest.approx(other[1].norm().item(), rel=0.05)
+    assert one[1].norm().item() == pytest.approx(other[1].norm().item(), rel=0.1)  # in half precision
 
 
 @pytest.mark.parametrize("kind", ["infill", "chat"])
