@@ -20,13 +20,14 @@ class StandIn:
     """`answers` are given in turn, the last one for ever; `hold` keeps an answer back until it is set, `loaded` the
     model itself. `models`: those that it lists. `read`: of the 1,000 tokens of a prompt it says that it has
     read so many. `probability`: what it says of the first piece of an answer, where it is asked for that; None:
-    nothing.
+    nothing. `pause`: seconds behind each piece of an answer.
 
     `asked` holds the bodies of the completions asked for; `ended` counts those that the client broke off.
     """
 
     def __init__(self) -> None:
         self.answers: list[str] = ["I have nothing to say."]
+        self.pause = 0.0
         self.finish_reason = "stop"
         self.probability: float | None = None
         self.error = ""
@@ -103,6 +104,7 @@ class StandIn:
         events.append({"choices": [{"text": "", "finish_reason": self.finish_reason}], "usage": {}})
         for event in events:
             writer.write(f"data: {json.dumps(event)}\n\n".encode())
+            await asyncio.sleep(self.pause)
         writer.write(b"data: [DONE]\n\n")
         await writer.drain()
         gone.cancel()

@@ -60,7 +60,7 @@ async def test_how_far_the_prompt_is_read(editor: ActingEditor, engine: StandIn,
 
 async def test_in_the_users_own_words(editor: ActingEditor, engine: StandIn, tmp_path: Path) -> None:
     uri = opened(editor, tmp_path, GREETED)
-    engine.answers = [LOGGED]
+    engine.answers, engine.pause = [LOGGED], 0.2  # longer in all than what is told stays
     result, parts = await ask(editor, request(editor, uri, 1, 1, instruction="use the logger"))
     assert result.title == "Edit `greet`"
     assert result.problem == ""
