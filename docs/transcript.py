@@ -77,7 +77,6 @@ IN_NEOVIM = (
         r"    return sum\(\S",
     ),
     Keys("`Tab` accepts it; one more suggestion may follow.", "\t", r"    return sum\(\S"),
-    Keys("A question.", "\x1b:CodeLlama chat What does mean do?\r", r"## Code Llama"),
 )
 PAGE = """\
 # The first use, with times
