@@ -40,11 +40,8 @@ class Talk:
 async def answer(talk: Talk, ask: Ask) -> Reply:
     """Ask, and show the answer as it is written. Ctrl-C stops it; a second one ends the command."""
     shown = Shown()
-    conversation = talk.conversation
 
     def on_part(part: dict[str, Any]) -> None:
-        nonlocal conversation
-        conversation = part.get("conversationId", conversation)
         for sentence in part.get("leftOut", ()):
             notes.print(sentence, style="yellow")
         if "reading" in part:
@@ -53,7 +50,7 @@ async def answer(talk: Talk, ask: Ask) -> Reply:
             shown.add(part["delta"])
 
     task = asyncio.ensure_future(talk.chats.send(complete(talk, ask), on_part))
-    with _interrupts(lambda: task.cancel()), _unechoed(), shown:
+    with _interrupts(task.cancel), _unechoed(), shown:
         reply = await task
     talk.conversation, talk.attached, talk.told = reply.conversation, (), False
     if talk.chats.store.problem:
