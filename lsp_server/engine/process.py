@@ -259,20 +259,15 @@ def _load(
         from lsp_server.engine.generating import pace
         from lsp_server.engine.generating.healing import Spellings
         from lsp_server.engine.generating.scheduler import Scheduler
-        from lsp_server.engine.loading import plan, weights
+        from lsp_server.engine.loading import plan, sizes, weights
         from lsp_server.engine.passes import choice, threads
 
         torch.set_num_threads(options.threads or threads.cores())
         devices = plan.devices()
-        made = plan.make_roomy(
-            checkpoint.config,
-            devices,
-            context_length=options.context_length,
-            tensors=checkpoint.tensors,
-            quantization=options.quantization,
-        )
+        measured = sizes.measure(checkpoint.config, checkpoint.tensors)
+        made = plan.roomy(measured, devices, options.context_length, options.quantization)
         log.info("%s", made.describe())
-        state.alike = plan.alike(made, checkpoint.config, devices, checkpoint.tensors)
+        state.alike = plan.alike(made, measured, devices)
         state.plan, state.reserved = made.describe(), made.reserved
         loaded = weights.load(checkpoint, made, report, stop)
 

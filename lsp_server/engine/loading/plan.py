@@ -67,15 +67,19 @@ def make_roomy(
 
     Raises as `make` does.
     """
-    sizes = measure(config, tensors)
+    return roomy(measure(config, tensors), devices, context_length, quantization)
+
+
+def roomy(sizes: Sizes, devices: tuple[Device, ...], context_length: int = 0, quantization: str = "8") -> Plan:
+    """The same for a model of such sizes. Raises DoesNotFit."""
     plan = choose(sizes, devices, context_length, quantization)
     for sequences in range(KEPT_CONTEXTS, 1, -1):
-        roomy = placing.first(sizes, plan.bits, devices, placing.wish(sizes, devices, plan.context_length, sequences))
-        if roomy is None:
+        found = placing.first(sizes, plan.bits, devices, placing.wish(sizes, devices, plan.context_length, sequences))
+        if found is None:
             continue
-        small = all(row.kv_bytes <= KEPT_SHARE * row.device.free_bytes for row in roomy.rows)
-        if small and (roomy.device_map, roomy.context_length) == (plan.device_map, plan.context_length):
-            return replace(roomy, why=plan.why)
+        small = all(row.kv_bytes <= KEPT_SHARE * row.device.free_bytes for row in found.rows)
+        if small and (found.device_map, found.context_length) == (plan.device_map, plan.context_length):
+            return replace(found, why=plan.why)
     return plan
 
 
@@ -100,9 +104,9 @@ def choose(
     raise DoesNotFit(refusal.sentence(sizes, devices, wanted, tried, chosen=bool(context_length)))
 
 
-def alike(plan: Plan, config: dict[str, Any], devices: tuple[Device, ...], tensors: Mapping[str, Tensor]) -> list[str]:
+def alike(plan: Plan, sizes: Sizes, devices: tuple[Device, ...]) -> list[str]:
     """The values of the setting `quantization` with which a model on `devices` has as many bits as in `plan`."""
-    sizes, found = measure(config, tensors), []
+    found = []
     for value in ("auto", "8", "4", "16"):
         with contextlib.suppress(DoesNotFit):
             if choose(sizes, devices, plan.context_length, value).bits == plan.bits:
