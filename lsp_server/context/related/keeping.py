@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,8 @@ class Keeping:
 
     async def complete(self, seconds: float) -> None:
         """Wait, so many seconds at most, until a first pass over all files is over; at once where there is no index."""
-        if self._kept is not None:
-            await asyncio.to_thread(self._kept.complete.wait, seconds)
+        if self._kept is not None:  # not in a thread, which would keep the program from ending
+            await asyncio.wait([asyncio.wrap_future(self._kept.complete)], timeout=seconds)
 
     def saved(self, path: Path) -> None:
         """A file was written by the editor."""
@@ -75,7 +76,7 @@ class _Kept:
         self.roots = roots
         self.index: Index | None = None
         self.saved: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-        self.complete = threading.Event()
+        self.complete: Future[None] = Future()
         self._workspace = workspace
         threading.Thread(target=self._work, name="index", daemon=True).start()
 
@@ -88,7 +89,7 @@ class _Kept:
             while True:
                 progress = index.refresh(SLICE_SECONDS)
                 if progress.complete:
-                    self.complete.set()
+                    self._completed()
                     log.info("The index holds %d files. %s", progress.files, progress.why)
                 if not self._waited(index, RENEW_SECONDS if progress.complete else 0.0):
                     break
@@ -98,7 +99,11 @@ class _Kept:
             log.exception("the index of the workspace ended")
             self.index = None
         finally:
-            self.complete.set()
+            self._completed()
+
+    def _completed(self) -> None:
+        if not self.complete.done():
+            self.complete.set_result(None)
 
     def _waited(self, index: Index, seconds: float) -> bool:
         """Take in what is saved, until nothing was for so long; whether to go on."""
