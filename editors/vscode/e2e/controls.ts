@@ -1,19 +1,21 @@
 /** What the status bar item's menu offers beyond the daily work: the token, the doctor, the walkthrough. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { scene, standIn } from './scenario.ts';
+import { isAlone, scene, standIn, type Scene } from './scenario.ts';
 
 const TOKEN = 'open-sesame-42';
 
-await scene('an engine that asks for a token', (engine) => {
-  engine.token = TOKEN;
-  return { files: { 'main.py': 'x = 1\n' }, settings: standIn(engine) };
-}, async ({ host, window, step, picture }) => {
+export async function play({ host, window, engine, step, picture }: Scene): Promise<void> {
   const { page } = window;
   await window.openFile('main.py');
+  await window.says('Code Llama: stand-in');
   await step('said', async () => {
+    engine.token = TOKEN;
+    await window.goTo(100);
+    await page.keyboard.type('y =');
     await window.says('Code Llama: failed');
     await window.toast('engineToken');
+    await window.command('File: Revert File');
   });
   await step('the token is asked for, and kept in no file', async () => {
     await window.menu('Token of the remote engine');
@@ -44,7 +46,7 @@ await scene('an engine that asks for a token', (engine) => {
     await window.clearToasts();
     await picture('walkthrough-light');
   });
-});
+}
 
 /** The names of the files in a folder that have this text. */
 function filesWith(text: string, folder: string): string {
@@ -55,4 +57,8 @@ function filesWith(text: string, folder: string): string {
     assert.equal((error as { readonly status?: number }).status, 1);
     return '';
   }
+}
+
+if (isAlone(import.meta.filename)) {
+  await scene('an engine that asks for a token', (engine) => ({ files: { 'main.py': 'x = 1\n' }, settings: standIn(engine) }), play);
 }

@@ -66,11 +66,27 @@ await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, 
   });
 });
 
+await scene('an untrusted workspace', (engine) => ({
+  files: { 'main.py': MAIN, '.vscode/settings.json': JSON.stringify({ 'codellama.serverPath': evil(), 'codellama.engineUrl': 'http://127.0.0.1:9' }) },
+  settings: { ...standIn(engine), 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
+  trust: true,
+}), async ({ window, step }) => {
+  await step('its settings start nothing and send nothing elsewhere', async () => {
+    await window.openFile('main.py');
+    await window.says('Code Llama: stand-in');
+    assert.ok(!fs.existsSync(`${evil()}.ran`));
+  });
+});
+
 let load = (): void => undefined;
-await scene('the engine takes its time', (engine) => {
+await scene('a bad day', (engine) => {
   engine.loaded = new Promise((resolve) => (load = resolve));
-  return { files: { 'main.py': MAIN }, settings: standIn(engine) };
+  return {
+    files: { 'main.py': MAIN, 'locked.py': MAIN, 'other.py': MAIN },
+    settings: { ...standIn(engine), 'codellama.logLevel': 'debug', 'files.readonlyInclude': { '**/locked.py': true } },
+  };
 }, async ({ host, window, engine, step }) => {
+  const { page, panel } = window;
   await step('a question waits for the model', async () => {
     await window.openFile('main.py');
     await window.says('Code Llama: starting');
@@ -84,48 +100,6 @@ await scene('the engine takes its time', (engine) => {
     await window.panel.locator('.turn.assistant .body', { hasText: 'Now I am here.' }).waitFor();
     await window.answered();
   });
-  await step('a second window on the folder', async () => {
-    const other = await Window.open(host.url);
-    try {
-      await other.openFile('main.py');
-      await other.says('Code Llama: stand-in');
-      await other.openChat();
-      await other.command('Code Llama: Chat History');
-      await other.panel.locator('.history .entry', { hasText: 'Are you there?' }).click();
-      engine.answer = 'And I too.';
-      await other.ask('And you?');
-      await other.answered();
-      assert.match(await other.answer.innerText(), /And I too/);
-    } finally {
-      await other.close();
-    }
-    engine.answer = 'Still here.';
-    await window.ask('Still there?');
-    await window.answered();
-    assert.match(await window.answer.innerText(), /Still here/);
-  });
-});
-
-await scene('an untrusted workspace', (engine) => ({
-  files: { 'main.py': MAIN, '.vscode/settings.json': JSON.stringify({ 'codellama.serverPath': evil(), 'codellama.engineUrl': 'http://127.0.0.1:9' }) },
-  settings: { ...standIn(engine), 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
-  trust: true,
-}), async ({ window, step }) => {
-  await step('its settings start nothing and send nothing elsewhere', async () => {
-    await window.openFile('main.py');
-    await window.says('Code Llama: stand-in');
-    assert.ok(!fs.existsSync(`${evil()}.ran`));
-  });
-});
-
-await scene('a bad day', (engine) => ({
-  files: { 'main.py': MAIN, 'locked.py': MAIN, 'other.py': MAIN },
-  settings: { ...standIn(engine), 'codellama.logLevel': 'debug', 'files.readonlyInclude': { '**/locked.py': true } },
-}), async ({ host, window, engine, step }) => {
-  const { page, panel } = window;
-  await window.openFile('main.py');
-  await window.says('Code Llama: stand-in');
-
   await step('the server is killed twice', async () => {
     for (let time = 0; time < 2; time++) {
       const [pid] = await until(() => (host.servers().length ? host.servers() : undefined), 'a server runs');
@@ -255,6 +229,27 @@ await scene('a bad day', (engine) => ({
     await window.toast('locked.py cannot be changed; it may be read-only.');
     assert.equal(await page.locator('.tab.dirty').count(), 0);
     assert.equal(host.read('locked.py'), MAIN);
+  });
+
+  await step('a second window on the folder', async () => {
+    const other = await Window.open(host.url);
+    try {
+      await other.openFile('main.py');
+      await other.says('Code Llama: stand-in');
+      await other.openChat();
+      await other.command('Code Llama: Chat History');
+      await other.panel.locator('.history .entry', { hasText: 'Are you there?' }).click();
+      engine.answer = 'And I too.';
+      await other.ask('And you?');
+      await other.answered();
+      assert.match(await other.answer.innerText(), /And I too/);
+    } finally {
+      await other.close();
+    }
+    engine.answer = 'Still here.';
+    await window.ask('Still there?');
+    await window.answered();
+    assert.match(await window.answer.innerText(), /Still here/);
   });
 });
 
