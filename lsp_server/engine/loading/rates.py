@@ -41,7 +41,7 @@ _SHARES = {
 # tokens a second, where the memory would allow 74).
 _LAUNCHES_SECONDS, _HOST_SECONDS = 0.000016, 0.0007
 # Read often enough to see how fast the memory is, not the caches.
-_PROBE_BYTES, _PROBES = 2**27, 4
+_PROBE_BYTES, _PROBES = 2**26, 4
 
 
 def seconds(plan: Plan) -> float:
