@@ -17,25 +17,22 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --progr
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test test-beside-editors test-in-editors lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs first-use release clean
+.PHONY: demo test loaded lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs first-use release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-# Editors are waited for most of the time: their tests go on beside the others. Byte code is kept, for some hundred
-# processes.
+# What is fetched, and what waits for editors, leaves processors to others. Byte code is kept, for some hundred
+# processes, and made by one of them.
 test: export PYTHONDONTWRITEBYTECODE :=
 test:
-	$(MAKE) --no-print-directory --jobs 2 $(VENV)/cuda-tests.stamp editors
-	$(MAKE) --no-print-directory --jobs 2 test-beside-editors test-in-editors
-
-test-beside-editors:
-	$(MAKE) --no-print-directory test-python
+	$(MAKE) --no-print-directory --jobs 2 loaded editors
+	$(MAKE) --no-print-directory --jobs 2 lint test-python
 	$(MAKE) --no-print-directory test-cuda
+	$(MAKE) --no-print-directory --jobs 2 test-neovim test-vscode
 
-test-in-editors:
-	$(MAKE) --no-print-directory test-vscode
-	$(MAKE) --no-print-directory lint test-neovim
+loaded: $(VENV)/cuda-tests.stamp
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -43,6 +44,12 @@ os.environ["CODELLAMA_LS_INDEX"] = str(Path(OWN, "index"))
 os.environ["CODELLAMA_LS_DATA"] = str(Path(OWN, "data"))
 os.environ["CODELLAMA_LS_CONFIG"] = str(Path(OWN, "config.toml"))
 atexit.register(shutil.rmtree, OWN, ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """What all that was loaded consists of is not gone through again whenever the garbage of a test is looked for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # Stands for a copy where it was asked for: hands its own streams over, passes signals on, and ends as the copy ends.
 LAUNCHER = """
@@ -49,6 +50,8 @@ os._exit(status)
 """
 # Where a copy finds the keeper of engines.
 ENGINES = "TESTS_ENGINES"
+# Passes that need what only machines with a card have.
+CARDS = ("kernels", "llama_cuda", "stretch")
 
 
 # Whether programs are copies here: in tests, and in the programs that they start with this in their environment.
@@ -228,14 +231,25 @@ def _run(words: list[str]) -> None:
 
 
 def _load_engine() -> None:
+    from numba.core.registry import cpu_target
+
     from lsp_server.engine import process
 
     os.environ.update(process.THREADS, TORCHDYNAMO_DISABLE="1")
     for name in ("generating.scheduler", "loading.weights", "passes.llama_cpu", "passes.stock", "serving.server"):
         importlib.import_module(f"lsp_server.engine.{name}")
     importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
-    for name in ("transformers.models.llama.modeling_llama", "transformers.generation", "uvicorn"):
-        importlib.import_module(name)
+    for room in ("serving", "loading", "passes"):
+        for module in pkgutil.iter_modules(importlib.import_module(f"lsp_server.engine.{room}").__path__):
+            if module.name not in CARDS:
+                importlib.import_module(f"lsp_server.engine.{room}.{module.name}")
+    for name in ("models.llama.modeling_llama", "generation", "integrations.bitsandbytes"):
+        importlib.import_module(f"transformers.{name}")
+    importlib.import_module("uvicorn.lifespan.off")
+    # What numba does before its first kernel; a kernel itself would begin threads, which no copy has.
+    for context in (cpu_target.typing_context, cpu_target.target_context):
+        context.refresh()
+    importlib.import_module("lsp_server.engine.loading.rates").of_memory()  # which each would measure
     _read_tokenizer()
 
 
@@ -293,6 +307,16 @@ def _load_server() -> None:
     assert "torch" not in sys.modules, "which no server may need"
 
 
+def _end(status: int) -> NoReturn:
+    """End as Python does, but for giving all memory back, which takes most of the time."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     if not any(Path(entry, "lsp_server").is_dir() for entry in sys.path):
         sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -300,4 +324,11 @@ if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
     gc.collect()
     gc.freeze()
-    _run(Keeper(sys.argv[2]).run())
+    status = 0
+    try:
+        _run(Keeper(sys.argv[2]).run())
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        status = end.code or 0
+    _end(status)
