@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lsp_server.chat import mentions
@@ -18,6 +18,8 @@ from lsp_server.errors import UserError
 from lsp_server.settings import Settings
 
 TITLE_CHARACTERS = 60
+# How like a command a word is that is meant for it, from 0 to 1 as difflib measures it: /sys is not /system mistyped.
+ALIKE = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,14 +134,22 @@ def expanded(message: str, instructions: Mapping[str, str], language_name: str =
     return f"{text}\n\n{rest.strip()}" if rest.strip() else text
 
 
-def _unknown_command(message: str, instructions: Mapping[str, str]) -> list[str]:
-    """A sentence where a question begins like a slash command and is none; a path has another slash, or a dot."""
+def mistyped(message: str, names: Collection[str]) -> str:
+    """What to say of a question that is a slash command mistyped, which nobody wants answered; "" for any other.
+    `names`: those there are, without the slash."""
+    word, names = _unknown_command(message, names), list(names)
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=ALIKE)
+    if not word or not (near or message.split() == [f"/{word}"]):
+        return ""
+    meant = f"did you mean /{near[0]}?" if near else f"there are {', '.join(f'/{name}' for name in names)}."
+    return f"There is no command /{word}; {meant} Nothing was sent."
+
+
+def _unknown_command(message: str, names: Collection[str]) -> str:
+    """The word after the slash where a question begins like a slash command and is none of these; a path has another
+    slash, or a dot."""
     command = re.match(r"\s*/([A-Za-z][\w-]{0,40})(?!\S)", message)
-    if command is None or not instructions or command[1] in instructions:
-        return []
-    near = difflib.get_close_matches(command[1].lower(), instructions, n=1)
-    known = f"did you mean /{near[0]}?" if near else f"there are {', '.join(f'/{name}' for name in instructions)}."
-    return [f"There is no command /{command[1]}, so it was sent as text; {known}"]
+    return "" if command is None or command[1] in names else command[1]
 
 
 def system_text(settings: Settings, language_id: str) -> str:
@@ -190,10 +200,13 @@ def _question(
     """The question as a turn, and what cannot go with it. `kept`: what was attached to the one it replaces."""
     if not ask.message.strip():
         raise InvalidAsk("The message is empty.")
+    if instructions and (wrong := mistyped(ask.message, instructions)):
+        raise InvalidAsk(wrong)
     attachments, said = gathered(workspace, ask)
     if ask.attachments is None:
         attachments = list(dict.fromkeys([*kept, *attachments]))
-    said += _unknown_command(ask.message, instructions)
+    if instructions and (word := _unknown_command(ask.message, instructions)):
+        said.append(f"There is no command /{word}, so it was sent as text.")
     name = language(_language_of(ask, attachments)).name
     return Turn(position, "user", ask.message, expanded(ask.message, instructions, name), tuple(attachments)), said
 

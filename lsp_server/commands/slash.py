@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lsp_server import printing
 from lsp_server.chat import export, mentions
-from lsp_server.chat.asking import Ask
+from lsp_server.chat.asking import Ask, mistyped
 from lsp_server.commands import Failed
 from lsp_server.commands.console import notes, output
 from lsp_server.commands.turn import Talk, answer, complete, located
@@ -58,15 +56,10 @@ def check(talk: Talk, question: str) -> None:
     if word[1:] in talk.chats.instructions and word.startswith("/"):
         if not (rest.strip() or talk.attached or talk.conversation):
             raise Failed(f"{word} is about code that goes with it: /attach FILE first, or write {word} @FILE.")
-    elif re.fullmatch(r"/[A-Za-z][\w-]{0,40}", word):
-        names = [*COMMANDS, *ENDINGS, *(f"/{name}" for name in talk.chats.instructions)]
-        if word in names:
-            raise Failed(
-                f"{word} is for a conversation: run `codellama-ls chat` without a question, and type it there."
-            )
-        near = difflib.get_close_matches(word.lower(), names, n=1)
-        meant = f"did you mean {near[0]}?" if near else "nothing was sent."
-        raise Failed(f"There is no command {word}; {meant} There are {', '.join(names)}.")
+    elif word in (*COMMANDS, *ENDINGS):
+        raise Failed(f"{word} is for a conversation: run `codellama-ls chat` without a question, and type it there.")
+    elif said := mistyped(question, [name[1:] for name in (*COMMANDS, *ENDINGS)] + list(talk.chats.instructions)):
+        raise Failed(said)
     if wrong := mentions.wrong_lines(talk.workspace, question):
         raise Failed(f"{' '.join(wrong)} Nothing was sent.")
 

@@ -242,18 +242,26 @@ async def test_slash_commands_are_written_out_for_the_model_alone(talk: Talk, st
     assert expanded("/explain", {"explain": "x"}) == "x"
 
 
-async def test_a_slash_command_that_there_is_not_is_said(talk: Talk) -> None:
+async def test_a_slash_command_that_there_is_not_is_said(talk: Talk, store: Store) -> None:
     chats, script = talk(instructions={"explain": "Explain this.", "tests": "Write tests."})
+    for message, said in (
+        ("/explian this", "There is no command /explian; did you mean /explain? Nothing was sent."),
+        (" /Test", "There is no command /Test; did you mean /tests? Nothing was sent."),
+        ("/frobnicate", "There is no command /frobnicate; there are /explain, /tests. Nothing was sent."),
+    ):
+        with pytest.raises(InvalidAsk) as refused:
+            await chats.send(Ask(message), ignored)
+        assert str(refused.value) == said
+    assert (script.prompts, store.summaries()) == ([], [])
     for message, words in (
-        ("/explian this", ("There is no command /explian, so it was sent as text; did you mean /explain?",)),
-        ("/frobnicate", ("There is no command /frobnicate, so it was sent as text; there are /explain, /tests.",)),
+        ("/tmp is full, why?", ("There is no command /tmp, so it was sent as text.",)),
         ("/etc/hosts is what?", ()),
         ("/explain this", ()),
         ("What is /explian?", ()),
     ):
         reply = await chats.send(Ask(message), ignored)
         assert reply.left_out == words
-    assert "/explian this" in script.tokenizer.decode(script.prompts[0])
+    assert "/tmp is full, why?" in script.tokenizer.decode(script.prompts[0])
 
 
 def test_titles_and_system_texts() -> None:

@@ -134,11 +134,11 @@ def test_commands_that_lack_something_say_what(command: dict[str, Any], tmp_path
 
 def test_what_is_no_question_is_told_and_not_sent(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
     names = "/help, /new, /system, /attach, /list, /open, /delete, /rename, /export, /regenerate, /edit, /preview"
-    known = f"There are {names}, /quit, /exit, /explain."
+    known = f"there are {names}, /quit, /exit, /explain."
     code = "/explain is about code that goes with it: /attach FILE first, or write /explain @FILE."
     wanted = (
-        ("/hlep", f"There is no command /hlep; did you mean /help? {known}"),
-        ("/zzzzz now", f"There is no command /zzzzz; nothing was sent. {known}"),
+        ("/hlep", "There is no command /hlep; did you mean /help? Nothing was sent."),
+        ("/zzzzz", f"There is no command /zzzzz; {known} Nothing was sent."),
         ("/explain", code),
         ("Why @a.py:3-2", "a.py:3-2 ends before it begins; write the first line first. Nothing was sent."),
         ("Why @a.py:900-20", "a.py has 3 lines; there is no line 900 to attach. Nothing was sent."),
@@ -153,7 +153,7 @@ def test_what_is_no_question_is_told_and_not_sent(engine: Engine, command: dict[
     assert (done.returncode, done.stdout, code in done.stderr) == (1, "", True)
     assert told(command, "/new").returncode == 1
     assert (engine.prompts, Store(tmp_path / "data").summaries()) == ([], [])
-    asked = ("/explain @a.py:1-2", "/explain", "/etc/hosts is what?")
+    asked = ("/explain @a.py:1-2", "/explain", "/etc/hosts is what?", "/sys is read-only, why?")
     done = told(command, typed="\n".join(asked))
     assert len(engine.prompts) == len(asked), "the second is about the code of the first"
 
