@@ -53,6 +53,7 @@ emacs:
 	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
 
 editors: emacs
+	@cd editors/vscode && { [ -d node_modules/esbuild ] || npm install --ignore-scripts >/dev/null; }
 	@bash editors/vscode/e2e/setup.sh >/dev/null
 
 # Not more at a time: its keys are to be in time.
