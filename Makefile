@@ -17,22 +17,19 @@ LOUD_PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --progr
 SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using cached) .*MB/ { print "  fetching " $$2 " " $$3 " " $$4; fflush() } \
   /^Installing collected/ { print "  installing, a minute or two"; fflush() } /^Successfully installed/ { print "  installed"; fflush() }
 
-.PHONY: demo test loaded lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs first-use release clean
+.PHONY: demo test lint emacs editors test-python test-cuda test-neovim check-vscode test-vscode test-llama-cpp fuzz soak reliability bench quality docs first-use release clean
 
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
 # What is fetched, and what waits for editors, leaves processors to others. Byte code is kept, for some hundred
-# processes, and made by one of them.
+# processes.
 test: export PYTHONDONTWRITEBYTECODE :=
 test:
-	$(MAKE) --no-print-directory --jobs 2 loaded editors
+	$(MAKE) --no-print-directory --jobs 2 $(VENV)/cuda-tests.stamp editors
 	$(MAKE) --no-print-directory --jobs 2 lint test-python
 	$(MAKE) --no-print-directory test-cuda
 	$(MAKE) --no-print-directory --jobs 2 test-neovim test-vscode
-
-loaded: $(VENV)/cuda-tests.stamp
-	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -46,6 +46,11 @@ os.environ["CODELLAMA_LS_CONFIG"] = str(Path(OWN, "config.toml"))
 atexit.register(shutil.rmtree, OWN, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Training is compiled for half a minute: not at the end, when nothing else is left to do meanwhile."""
+    items.sort(key=lambda item: "training" not in item.path.parts)
+
+
 def pytest_collection_finish() -> None:
     """What all that was loaded consists of is not gone through again whenever the garbage of a test is looked for."""
     gc.collect()
