@@ -22,8 +22,7 @@ SHOWN := /^FAILED$$/ { exit 1 } /ERROR|error:/ { print } / (Downloading|Using ca
 demo: $(VENV)/engine.stamp
 	$(BIN)/codellama-ls demo
 
-# What is fetched, and what waits for editors, leaves processors to others. Byte code is kept, for some hundred
-# processes.
+# What is fetched, and what waits for editors, leaves processors to others. Byte code is kept, for some hundred processes.
 test: export PYTHONDONTWRITEBYTECODE :=
 test:
 	$(MAKE) --no-print-directory --jobs 2 $(VENV)/cuda-tests.stamp editors
@@ -50,7 +49,6 @@ emacs:
 	  emacs-nox elpa-eglot elpa-lsp-mode >/dev/null)
 
 editors: emacs
-	@cd editors/vscode && { [ -d node_modules/esbuild ] || npm install --ignore-scripts >/dev/null; }
 	@bash editors/vscode/e2e/setup.sh >/dev/null
 
 # Not more at a time: its keys are to be in time.

@@ -236,10 +236,8 @@ def _load_engine() -> None:
     from lsp_server.engine import process
 
     os.environ.update(process.THREADS, TORCHDYNAMO_DISABLE="1")
-    for name in ("generating.scheduler", "loading.weights", "passes.llama_cpu", "passes.stock", "serving.server"):
-        importlib.import_module(f"lsp_server.engine.{name}")
     importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
-    for room in ("serving", "loading", "passes"):
+    for room in ("generating", "loading", "passes", "serving"):
         for module in pkgutil.iter_modules(importlib.import_module(f"lsp_server.engine.{room}").__path__):
             if module.name not in CARDS:
                 importlib.import_module(f"lsp_server.engine.{room}.{module.name}")

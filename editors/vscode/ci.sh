@@ -12,7 +12,6 @@ quietly() { # runs a step, and shows what it said only if it failed
   echo "ok  $* ($((SECONDS - start)) s)"
 }
 
-[ -d node_modules/esbuild ] || quietly npm install --ignore-scripts
 bash e2e/setup.sh > "$log" 2>&1 || { cat "$log"; exit 1; }
 quietly "$PYTHON" scripts/settings.py --check
 quietly npm run typecheck

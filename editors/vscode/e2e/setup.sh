@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what the tests in real VS Code need: a browser, git, VS Code's server and a Node for it. Runs no install script.
+# Installs what the extension is built with, and what its tests in real VS Code need: a browser, git, VS Code's server and
+# a Node for it. Runs no install script.
 set -eu
 cd "$(dirname "$0")"
 export HOME="${HOME:-/root}" npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
@@ -11,6 +12,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"
 fi
 
+[ -d ../node_modules/esbuild ] || (cd .. && npm install --ignore-scripts)
 stamp=node_modules/.complete
 wanted="$(cat package.json)"
 if [ "$(cat "$stamp" 2> /dev/null || true)" != "$wanted" ]; then
