@@ -30,7 +30,7 @@ hypothesis.settings.load_profile("same")
 # As the engine has it: threads that wait leave the processor to others, of which here are many.
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
-# Where they are run in the background it is ignored, there and by whatever they start.
+# Tests press Ctrl+C, which is ignored by what runs in the background and by all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

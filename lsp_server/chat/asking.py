@@ -137,7 +137,7 @@ def expanded(message: str, instructions: Mapping[str, str], language_name: str =
 def mistyped(message: str, names: Collection[str]) -> str:
     """What to say of a question that is a slash command mistyped, which nobody wants answered; "" for any other.
     `names`: those there are, without the slash."""
-    word, names = _unknown_command(message, names), list(names)
+    word = _unknown_command(message, names)
     near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=ALIKE)
     if not word or not (near or message.split() == [f"/{word}"]):
         return ""

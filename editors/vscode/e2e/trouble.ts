@@ -93,11 +93,11 @@ await scene('a bad day', (engine) => {
     await window.openChat();
     engine.answer = 'Now I am here.';
     await window.ask('Are you there?');
-    await window.panel.locator('.status.busy', { hasText: /server/i }).waitFor();
-    await window.panel.locator('button.go[aria-label="Stop"]').waitFor();
+    await panel.locator('.status.busy', { hasText: /server/i }).waitFor();
+    await panel.locator('button.go[aria-label="Stop"]').waitFor();
     assert.equal(engine.asked, 0);
     load();
-    await window.panel.locator('.turn.assistant .body', { hasText: 'Now I am here.' }).waitFor();
+    await panel.locator('.turn.assistant .body', { hasText: 'Now I am here.' }).waitFor();
     await window.answered();
   });
   await step('the server is killed twice', async () => {
