@@ -34,6 +34,6 @@ scene() { # NAME
   echo "$said"
 }
 export -f scene
-printf '%s\n' trouble ui servers traps ${1:+"${1#--}"} several inhost | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'
+printf '%s\n' trouble ui traps ${1:+"${1#--}"} several inhost | xargs -P "${JOBS:-2}" -I TEST bash -c 'scene TEST'
 [ "$(ls "$failed" | wc -l)" -gt 2 ] || for each in $(ls "$failed"); do scene "$each"; done
 [ -z "$(ls "$failed")" ]

@@ -75,7 +75,7 @@ export class Host {
       execFileSync('git', ['init', '-q'], { cwd: workspace });
       execFileSync('git', ['add', '.'], { cwd: workspace });
     }
-    const server = wishes.server === undefined ? this.program('codellama-ls', `exec "${PYTHON}" -m lsp_server "$@" 2>> "${run}/language-server.log"`) : wishes.server;
+    const server = wishes.server === undefined ? this.languageServer() : wishes.server;
     const settings = { ...USER, ...(server && { 'codellama.serverPath': server }), ...wishes.settings };
     const write = (name: string, machine: boolean): void => {
       const values = Object.entries(settings).filter(([key]) => MACHINE.test(key) === machine);
@@ -121,6 +121,11 @@ export class Host {
     throw new Error(this.log());
   }
 
+  /** The language server, which writes a log; its path. */
+  languageServer(): string {
+    return this.program('codellama-ls', `exec "${PYTHON}" -m lsp_server "$@" 2>> "${this.run}/language-server.log"`);
+  }
+
   /** A program of this test's own; its path. */
   program(name: string, text: string): string {
     const file = path.join(this.run, 'bin', name);
@@ -144,9 +149,9 @@ export class Host {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   }
 
-  /** Change a setting, as who edits its file does. */
+  /** Change a setting, as who edits the machine's file does: of the user's, VS Code looks only when it starts. */
   set(name: string, value: unknown): void {
-    const file = path.join(this.run, 'data', MACHINE.test(name) ? 'Machine' : 'User', 'settings.json');
+    const file = path.join(this.run, 'data/Machine/settings.json');
     const settings = JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, unknown>;
     fs.writeFileSync(file, JSON.stringify({ ...settings, [name]: value }, null, 2));
   }

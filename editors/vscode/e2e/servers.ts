@@ -1,15 +1,14 @@
 /** Servers of others that are good, slow, busy, closed, hung and gone: what the user sees, and that all goes on after. */
 import assert from 'node:assert/strict';
 import { Engine } from './engine.ts';
-import { scene, standIn } from './scenario.ts';
+import { isAlone, scene, standIn, type Scene } from './scenario.ts';
 import { until } from './window.ts';
 
 const MAIN = 'def greet(name):\n    return "Hello, " + name\n\n\n';
 
-await scene('servers of others', (engine) => ({
-  files: { 'main.py': MAIN },
-  settings: { ...standIn(engine), 'codellama.firstTokenSeconds': 3, 'workbench.colorTheme': 'Default Dark Modern' },
-}), async ({ host, window, engine, step, picture }) => {
+export const FILES = { 'greet.py': MAIN };
+
+export async function play({ host, window, engine, step, picture }: Scene): Promise<void> {
   const { page, panel } = window;
   const told = async (): Promise<string> => (await window.status.getAttribute('aria-label')) ?? '';
   /** What the status bar and the chat say is one sentence, which stands once in each. */
@@ -40,7 +39,8 @@ await scene('servers of others', (engine) => ({
   };
   engine.suggestion = ' greet("Ada")';
   engine.answer = 'I am here.';
-  await window.openFile('main.py');
+  host.set('codellama.firstTokenSeconds', 3);
+  await window.openFile('greet.py');
   await window.says('Code Llama: stand-in');
   await window.openChat();
 
@@ -69,7 +69,7 @@ await scene('servers of others', (engine) => ({
     await window.says('Code Llama: busy');
     await window.ask('When you have time?');
     await panel.locator('.status.busy', { hasText: /is busy \(status 503\); it is asked again in \d+ s/ }).waitFor();
-    assert.match(await told(), /is busy \(status 503\)/);
+    await until(async () => /is busy \(status 503\)/.test(await told()), 'it is told in the status bar too');
     await picture('server-busy');
     engine.refuses = 0;
     await window.answered();
@@ -123,4 +123,8 @@ await scene('servers of others', (engine) => ({
     await window.says('Code Llama: stand-in');
     await works('stand-in');
   });
-});
+}
+
+if (isAlone(import.meta.filename)) {
+  await scene('servers of others', (engine) => ({ files: FILES, settings: { ...standIn(engine), 'workbench.colorTheme': 'Default Dark Modern' } }), play);
+}

@@ -4,16 +4,18 @@ import * as links from './links.ts';
 import * as long from './long.ts';
 import * as next from './next.ts';
 import { scene, standIn } from './scenario.ts';
+import * as servers from './servers.ts';
 
-await scene('a token, links to what is hidden, next edits, and what is long', (engine, host) => ({
-  files: { ...links.FILES, ...next.FILES },
+await scene('links to what is hidden, next edits, servers of others, a token, and what is long', (engine, host) => ({
+  files: { ...links.FILES, ...next.FILES, ...servers.FILES },
   links: links.links(host),
   settings: standIn(engine),
 }), async (given) => {
-  await controls.play(given);
   await links.play(given);
   given.host.set('workbench.colorTheme', 'Default Dark Modern');
   await next.play(given);
+  await servers.play(given);
   given.host.set('workbench.colorTheme', 'Default Light Modern');
+  await controls.play(given);
   await long.play(given);
 });

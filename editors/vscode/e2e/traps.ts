@@ -1,4 +1,4 @@
-/** A project that wants its files run: opened, worked in and trusted, it has none of them run by this extension. */
+/** A project that wants its files run: opened, trusted and worked in, it has none of them run by this extension. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -20,10 +20,11 @@ await scene('a project full of traps', (engine, host) => ({
     'main.py': 'x = 1\n',
     ...Object.fromEntries(MODULES.map((name) => [`${name}.py`, MODULE])),
     ...Object.fromEntries(PROGRAMS.map((name) => [name, PROGRAM])),
-    '.vscode/settings.json': JSON.stringify({ 'codellama.serverPath': host.workspace, 'codellama.engineUrl': 'http://127.0.0.1:9' }),
+    '.vscode/settings.json': JSON.stringify({ 'codellama.serverPath': path.join(host.workspace, 'codellama-ls'), 'codellama.engineUrl': 'http://127.0.0.1:9' }),
   },
   // VS Code's own Git looks for `git` on this PATH too.
-  settings: { ...standIn(engine), 'git.enabled': false },
+  settings: { ...standIn(engine), 'git.enabled': false, 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
+  trust: true,
   env: {
     // The real ones are behind the traps. What "uv" starts is as pip is: Python with what is in the folder.
     PATH: `:.:bin:${path.dirname(host.program('uv', `"${PYTHON}" -c "import random"; env > "${host.run}/installed"`))}:${path.dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
@@ -35,6 +36,18 @@ await scene('a project full of traps', (engine, host) => ({
   },
 }), async ({ host, window, engine, step }) => {
   const { page } = window;
+  await step('before it is trusted its settings start nothing and send nothing elsewhere', async () => {
+    await window.openFile('main.py');
+    await page.locator('.statusbar-item', { hasText: 'Restricted Mode' }).waitFor();
+    await window.says('Code Llama: stand-in');
+    assert.deepEqual(owned(host), []);
+  });
+  await step('it is trusted', async () => {
+    await window.command('Workspaces: Manage Workspace Trust');
+    await page.locator('.workspace-trust-editor .monaco-button', { hasText: /^Trust$/ }).click();
+    await page.locator('.statusbar-item', { hasText: 'Restricted Mode' }).waitFor({ state: 'hidden' });
+    await window.command('View: Close Editor');
+  });
   await step('a suggestion', async () => {
     await window.openFile('main.py');
     await window.says('Code Llama: stand-in');

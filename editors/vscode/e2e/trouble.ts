@@ -4,13 +4,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PYTHON } from './host.ts';
 import { scene, standIn } from './scenario.ts';
-import { until, Window } from './window.ts';
+import { until } from './window.ts';
 
 const MAIN = 'def greet(name):\n    return "Hello, " + name\n';
 const DOCUMENTED = '```python\ndef greet(name):\n    """Greet somebody."""\n    return "Hello, " + name\n```';
 
 const OLD = `"${PYTHON}" -c 'import lsp_server; lsp_server.__version__ = "0.0.3"; from lsp_server.cli import main; main([])'`;
-await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, server: null, settings: standIn(engine), env: { HOME: '/nonexistent' } }), async ({ host, window, engine, step, picture }) => {
+await scene('a bad day, which begins without a server', (engine) => ({
+  files: { 'main.py': MAIN, 'locked.py': MAIN, 'other.py': MAIN },
+  server: null,
+  settings: { ...standIn(engine), 'codellama.logLevel': 'debug', 'files.readonlyInclude': { '**/locked.py': true } },
+  env: { HOME: '/nonexistent' }, // where a server would be found
+}), async ({ host, window, engine, step, picture }) => {
   const { page, panel } = window;
   await step('not installed: said, with the command in a terminal', async () => {
     await window.says('Code Llama: not installed');
@@ -30,7 +35,7 @@ await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, 
   });
   await step('of another version: said, and it runs all the same', async () => {
     host.set('workbench.colorTheme', 'Default High Contrast');
-    host.set('codellama.serverPath', program('old-server', `exec ${OLD}`));
+    host.set('codellama.serverPath', host.program('old-server', `exec ${OLD}`));
     await window.toast('codellama-ls 0.0.3 is older than this extension');
     await window.openFile('main.py');
     await window.says('Code Llama: stand-in');
@@ -47,7 +52,7 @@ await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, 
     await page.setViewportSize({ width: 1280, height: 800 });
   });
   await step('no language server: tried again, later each time, then left alone', async () => {
-    host.set('codellama.serverPath', program('no-server', 'echo hello; exit 1'));
+    host.set('codellama.serverPath', host.program('no-server', 'echo hello; exit 1'));
     await window.says('Code Llama: starting again');
     await window.says('Code Llama: failed', 60_000);
     await window.toast('is no language server that works');
@@ -56,7 +61,7 @@ await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, 
   await step('one without its model: said, with what to do', async () => {
     host.set('codellama.engineUrl', '');
     host.set('codellama.model', '/nowhere/at/all');
-    host.set('codellama.serverPath', program('server', `exec "${PYTHON}" -m lsp_server "$@"`));
+    host.set('codellama.serverPath', host.program('server', `exec "${PYTHON}" -m lsp_server "$@"`));
     await window.toast('/nowhere/at/all');
     await window.says('Code Llama: failed');
     await panel.locator('.status.failed', { hasText: '/nowhere/at/all' }).waitFor();
@@ -64,38 +69,22 @@ await scene('servers that are none', (engine) => ({ files: { 'main.py': MAIN }, 
     await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Try again' }).waitFor();
     await page.keyboard.press('Escape');
   });
-});
 
-await scene('an untrusted workspace', (engine) => ({
-  files: { 'main.py': MAIN, '.vscode/settings.json': JSON.stringify({ 'codellama.serverPath': evil(), 'codellama.engineUrl': 'http://127.0.0.1:9' }) },
-  settings: { ...standIn(engine), 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
-  trust: true,
-}), async ({ window, step }) => {
-  await step('its settings start nothing and send nothing elsewhere', async () => {
-    await window.openFile('main.py');
-    await window.says('Code Llama: stand-in');
-    assert.ok(!fs.existsSync(`${evil()}.ran`));
-  });
-});
-
-let load = (): void => undefined;
-await scene('a bad day', (engine) => {
-  engine.loaded = new Promise((resolve) => (load = resolve));
-  return {
-    files: { 'main.py': MAIN, 'locked.py': MAIN, 'other.py': MAIN },
-    settings: { ...standIn(engine), 'codellama.logLevel': 'debug', 'files.readonlyInclude': { '**/locked.py': true } },
-  };
-}, async ({ host, window, engine, step }) => {
-  const { page, panel } = window;
   await step('a question waits for the model', async () => {
-    await window.openFile('main.py');
+    let load = (): void => undefined;
+    engine.loaded = new Promise((resolve) => (load = resolve));
+    const before = engine.asked;
+    host.set('workbench.colorTheme', 'Default Light Modern');
+    host.set('codellama.engineUrl', engine.url);
+    host.set('codellama.serverPath', host.languageServer());
     await window.says('Code Llama: starting');
-    await window.openChat();
+    await window.clearToasts();
+    await window.command('Code Llama: New Chat');
     engine.answer = 'Now I am here.';
     await window.ask('Are you there?');
     await panel.locator('.status.busy', { hasText: /server/i }).waitFor();
     await panel.locator('button.go[aria-label="Stop"]').waitFor();
-    assert.equal(engine.asked, 0);
+    assert.equal(engine.asked, before);
     load();
     await panel.locator('.turn.assistant .body', { hasText: 'Now I am here.' }).waitFor();
     await window.answered();
@@ -232,7 +221,7 @@ await scene('a bad day', (engine) => {
   });
 
   await step('a second window on the folder', async () => {
-    const other = await Window.open(host.url);
+    const other = await window.another(host.url);
     try {
       await other.openFile('main.py');
       await other.says('Code Llama: stand-in');
@@ -252,16 +241,3 @@ await scene('a bad day', (engine) => {
     assert.match(await window.answer.innerText(), /Still here/);
   });
 });
-
-/** A program in a folder that outlives the scene. */
-function program(name: string, text: string): string {
-  const file = path.join(fs.mkdtempSync('/tmp/cvp-'), name);
-  fs.writeFileSync(file, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  return file;
-}
-
-function evil(): string {
-  evilProgram ??= program('evil', 'touch "$0.ran"');
-  return evilProgram;
-}
-var evilProgram: string | undefined;

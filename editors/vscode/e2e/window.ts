@@ -1,23 +1,33 @@
 /** One window of VS Code in a browser, and what a user does in it. */
-import { chromium, type Browser, type FrameLocator, type Locator, type Page } from 'playwright-core';
+import { chromium, type BrowserContext, type FrameLocator, type Locator, type Page } from 'playwright-core';
 import assert from 'node:assert/strict';
 import { sleep } from './host.ts';
 
 export class Window {
   readonly outside = new Set<string>();
-
-  readonly browser: Browser;
   readonly page: Page;
+  private readonly isFirst: boolean;
 
-  private constructor(browser: Browser, page: Page) {
-    this.browser = browser;
+  private constructor(page: Page, isFirst: boolean) {
     this.page = page;
+    this.isFirst = isFirst;
   }
 
-  static async open(url: string, size = { width: 1280, height: 800 }): Promise<Window> {
+  /** A window in a browser of its own. */
+  static async open(url: string): Promise<Window> {
     const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--disable-software-rasterizer'] });
-    const page = await (await browser.newContext({ viewport: size, permissions: ['clipboard-read', 'clipboard-write'] })).newPage();
-    const window = new Window(browser, page);
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'] });
+    return Window.in(context, url, true);
+  }
+
+  /** A second window of the same user. */
+  async another(url: string): Promise<Window> {
+    return Window.in(this.page.context(), url, false);
+  }
+
+  private static async in(context: BrowserContext, url: string, isFirst: boolean): Promise<Window> {
+    const window = new Window(await context.newPage(), isFirst);
+    const { page } = window;
     page.setDefaultTimeout(60_000);
     page.on('request', (request) => {
       const { protocol, hostname } = new URL(request.url());
@@ -29,7 +39,7 @@ export class Window {
     try {
       await window.load(url);
     } catch (error) {
-      await browser.close();
+      await window.close();
       throw error;
     }
     return window;
@@ -41,7 +51,7 @@ export class Window {
   }
 
   async close(): Promise<void> {
-    await this.browser.close();
+    await (this.isFirst ? this.page.context().browser()?.close() : this.page.close());
   }
 
   get status(): Locator {
