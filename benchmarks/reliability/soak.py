@@ -29,7 +29,7 @@ from benchmarks.reliability.user import SOURCE
 from benchmarks.results import FOLDER, keep, target
 
 NAME = "reliability_soak"
-REQUESTS, QUICK_REQUESTS = 20_000, 40
+REQUESTS, QUICK_REQUESTS = 20_000, 12
 DOCUMENTS = 12
 # Each so many requests: one is waited for, a document is closed for another, a question is asked in the chat.
 WAITED, CLOSED, CHATTED = 10, 40, 1000

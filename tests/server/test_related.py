@@ -56,7 +56,7 @@ async def asked(
 ) -> str:
     """The prompt of a suggestion at the end of a row, where a letter is typed each time; after pauses, in which what
     goes with it is gathered, until it is as it should be."""
-    for _ in range(6):
+    for _ in range(20):
         lines, column = window.texts[uri].split("\n"), length(window, uri, row)
         window.insert(uri, row, column, "z")
         lines[row] += "z"
