@@ -47,6 +47,21 @@ def test_where_layers_lie_is_found_out() -> None:
     assert [(each.device.type, len(each.layers)) for each in cards.runs(small)] == [("cpu", 1), ("meta", 1)]
 
 
+def test_without_graphs_it_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def captured(launches: object, device: torch.device) -> None:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with ...")
+
+    monkeypatch.setattr(stretch, "captured", captured)
+    monkeypatch.setattr(cards, "on_a_card", lambda model: True)
+    monkeypatch.setattr(cards, "refusal", lambda model: None)
+    model, remark = choice.chosen(llama(), SharedThreads(1), 40)
+    assert remark == (
+        "a token takes longer than it need, since this card takes no graphs "
+        "(RuntimeError: CUDA error: operation not permitted when stream is capturing)"
+    )
+    assert model.forward(IDS[:3], model.new_keys_values()).shape == (1, 64)
+
+
 def test_the_engine_takes_it_where_triton_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "on_a_card", lambda model: True)
     refusal = cards.refusal

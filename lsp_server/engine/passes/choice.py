@@ -21,7 +21,7 @@ def chosen(
     on_cpu: Callable[[float], None] = lambda done: None,
     on_cards: Callable[[float], None] = lambda done: None,
 ) -> tuple[Model, str]:
-    """The pass, and a remark for the user: why that on cards is not the project's own, or "".
+    """The pass, and a remark for the user: why that on cards is not the project's own, or slower than it is, or "".
 
     It takes the weights out of transformers' `model`. `on_cpu`, `on_cards`: told by either pass how far it is prepared.
     """
@@ -33,7 +33,8 @@ def chosen(
 
             reason = next(filter(None, map(stretch.trouble, cards.runs(model))), None)
             if reason is None:
-                return llama_cuda.LlamaOnCuda(model, context_length, on_cards), ""
+                ours = llama_cuda.LlamaOnCuda(model, context_length, on_cards)
+                return ours, ours.remark
         _log.info("transformers' own pass computes this model: %s", reason)
         remark = f"transformers' own pass computes it, since {reason}"
     on_cpu(0.0)

@@ -30,7 +30,7 @@ class LlamaOnCuda:
 
     context_length: tokens of a sequence, at most. report: told which share of the passes is captured; before that,
     everything is compiled, which takes half a minute the first time. settings: for all cards, those of each where None.
-    runs: where its layers lie, for whoever knows better than `cards.runs`.
+    runs: where its layers lie, for whoever knows better than `cards.runs`. `remark`: what the user should know, or "".
     """
 
     fewest_guesses = FEWEST_GUESSES
@@ -72,7 +72,7 @@ class LlamaOnCuda:
         ]
         # Between two chunks an urgent request comes first; the slowest card says how long that may take.
         self.chunk_tokens = min(stretch.settings.chunk_tokens for stretch in self._stretches)
-        self._prepare(report)
+        self.remark = self._prepare(report)
 
     @property
     def vocab_size(self) -> int:
@@ -130,12 +130,15 @@ class LlamaOnCuda:
         logits: torch.Tensor = x.to("cpu", copy=True)
         return logits
 
-    def _prepare(self, report: Callable[[float], None]) -> None:
-        """Compile all kernels, and capture the passes of a few tokens: nothing may be compiled in a capture."""
+    def _prepare(self, report: Callable[[float], None]) -> str:
+        """Compile all kernels, and capture the passes of a few tokens: nothing may be compiled in a capture. The remark
+        for the user, where a capture fails."""
         report(0.0)
+        reason = ""
         for number, bucket in enumerate(BUCKETS):
             self.forward([0] * bucket, self.new_keys_values())
             for stretch in self._stretches:
-                stretch.capture(bucket)
+                reason = reason or stretch.capture(bucket)
             report((number + 1) / len(BUCKETS))
         self.forward([0] * (FEW + 1), self.new_keys_values())
+        return f"a token takes longer than it need, since this card takes no graphs ({reason})" if reason else ""

@@ -213,18 +213,15 @@ class Stretch:
             self._graphs.get(few.bucket, lambda: self.compute(few.bucket))()
         return (self._buffers.x if self._head is None else self._logits)[: few.bucket]
 
-    def capture(self, bucket: int) -> None:
-        """Have passes of so many tokens, of which some have been run, from now on as one graph."""
-        if self.device.type != "cuda":
-            return
-        with self._on_device():
-            graph = torch.cuda.CUDAGraph()
-            # A stream of this card: torch's own for captures is of the card that was the first to capture. Another
-            # thread may ask the card something meanwhile, as the one that answers how much memory is free.
-            stream = torch.cuda.Stream(self.device)
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                self.compute(bucket)
-        self._graphs[bucket] = graph.replay
+    def capture(self, bucket: int) -> str:
+        """Have passes of so many tokens, of which some have been run, from now on as one graph; where the card or its
+        driver refuses, why: they are launched one by one then, as before."""
+        try:
+            with self._on_device():
+                self._graphs[bucket] = captured(lambda: self.compute(bucket), self.device)
+        except RuntimeError as error:
+            return _named(error)
+        return ""
 
     def compute(self, tokens: int) -> None:
         """What is captured: from what is in `_state` and, in all stretches but the first, in the buffer of x."""
@@ -370,8 +367,24 @@ def trouble(run: Run) -> str | None:
             kernels.add_norm[(1,)](x, x, torch.full((16,), 3.0, device=run.device), y, 1, 16, 0.0, PARTS=0, WIDTH=16)
             return None if torch.equal(y, torch.full_like(y, 3.0)) else "a kernel gave a wrong result"
     except Exception as error:  # of Triton's, of a compiler's, of the card's
-        first = (str(error).strip().splitlines() or [""])[0]
-        return f"Triton does not run here ({type(error).__name__}: {first})"
+        return f"Triton does not run here ({_named(error)})"
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+def captured(launches: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """The same launches as one graph, on a card. Raises RuntimeError, of torch or of the card."""
+    if device.type != "cuda":
+        return launches
+    graph = torch.cuda.CUDAGraph()
+    # A stream of this card: torch's own for captures is of the card that was the first to capture. Another thread may
+    # ask the card something meanwhile, as the one that answers how much memory is free.
+    stream = torch.cuda.Stream(device)
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        launches()
+    return graph.replay
 
 
 def launch_product(
