@@ -1,10 +1,10 @@
 """The program in processes that begin as copies of one that has loaded it.
 
-To load the program takes a processor a second, and an engine six, as often as a test starts it. So each worker keeps
-one process that has loaded it and only forks, and another one for engines: a copy is a process of its own, with the
-streams, the environment and the folder of who started it, as with `python -m lsp_server`. What each would do first, to
-read the tests' tokenizer and to learn the shapes of messages, is done before. Tests of the start itself, or of a
-process's number, start it whole, and so do benchmarks, which borrow from the tests.
+To load the program takes a processor a second, and an engine six, as often as a test starts it. So there is one process
+that has loaded it and only forks, and another one for engines: a copy is a process of its own, with the streams, the
+environment and the folder of who started it, as with `python -m lsp_server`. What each would do first, to read the
+tests' tokenizer and to learn the shapes of messages, is done before. Tests of the start itself, or of a process's
+number, start it whole, and so do benchmarks, which borrow from the tests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pkgutil
 import re
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +30,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+import filelock
 
 # Stands for a copy where it was asked for: hands its own streams over, passes signals on, and ends as the copy ends.
 LAUNCHER = """
@@ -118,28 +121,38 @@ def _launched(keeper: str, words: Sequence[str]) -> list[str]:
 
 @functools.cache
 def _kept(module: str) -> str:
-    """The socket of this worker's keeper of a module, by whose name its copies are known too."""
-    folder = tempfile.TemporaryDirectory(prefix="fork-")
-    path = os.path.join(folder.name, "socket")
-    # Not the environment of the test that is the first, by which its processes are found when it ends.
-    around = {name: value for name, value in os.environ.items() if not name.startswith("CODELLAMA_LS_")}
-    command = [sys.executable, __file__, module, path]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=around, cwd="/")
+    """The socket of the keeper of a module, by whose name its copies are known too. All workers of a run share it, and
+    it ends with the last of them: its standard input is a pipe that each of them holds open."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir(), f"fork-{run}-{module}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path, held = folder / "socket", folder / "held"
+    with filelock.FileLock(folder / "lock"):
+        if path.exists():
+            os.open(held, os.O_WRONLY)
+            return str(path)
+        os.mkfifo(held)
+        reading = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+        os.open(held, os.O_WRONLY)
+        # Not the environment of the test that is the first, by which its processes are found when it ends.
+        around = {name: value for name, value in os.environ.items() if not name.startswith("CODELLAMA_LS_")}
+        command = [sys.executable, __file__, module, str(path)]
+        keeper = subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE, env=around, cwd="/")
+        _started.append(keeper)  # not waited for: it may outlive this worker
+        os.close(reading)
+        assert keeper.stdout is not None
+        assert keeper.stdout.read(1) == b"."
+        return str(path)
 
-    def end() -> None:
-        process.communicate()
-        folder.cleanup()
 
-    atexit.register(end)
-    assert process.stdout is not None
-    assert process.stdout.read(1) == b"."
-    return path
+_started: list[subprocess.Popen[bytes]] = []
 
 
 class Keeper:
     """Forks for whoever connects, until its standard input ends."""
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._selector = selectors.DefaultSelector()
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(path)
@@ -160,6 +173,7 @@ class Keeper:
     def _end(self) -> None:
         for number, _ in self._copies.values():
             os.kill(number, signal.SIGKILL)
+        shutil.rmtree(os.path.dirname(self._path), ignore_errors=True)
         os._exit(0)
 
     def _fork(self) -> list[str] | None:
