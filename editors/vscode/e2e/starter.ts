@@ -7,7 +7,7 @@ const READY = /Code Llama: (?!starting|loading|failed|off)\S+, \S+/;
 // What is missing is named by the line below it.
 const FILE = 'import sys\n\n\ndef main():\n    \n    print(f"Hello, {name}!")\n';
 
-await scene('the starter model', () => ({ vsix: 'installed', files: { 'main.py': FILE }, settings: { 'codellama.maxTokens': 24, 'codellama.minProbability': 0 } }), async ({ host, window, step, picture }) => {
+await scene('the starter model', () => ({ files: { 'main.py': FILE }, settings: { 'codellama.maxTokens': 24, 'codellama.minProbability': 0 } }), async ({ host, window, step, picture }) => {
   const { page, panel } = window;
   await window.openFile('main.py');
   await step('loaded', () => window.says(READY, 180_000));
