@@ -38,6 +38,9 @@ _MEMBER = {
     "member_access_expression": "name",
 }
 _KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key"}
+_SHORTHANDS = frozenset(
+    words("shorthand_property_identifier shorthand_property_identifier_pattern shorthand_field_identifier")
+)
 _PATHS = frozenset(words("import_from_statement import_statement dotted_name relative_import package_clause"))
 # Types of Go whose literals have the names of fields for keys.
 _OF_FIELDS = frozenset(words("type_identifier qualified_type generic_type struct_type"))
@@ -105,9 +108,7 @@ class Hit:
     def is_shorthand(self) -> bool:
         """Whether it is the name of a field and its value at once."""
         parent = parent_of(self.node)
-        return self.node.type in ("shorthand_property_identifier", "shorthand_property_identifier_pattern") or (
-            parent is not None and parent.type == "shorthand_field_initializer"
-        )
+        return self.node.type in _SHORTHANDS or (parent is not None and parent.type == "shorthand_field_initializer")
 
 
 # The places of the names of a tree that were looked for, as long as it is kept.

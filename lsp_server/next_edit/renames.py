@@ -40,13 +40,19 @@ _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """The name `old` became `new`, each at (row, column) of its text: that before a step, and that after it. `alone`:
-    nothing else changed."""
+    nothing else changed. `behind`: the new one came behind the old one and a colon, which names a part of an object."""
 
     old: str
     new: str
     was: tuple[int, int]
     now: tuple[int, int]
     alone: bool = False
+    behind: bool = False
+
+    def changed(self, places: Sequence[Hit]) -> Hit | None:
+        """Which of the places of the old name was changed."""
+        found = next((hit for hit in places if (hit.row, hit.column) == self.was), None)
+        return None if found is not None and self.behind and not (found.is_shorthand and found.binds) else found
 
 
 def pairs(step: Step) -> list[Pair]:
@@ -54,15 +60,16 @@ def pairs(step: Step) -> list[Pair]:
     found = differences(step.before, step.after)
     made = []
     for each in found:
+        behind = not each.old and len(each.new) == 2 and each.new[0].text in ("as", ":")
         if len(each.old) == len(each.new) == 1:
             old, new = each.old[0], each.new[0]
-        elif not each.old and len(each.new) == 2 and each.new[0].text == "as" and each.ahead is not None:
+        elif behind and each.ahead is not None:
             old, new = each.ahead, each.new[1]
         else:
             continue
         if old.is_word and new.is_word:
             places = (step.row + old.row, old.column), (step.row + new.row, new.column)
-            made.append(Pair(old.text, new.text, *places))
+            made.append(Pair(old.text, new.text, *places, behind=behind and each.new[0].text == ":"))
     alone = len({(pair.old, pair.new) for pair in made}) == 1 and len(made) == len(found)
     return [dataclasses.replace(pair, alone=alone) for pair in made]
 
@@ -92,7 +99,8 @@ def _was_defined(here: Situation, step: Step, pair: Pair) -> bool:
     """Whether a name was changed where it is defined."""
     document = here.documents.get(step.uri)
     base = document.tree_before(step) if document is not None else None
-    return base is not None and any(hit.defines and (hit.row, hit.column) == pair.was for hit in hits(base, pair.old))
+    changed = pair.changed(hits(base, pair.old)) if base is not None else None
+    return changed is not None and changed.defines
 
 
 def renamed(here: Situation) -> set[tuple[str, str]]:
@@ -111,7 +119,7 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     if place is None or not name_at(document.tree, *place, pair.new) or document.is_broken(place[0]):
         return
     places = hits(base, pair.old)
-    changed = next((hit for hit in places if (hit.row, hit.column) == pair.was), None)
+    changed = pair.changed(places)
     if changed is None:
         return
     same = _same(changed, places, base)
@@ -292,7 +300,7 @@ def is_under_way(here: Situation, step: Step) -> bool:
             break
         origin, first = _origin(here, step, pair.old, pair.new)
         start = document.tree_before(origin) if document is not None and origin.uri == step.uri else base
-        changed = next((hit for hit in hits(start or base, pair.old) if (hit.row, hit.column) == first.was), None)
+        changed = first.changed(hits(start or base, pair.old))
         return changed is not None and changed.scope > 0 and not changed.imported and not hits(start or base, pair.new)
     return False
 
