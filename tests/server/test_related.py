@@ -52,11 +52,16 @@ def length(window: Editor, uri: str, row: int) -> int:
 
 
 async def asked(
-    window: Editor, engine: StandIn, uri: str, row: int, until: Callable[[str], bool] = lambda prompt: True
+    window: Editor,
+    engine: StandIn,
+    uri: str,
+    row: int,
+    until: Callable[[str], bool] = lambda prompt: True,
+    tries: int = 6,
 ) -> str:
     """The prompt of a suggestion at the end of a row, where a letter is typed each time; after pauses, in which what
     goes with it is gathered, until it is as it should be."""
-    for _ in range(20):
+    for _ in range(tries):
         lines, column = window.texts[uri].split("\n"), length(window, uri, row)
         window.insert(uri, row, column, "z")
         lines[row] += "z"

@@ -52,7 +52,7 @@ async def test_a_member_that_only_an_imported_file_defines(
     async with editor(options, folder=project) as window:
         main = window.open(project / "main.py")
         await window.ready()
-        prompt = await asked(window, engine, main, 4, lambda prompt: "put_away" in prompt)
+        prompt = await asked(window, engine, main, 4, lambda prompt: "put_away" in prompt, tries=30)
     assert "# Path: parts/store.py" in prompt
     assert "def put_away(self, part: str, shelf: int) -> bool" in prompt
     assert "secretly" not in prompt
