@@ -23,7 +23,9 @@ LEAST_LINES, MOST_LINES = 5, 40
 MOST_WORDS, LONGEST_WORD = 150, 60
 _NO_CODE = frozenset(words("css scss html markdown plaintext yaml toml makefile dockerfile sql"))
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
-_CPP = re.compile(r"(?m)^\s*(?:class|namespace|template|using|public:|private:|protected:)\b|\bstd::|\bextern \"C\"")
+_CPP = re.compile(
+    r"(?m)^[^\S\n]*(?:class|namespace|template|using|public:|private:|protected:)\b|\bstd::|\bextern \"C\""
+)
 # Words of the languages themselves, that tell nothing of what a piece is about.
 _KEYWORDS = frozenset(
     words(

@@ -26,6 +26,13 @@ _TYPES = {
 ALL = ("*", "*")
 # Files that say where the modules of a project are.
 PROJECT_FILES = frozenset(words("go.mod Cargo.toml package.json tsconfig.json jsconfig.json"))
+# A file of a stranger's may be anything, so each of these takes what it has looked at: blanks end with their line, and
+# a string or comment that is not closed goes on to its end, and is not looked for again from the next quote on.
+_GO_MODULE = re.compile(r"^[^\S\n]*module[^\S\n]+\"?([^\s\"]+)", re.MULTILINE)
+_CARGO_NAME = re.compile(r"^[^\S\n]*name[^\S\n]*=[^\S\n]*\"([^\"\n]+)\"", re.MULTILINE)
+_STRING = r'("(?:[^"\\\n]|\\.)*"?)'
+_COMMENTS = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_COMMAS = re.compile(rf"{_STRING}|,(?=\s*[}}\]])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,10 +203,11 @@ _READERS = {
 def project_imports(name: str, text: str) -> list[Import]:
     """What a project file says of where modules are; nothing where it cannot be read."""
     if name == "go.mod":
-        found = re.search(r"(?m)^\s*module\s+\"?([^\s\"]+)", text)
+        found = _GO_MODULE.search(text)
         return [Import(found[1], kind="module")] if found else []
     if name == "Cargo.toml":
-        found = re.search(r"(?ms)^\[package\](?:(?!^\[).)*?^\s*name\s*=\s*\"([^\"]+)\"", text)
+        section = f"\n{text}".partition("\n[package]")[2].partition("\n[")[0]
+        found = _CARGO_NAME.search(section)
         return [Import(found[1].replace("-", "_"), kind="module")] if found else []
     try:
         said = json.loads(_without_comments(text))
@@ -230,5 +238,5 @@ def _paths(options: Any) -> Iterator[Import]:
 
 def _without_comments(text: str) -> str:
     """JSON as TypeScript's own files have it, with comments and commas too many, made plain."""
-    plain = re.sub(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', lambda found: found[1] or "", text, flags=re.DOTALL)
-    return re.sub(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', lambda found: found[1] or "", plain)
+    plain = _COMMENTS.sub(lambda found: found[1] or "", text)
+    return _COMMAS.sub(lambda found: found[1] or "", plain)

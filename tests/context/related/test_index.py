@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -394,6 +395,29 @@ def test_any_text_can_be_a_project_file(name: str, data: str) -> None:
 )
 def test_what_is_nested_deeply_does_no_harm(name: str, text: str) -> None:
     contents.read(name, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("go.mod", "\n"),
+        ("go.mod", "module "),
+        ("Cargo.toml", "[package]\n"),
+        ("Cargo.toml", "[package]\n" + "\n" * 9_000),
+        ("Cargo.toml", "[package]\nname = "),
+        ("package.json", '\\"'),
+        ("package.json", "/* "),
+        ("tsconfig.json", ", "),
+        ("a.h", "\n"),
+        ("a.h", "\t \n"),
+    ],
+)
+def test_what_is_as_long_as_it_may_be_takes_no_longer_for_what_it_says(name: str, text: str) -> None:
+    """All other threads wait while a regular expression looks: the answers to an editor's keys among them."""
+    whole = (text * (contents.MOST_BYTES // len(text) + 1))[: contents.MOST_BYTES]
+    began = time.process_time()
+    contents.read(name, whole)
+    assert time.process_time() - began < 2.0
 
 
 def test_a_key_reads_the_own_file_anew_only_where_a_line_came_or_went(
