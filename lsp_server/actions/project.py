@@ -140,7 +140,7 @@ def _javascript_framework(file: str, texts: Mapping[str, str]) -> str:
             package = json.loads(texts.get(path, "{}"))
             used = {**package.get("devDependencies", {}), **package.get("dependencies", {})}
             scripts = " ".join(map(str, package.get("scripts", {}).values()))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             continue
         for name, title in (("vitest", "Vitest"), ("jest", "Jest"), ("mocha", "Mocha"), ("jasmine", "Jasmine")):
             if name in used or re.search(rf"\b{name}\b", scripts):

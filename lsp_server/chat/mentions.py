@@ -36,7 +36,7 @@ _WITH_LINES = re.compile(rf"(.+?){_LINES}", re.DOTALL)
 # What a sentence may put behind a name, of which so much is taken off to find a file.
 _ENDS, _MOST_ENDS = ".,;:!?)]}>'", 6
 # Words that only code has: camelCase, snake_case, called(), or in backticks.
-_CODE_WORD = re.compile(r"\w*[a-z0-9][A-Z]\w*|\w*_\w+|\w+(?=\()|(?<=`)\w+(?=`)|(?<=\.)\w+(?=`)")
+_CODE_WORD = re.compile(r"\b(?:\w*[a-z0-9][A-Z]\w*|\w*_\w+|\w+(?=\()|(?<=`)\w+(?=`)|(?<=\.)\w+(?=`))")
 
 
 @dataclasses.dataclass(frozen=True)

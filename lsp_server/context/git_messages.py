@@ -7,15 +7,14 @@ It lies in the git folder of that working tree, which may be far from it: a link
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lsp_server.context.git import Foreign, NoGit, find
+from lsp_server.context.git_folder import parsed
 from lsp_server.files import open_regular
 
 _MOST_BYTES = 200_000
-_WORKTREE = re.compile(r"^\s*worktree\s*=\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 def repository_of(file: Path, roots: Sequence[Path] = ()) -> Path | None:
@@ -45,8 +44,9 @@ def _candidates(git_folder: Path, roots: Sequence[Path]) -> Iterator[Path]:
     if named := _read(git_folder / "gitdir").strip():  # of a linked working tree: where its `.git` is
         yield (git_folder / named).parent
     for config in ("config", "config.worktree"):  # of a submodule
-        for value in reversed(_WORKTREE.findall(_read(git_folder / config))):
-            yield git_folder / re.sub(r"\\(.)", r"\1", value.strip('"'))
+        for key, value in reversed(parsed(_read(git_folder / config))):
+            if key == "core.worktree":
+                yield git_folder / value
     yield from roots
 
 

@@ -14,6 +14,7 @@ from lsp_server.context.workspace import Workspace
 VITEST = {"package.json": '{"devDependencies": {"vitest": "^1"}}'}
 JEST = {"package.json": '{"scripts": {"test": "jest"}}'}
 MOCHA = {"package.json": '{"devDependencies": {"mocha": "10", "chai": "4"}}'}
+NESTED = {"package.json": "[" * 60_000}
 NODE = {"package.json": '{"scripts": {"test": "node --test"}}'}
 PYTEST = {"pyproject.toml": "[tool.pytest.ini_options]"}
 PACKAGES = {**JEST, "packages/x/package.json": VITEST["package.json"]}
@@ -40,6 +41,7 @@ OLD_POM = {"pom.xml": "<groupId>junit</groupId><artifactId>junit</artifactId>"}
         ("src/a.tsx", "typescriptreact", ["src/__tests__/b.test.tsx"], JEST, "src/__tests__/a.test.tsx", "Jest"),
         ("lib/a.js", "javascript", ["test/b.js", "lib/a.js"], MOCHA, "test/a.test.js", "Mocha with Chai"),
         ("lib/a.js", "javascript", ["lib/a.js"], NODE, "test/a.test.js", "node:test"),
+        ("lib/a.js", "javascript", ["lib/a.js"], NESTED, "test/a.test.js", "node:test"),
         ("packages/x/src/a.ts", "typescript", [], PACKAGES, "packages/x/src/a.test.ts", "Vitest"),
         # Rust, Go
         ("src/lib.rs", "rust", ["Cargo.toml"], {}, "src/lib.rs", "Rust's own #[test]"),

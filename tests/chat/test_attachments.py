@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,11 @@ def test_a_question_points_at_lines_of_a_file(root: Path) -> None:
     assert named_in("why does one() fail?", whole) == (4, 5)
     assert named_in("what does `three` do?", whole) == (9, 10)
     assert named_in("which one is it?", whole) is None
+
+
+def test_a_long_word_in_a_question_takes_no_longer_for_what_it_is(root: Path) -> None:
+    """As of a hash or an encoded picture that was pasted: all other threads wait meanwhile."""
+    whole = all_attached(Workspace((root,)), [Wanted(uri_of(root / "src" / "a.py"), "file")])[0][0]
+    began = time.process_time()
+    assert named_in("what is " + "0a" * 50_000 + " in `three`?", whole) == (9, 10)
+    assert time.process_time() - began < 2.0

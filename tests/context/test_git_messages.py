@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,12 @@ def test_a_pipe_in_the_git_folder_holds_nobody_up(project: Path, name: str) -> N
     moved = project.with_name("elsewhere")  # so that the folder around it is not the answer
     (project / ".git").rename(moved)
     assert repository_of(moved / file.name) is None
+
+
+def test_a_configuration_may_say_anything_without_holding_up_the_server(project: Path) -> None:
+    """All other threads wait while a regular expression looks."""
+    file = message_file(project)
+    (project / ".git" / "config").write_text("[core]" + "\n" * 190_000 + "worktree = ../tree" + " " * 5_000)
+    began = time.process_time()
+    repository_of(file)
+    assert time.process_time() - began < 2.0
