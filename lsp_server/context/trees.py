@@ -11,7 +11,7 @@ import functools
 import importlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lsp_server.context.languages import Grammar, Language, language
@@ -21,6 +21,10 @@ from lsp_server.context.window import normalized
 LONGEST = 2_000_000
 # What is parsed at a time of a text that is parsed beside other work: 4 KiB take about 0.5 ms, the end of a parse 2 ms.
 SLICE_BYTES, WORK_SECONDS, PAUSE_SECONDS = 4096, 0.001, 0.0002
+# Seconds of the processor for a parse, and more for each byte, ten times what code takes; and pieces next to each other
+# of which the parser can make nothing: the time to look through them grows with their square. All other threads wait
+# meanwhile.
+MOST_SECONDS, MOST_SECONDS_OF_A_BYTE, MOST_PIECES = 0.2, 3e-6, 2_000
 # Trees kept; a tree of 5,000 lines takes about 5 MB.
 CACHED_TREES = 16
 
@@ -59,7 +63,7 @@ class Leaf:
 
 
 def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: bool = False) -> Tree | None:
-    """The tree of `text`; None where there is no grammar or the text is too long.
+    """The tree of `text`; None where there is no grammar, or the text is too long or takes too long.
 
     `previous` is the tree of an earlier text of the same document: what both texts begin and end with is not parsed
     again. `gently`: in a thread, where other threads are to go on meanwhile, which the parser alone does not let them.
@@ -75,10 +79,16 @@ def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: 
     data = normalized(text).encode()
     parser = tree_sitter.Parser(compiled)
     if previous is None or previous.grammar != spoken.grammar:
-        slices = _Slices(data)
-        tree = parser.parse(slices if gently else data)
+        slices = _Slices(data, PAUSE_SECONDS if gently else 0.0)
+        try:
+            tree = parser.parse(slices, progress_callback=_too_long(len(data)))
+        except ValueError:  # it was ended
+            return None
         slices.pause = 0.0
-        return Tree(spoken, spoken.grammar, data, tree)
+        if _is_crumbled(tree.root_node):
+            return None
+        # One that has the text itself, of which nothing is parsed again, tells that of its nodes twenty times as fast.
+        return Tree(spoken, spoken.grammar, data, tree if gently else parser.parse(data, tree))
     if previous.data == data:
         return previous
     edited = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
@@ -203,16 +213,34 @@ def is_docstring(tree: Tree, node: Any) -> bool:
 class _Slices:
     """A text that is read in slices, after a pause each; the tree asks it for the text of its nodes too, later."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, pause: float) -> None:
         self._data = data
         self._paused = time.monotonic()
-        self.pause = PAUSE_SECONDS
+        self.pause = pause
 
     def __call__(self, offset: int, point: Any) -> bytes:
         if self.pause and time.monotonic() > self._paused + WORK_SECONDS:  # some slices are asked for many times
             time.sleep(self.pause)  # gives the others their turn
             self._paused = time.monotonic()
         return self._data[offset : offset + SLICE_BYTES]
+
+
+def _is_crumbled(root: Any) -> bool:
+    """Whether a part of a tree has more than MOST_PIECES, as of thousands of brackets that are not closed."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.type == "ERROR" and node.child_count > MOST_PIECES:
+            return True
+        if node.has_error and node.descendant_count > MOST_PIECES:
+            waiting += node.children
+    return False
+
+
+def _too_long(size: int) -> Callable[..., bool]:
+    """Asked now and then by the parser of a text of `size` bytes, whether to leave off."""
+    until = time.thread_time() + MOST_SECONDS + MOST_SECONDS_OF_A_BYTE * size
+    return lambda *where: time.thread_time() > until
 
 
 @functools.cache
