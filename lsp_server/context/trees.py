@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ SLICE_BYTES, WORK_SECONDS, PAUSE_SECONDS = 4096, 0.001, 0.0002
 # of which the parser can make nothing: the time to look through them grows with their square. All other threads wait
 # meanwhile.
 MOST_SECONDS, MOST_SECONDS_OF_A_BYTE, MOST_PIECES = 0.2, 3e-6, 2_000
+# `<` behind each other that nothing closes: those of Java and C# take a time that grows with their cube, in one step.
+MOST_OPENED = 1_000
+_COMMENT = re.compile(rb"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_CLOSING = re.compile(rb"[(;{}>]")
 # Trees kept; a tree of 5,000 lines takes about 5 MB.
 CACHED_TREES = 16
 
@@ -77,23 +82,26 @@ def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: 
     import tree_sitter
 
     data = normalized(text).encode()
+    if _opens_too_much(data):
+        return None
     parser = tree_sitter.Parser(compiled)
-    if previous is None or previous.grammar != spoken.grammar:
-        slices = _Slices(data, PAUSE_SECONDS if gently else 0.0)
-        try:
-            tree = parser.parse(slices, progress_callback=_too_long(len(data)))
-        except ValueError:  # it was ended
-            return None
-        slices.pause = 0.0
-        if _is_crumbled(tree.root_node):
-            return None
-        # One that has the text itself, of which nothing is parsed again, tells that of its nodes twenty times as fast.
-        return Tree(spoken, spoken.grammar, data, tree if gently else parser.parse(data, tree))
-    if previous.data == data:
-        return previous
-    edited = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
-    edited.edit(**_edit(previous.data, data))
-    return Tree(spoken, spoken.grammar, data, parser.parse(data, edited))
+    before = []
+    if previous is not None and previous.grammar == spoken.grammar:
+        if previous.data == data:
+            return previous
+        before.append(previous.tree.copy())  # whoever holds the earlier tree may still be reading it
+        before[0].edit(**_edit(previous.data, data))
+    gently = gently and not before
+    slices = _Slices(data, PAUSE_SECONDS if gently else 0.0)
+    try:
+        tree = parser.parse(slices, *before, progress_callback=_too_long(len(data)))
+    except ValueError:  # it was ended
+        return None
+    slices.pause = 0.0
+    if _is_crumbled(tree.root_node):
+        return None
+    # One that has the text itself, of which nothing is parsed again, tells that of its nodes twenty times as fast.
+    return Tree(spoken, spoken.grammar, data, tree if gently else parser.parse(data, tree))
 
 
 class SyntaxCache:
@@ -223,6 +231,12 @@ class _Slices:
             time.sleep(self.pause)  # gives the others their turn
             self._paused = time.monotonic()
         return self._data[offset : offset + SLICE_BYTES]
+
+
+def _opens_too_much(data: bytes) -> bool:
+    if data.count(b"<") <= MOST_OPENED:
+        return False
+    return any(part.count(b"<") > MOST_OPENED for part in _CLOSING.split(_COMMENT.sub(b"", data)))
 
 
 def _is_crumbled(root: Any) -> bool:

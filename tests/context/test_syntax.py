@@ -370,6 +370,19 @@ def test_a_kept_tree_is_that_of_a_whole_parse() -> None:
         assert str(kept.root) == str(whole.root)
 
 
+@pytest.mark.parametrize("more", ["(" * 20_000, "{" * 20_000])
+def test_what_becomes_no_code_has_no_tree_until_it_is_code_again(more: str) -> None:
+    cache, code = SyntaxCache(), "int a;\n"
+    assert cache.tree("a.cpp", code, "cpp") is not None
+    assert cache.tree("a.cpp", code + more, "cpp") is None
+    assert cache.tree("a.cpp", f"{code}int b;\n", "cpp") is not None
+
+
+def test_types_of_types_have_a_tree_and_so_have_many_comparisons() -> None:
+    for code in ("A" + "<A" * 50 + ">" * 50 + " a;\n", "boolean b = 1 < 2;\n" * 3000):
+        assert parse(f"class A {{\n{code}}}\n", "java") is not None
+
+
 def test_the_cache_forgets() -> None:
     cache = SyntaxCache(size=2)
     for uri in "abc":

@@ -417,6 +417,9 @@ def test_what_is_nested_deeply_does_no_harm(name: str, text: str) -> None:
         ("a.rs", 'r#"r#"\n'),
         ("a.rs", "&&&&&&&&\n"),
         ("a.lua", "[==[[==[\n"),
+        ("A.java", "a<a<a<a<a<"),
+        ("A.java", "a<// (\n"),
+        ("A.cs", "a<a</* ; */"),
     ],
 )
 def test_what_is_as_long_as_it_may_be_takes_no_longer_for_what_it_says(name: str, text: str) -> None:
