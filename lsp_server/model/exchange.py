@@ -1,9 +1,10 @@
-"""HTTP to one server: each request with its answer runs in a task of its own, which is cancelled at most once.
+"""HTTP to one server: each request with its answer runs in a task of its own, which nobody cancels.
 
 httpx gives a connection back, or closes it, in the task that reads from it, and takes several steps for that. A task
-that is cancelled a second time meanwhile skips the rest, and the pool counts that connection as in use for ever. The
-requests of an editor are cancelled twice all the time: by the next key, and by the editor that no longer waits. So who
-asks never touches the connection; leaving the block lets the task end, and nobody else can cancel that.
+that is cancelled meanwhile skips the rest, and the pool counts that connection as in use for ever. The requests of an
+editor are cancelled all the time, and just when an answer ends: by the next key, and by the editor that no longer
+waits. So who asks never touches the connection; leaving the block ends the task by a scope of anyio's, which httpx
+knows, and which lets these steps be done.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Exchange:
     """
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
+        import anyio
+
         self.status = 0
         self.retry_after = ""
         self.whole = False
@@ -78,6 +81,7 @@ class Exchange:
         self._parts: asyncio.Queue[httpx.Response | bytes | Exception | None] = asyncio.Queue(WAITING)
         self._left = False
         self._waits_since: float | None = None
+        self._scope = anyio.CancelScope()
 
     def waits(self, seconds: float) -> bool:
         """Whether the next part has been waited for so long."""
@@ -118,17 +122,22 @@ class Exchange:
     async def run(self, http: httpx.AsyncClient, request: httpx.Request) -> None:
         """Send the request and read the answer; for the task of its own."""
         end: Exception | None = None
-        try:
-            response = await http.send(request, stream=True)
+        with self._scope:
             try:
-                await self._put(response)
-                async for chunk in response.aiter_bytes():
-                    await self._put(chunk)
-            finally:
-                await response.aclose()
-        except Exception as error:  # whatever it is, it belongs to who asked
-            end = error
+                response = await http.send(request, stream=True)
+                try:
+                    await self._put(response)
+                    async for chunk in response.aiter_bytes():
+                        await self._put(chunk)
+                finally:
+                    await response.aclose()
+            except Exception as error:  # whatever it is, it belongs to who asked
+                end = error
         await self._put(end)
+
+    def end(self) -> None:
+        """Close the connection, unless it has been given back; for who has left."""
+        self._scope.cancel()
 
     def leave(self) -> None:
         """Say that nobody reads the rest."""
@@ -262,9 +271,9 @@ class Connections:
                     *(name, self._endpoint.name, exchange.status, (time.monotonic() - begun) * 1000, how),
                 )
             if not exchange.whole:
-                task.cancel()
+                exchange.end()
             elif not task.done():  # the connection can be used again once the end has come
-                loop.call_later(REST_SECONDS, task.cancel)
+                loop.call_later(REST_SECONDS, exchange.end)
 
     def wait(self, seconds: float) -> bool:
         """Whether somebody has waited so long for the next part of an answer."""

@@ -13,6 +13,11 @@ import pytest
 from editor import ALONE, editor
 from lsprotocol import types
 
+from lsp_server.model import endpoint, servers
+from lsp_server.model.client import PRIORITY_CHAT, ModelClient
+from lsp_server.model.exchange import CONNECTIONS
+from model.conftest import STREAM, Scripted, asked, said
+
 KEYS, KEY_SECONDS, ANSWER_SECONDS = int(os.environ.get("KEYS", "1000")), 0.012, 0.25
 MOST_OPEN = 4
 MODELS = json.dumps({"data": [{"id": "slow", "max_model_len": 16384}]}).encode()
@@ -83,6 +88,48 @@ async def test_a_thousand_keys_leave_no_connection_behind(slow, tokenizer_folder
         window.change(uri, types.TextDocumentContentChangeWholeDocument("x = \n"))
         (item,) = await asyncio.wait_for(window.suggest(uri, 0, 4), 60)
         assert item.insert_text == "answer"
+
+
+@pytest.fixture
+async def prompt_():
+    """A server that sends each answer in one piece, so that its end is there when its head is read."""
+    scripted = Scripted()
+
+    async def serve(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                size = head.partition("content-length:")[2].split()
+                body = await reader.readexactly(int(size[0])) if size else b""
+                status, kind, content = scripted.answer(json.loads(body)) if body else (200, "application/json", MODELS)
+                begins = f"HTTP/1.1 {status} Prompt\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
+                writer.write(begins.encode() + content)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as listening:
+        scripted.port = listening.sockets[0].getsockname()[1]
+        yield scripted
+
+
+async def test_a_server_that_is_busy_for_long_keeps_no_connection(prompt_, monkeypatch):
+    monkeypatch.setattr(servers, "FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(servers, "MOST_SECONDS", 0.001)
+    left = [429] * (CONNECTIONS + 4)
+    prompt_.answer = lambda body: (left.pop(), STREAM, b"{}") if left else (200, STREAM, said("yes"))
+    client = ModelClient(endpoint.remote(prompt_.url))
+    assert await asked(client, priority=PRIORITY_CHAT) == ("yes", "stop")
+    await client.aclose()
+
+
+async def test_who_leaves_an_answer_at_its_end_keeps_no_connection(prompt_):
+    prompt_.answer = lambda body: (200, STREAM, said("yes", "no"))
+    client = ModelClient(endpoint.remote(prompt_.url))
+    for _ in range(CONNECTIONS + 4):
+        async with contextlib.aclosing(client.complete([1, 2, 3], max_tokens=8)) as pieces:
+            async for _ in pieces:
+                break
+    assert await asked(client) == ("yesno", "stop")
+    await client.aclose()
 
 
 def suggestion(window, uri, column, name):
