@@ -10,8 +10,8 @@ import contextlib
 import dataclasses
 import functools
 import json
-import math
 import re
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +36,8 @@ PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 
 PATIENT = frozenset({PRIORITY_ACTION, PRIORITY_CHAT})
 # With these a server does not let one in, or has nothing at this address: that stays so until a setting changes.
 KEPT_OUT, NOT_THERE = (401, 403), 404
+# Some answer any POST as one that made something.
+WELL = (200, 201)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,7 +340,7 @@ class ModelClient:
 
 async def _events(exchange: Exchange, reading: Reading) -> AsyncGenerator[Event, None]:
     """What a server answers, as events: also what it says instead of an answer. Raises EngineLost, EngineRefused."""
-    if exchange.status != 200:
+    if exchange.status not in WELL:
         yield {"error": _read(await exchange.content()) or {"status": exchange.status}}
         return
     events, seen = Events(), False
@@ -389,7 +391,7 @@ def _error(event: Event) -> Any:
 
 def _positive(value: Any) -> float:
     """A number that is one, and 0 for all else."""
-    return float(value) if isinstance(value, (int, float)) and 0 < value < math.inf else 0.0
+    return float(value) if isinstance(value, (int, float)) and 0 < value <= sys.float_info.max else 0.0
 
 
 def _most_telling(refusals: Sequence[Refusal]) -> Refusal:

@@ -18,6 +18,7 @@ DONE: Event = {}
 # Lines end at these alone: U+2028 may stand in JSON as it is.
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _UNREAD = object()
+_BYTE_ORDER_MARK = "\ufeff".encode()
 # So much is kept of what is no event, to tell of it.
 STRAY_CHARACTERS = 200
 # Of one event; a whole answer that is not streamed, with the probability of each token, has about one million.
@@ -38,6 +39,7 @@ class Events:
         self.stray = ""
         self._line: list[bytes] = []  # the beginning of one that has not ended yet
         self._bytes = 0  # of the event so far
+        self._begins = True
         self._after_cr = False
         self._data: list[bytes] = []
         self._kind = b""
@@ -71,11 +73,13 @@ class Events:
             raise EventTooLong
 
     def _take(self, line: bytes) -> Iterator[Event]:
+        if self._begins:
+            line, self._begins = line.removeprefix(_BYTE_ORDER_MARK), False
         if not line:
             yield from self._dispatch()
             return
         name, _, value = line.partition(b":")
-        if self._bare or line.startswith(b"{"):  # JSON without a frame around it
+        if self._bare or line.lstrip().startswith(b"{"):  # JSON without a frame around it
             self._bare, name, value = True, b"data", line
         match name:
             case b"data" if not self._data and not self._kind:

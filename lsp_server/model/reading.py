@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -18,8 +18,12 @@ from lsp_server.model.refusal import Refusal
 
 # After the end of the text there may be a word on what was used.
 END_SECONDS = 2.0
-# What an end is called by servers that say at what it came (TGI).
-_ENDS = {"eos_token": "stop", "stop_sequence": "stop"}
+# What an end is called by servers that say at what it came (TGI), and a limit by others (Mistral, Cohere, Anthropic).
+_ENDS = {"eos_token": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_length": "length"}
+# With these an answer has not come to its end (vLLM, Mistral, OpenAI, DeepSeek).
+_UNFINISHED = frozenset({"abort", "cancelled", "error", "content_filter", "insufficient_system_resource"})
+# JSON has numbers of any size, and some that are none.
+_LEAST = -sys.float_info.max
 # Half of a pair, which JSON lets a server send, is no character.
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -86,7 +90,7 @@ class Reading:
         if (prefill := _prefill(event)) is not None:
             yield Piece(prefill=prefill)
         for ids, beside, text, logprobs, ended in _choices(event):
-            self.finish_reason = _ENDS.get(ended, ended) or self.finish_reason
+            self._end(ended)
             if ended and text in self._shown_ends:
                 text = ""
             if not self._stops.isdisjoint(ids):
@@ -96,7 +100,7 @@ class Reading:
             elif text and not ids:
                 text, self.cut = self.texts.push(text), self.texts.found is not None
             if self.cut:
-                self.finish_reason = "stop"
+                self.finish_reason, self.refusal = "stop", None
             within = self.bounds.within(ids, text)
             if within != (ids, text) and not self.cut:
                 self.cut, self.finish_reason = True, "length"
@@ -104,6 +108,12 @@ class Reading:
                 yield Piece(*within, logprobs)
             if self.cut:
                 return
+
+    def _end(self, reason: str) -> None:
+        """Take in why an answer ended, "" where it has not."""
+        self.finish_reason = _ENDS.get(reason.lower(), reason) or self.finish_reason
+        if reason.lower() in _UNFINISHED:
+            self.refusal = Refusal(f"{self.at.name} did not finish its answer ({reason}).")
 
     def ended(self, exchange: Exchange) -> bool:
         """Whether no more is wanted. Where the text has ended, what else there is to say is not waited for long."""
@@ -181,7 +191,7 @@ def _logprobs(found: Any) -> tuple[float, ...]:
     values, tokens = found.get("token_logprobs"), found.get("content")
     if isinstance(tokens, list):  # as in a conversation
         values = [each.get("logprob") if isinstance(each, dict) else None for each in tokens]
-    if not isinstance(values, list) or not all(type(each) in (int, float) and each <= 0 for each in values):
+    if not isinstance(values, list) or not all(type(each) in (int, float) and _LEAST <= each <= 0 for each in values):
         return ()
     return tuple(map(float, values))
 
@@ -197,4 +207,4 @@ def _usage(event: Event) -> dict[str, Any]:
 
 def _counts(found: dict[str, Any]) -> dict[str, Any]:
     """The numbers of an object that may count something."""
-    return {name: value for name, value in found.items() if type(value) in (int, float) and 0 <= value < math.inf}
+    return {name: value for name, value in found.items() if type(value) in (int, float) and 0 <= value <= -_LEAST}

@@ -83,9 +83,10 @@ def _of(at: Endpoint, status: int, content: bytes) -> Served:
 
 
 def listed(answer: Any) -> list[Served]:
-    """The models of an answer to `GET /v1/models`; [] where it is none."""
-    models = answer.get("data") if isinstance(answer, dict) else None
-    return [_served(each) for each in (models if isinstance(models, list) else ()) if _is_model(each)]
+    """The models of an answer to `GET /v1/models`, each once; [] where it is none. Some send the bare list."""
+    models = answer.get("data") if isinstance(answer, dict) else answer
+    found = {each["id"]: each for each in reversed(models if isinstance(models, list) else ()) if _is_model(each)}
+    return [_served(each) for each in reversed(found.values())]
 
 
 def choose(models: Sequence[Served], name: str, like: Sequence[str]) -> Served:

@@ -119,8 +119,36 @@ READ = {
     "usage that is none": f'data: {TEXT}\n\ndata: {{"usage": "free", "choices": []}}\n\ndata: {END}\n\n',
     "choices that are none": f'data: {{"choices": [null, 5, {{"text": 5, "token_ids": "x"}}]}}\n\n'
                              f"data: {TEXT}\n\ndata: {END}\n\n",
+    "a byte order mark": f"\ufeffdata: {TEXT}\n\ndata: {END}\n\n",
+    "numbers of no size": f'data: {{"timings": {{"prefill_tokens_per_second": 1{"0" * 400}}}, "choices": [{{"text": '
+                          f'"one", "logprobs": {{"token_logprobs": [-1{"0" * 400}]}}}}]}}\n\ndata: {END}\n\n',
+    "JSON behind blanks": '\n  {"choices": [{"text": "one", "finish_reason": "stop"}]}',
     "no stream at all": json.dumps({"choices": [{"text": "one", "finish_reason": "stop"}]}, indent=2),
 }  # fmt: skip
+
+
+async def test_an_answer_that_is_something_new_is_one(theirs, client):
+    theirs.answer = lambda body: (201, STREAM, said("yes"))  # as frameworks answer any POST
+    assert await asked(client) == ("yes", "stop")
+
+
+# DeepSeek, vLLM, OpenAI and Mistral say so; Cohere and Mistral have other names for a limit.
+ENDS = {
+    **dict.fromkeys(("abort", "error", "content_filter", "insufficient_system_resource"), "did not finish"),
+    **dict.fromkeys(("MAX_TOKENS", "max_tokens", "model_length"), "length"),
+    **dict.fromkeys(("eos_token", "stop_sequence", "end_turn"), ""),
+}
+
+
+@pytest.mark.parametrize(("reason", "means"), ENDS.items(), ids=ENDS.keys())
+async def test_an_end_that_is_none_is_told_from_one(theirs, client, reason, means):
+    theirs.answer = lambda body: (200, STREAM, said("yes", finish=reason))
+    if means == "did not finish":
+        with pytest.raises(EngineRefused, match=rf"did not finish its answer \({reason}\)"):
+            await asked(client)
+    else:
+        text, end = await asked(client)
+        assert (text, end == "length") == ("yes", means == "length")
 
 
 @pytest.mark.parametrize("stream", READ.values(), ids=READ.keys())
@@ -171,6 +199,7 @@ async def test_an_answer_that_breaks_off_is_said_to(theirs, client, rest):
     [
         (501, '{"detail": "Not here"}', "Not here"),
         (200, "[]", "status 200"),
+        (200, "[[5]]", "status 200"),
         (200, '{"data": null}', "status 200"),
         (200, '{"data": [null]}', "status 200"),
         (200, "hello", "status 200"),
@@ -182,3 +211,11 @@ async def test_a_server_that_lists_no_model(theirs, client, status, content, sen
     with pytest.raises(EngineRefused, match="does not list a model") as caught:
         await client.served_model()
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"id": "theirs"}]', '{"data": [{"id": "theirs"}, {"id": "theirs"}, {"id": null}]}']
+)
+async def test_a_list_of_models_that_is_bare_or_says_one_twice(theirs, client, content):
+    theirs.models = (200, content)
+    assert await client.served_model() == ("theirs", 0)
