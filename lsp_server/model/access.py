@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import functools
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from lsp_server.model import endpoint, exchange, hung, local, meeting, unused
 from lsp_server.model.client import ModelClient
 from lsp_server.model.dialect import Dialect
 from lsp_server.model.exchange import EngineDenied, EngineLost, EngineRefused
-from lsp_server.model.servers import EngineBusy, Rest
+from lsp_server.model.servers import Rest
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ LOSSES, LOSSES_SECONDS = 3, 120.0
 RETRY_SECONDS = 30.0
 # A server that lets nobody in does so until somebody changes a setting, or the server.
 DENIED_SECONDS = 300.0
-# One that still loads is asked again so often, for so long.
-SERVED_SECONDS, LOADING_SECONDS = 1.0, 1200.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,7 +330,7 @@ class ModelAccess:
         make = functools.partial(ModelClient, *found, dialect=dialect, rests=self._rests)
         client = await asyncio.to_thread(make)  # reads the certificates
         try:
-            model, context = await self._served(client)
+            model, context = await meeting.loaded_model(client, self.settings.model, self._loads)
             name = self.settings.tokenizer or self.settings.model
             folder = await asyncio.to_thread(local.tokenizer_files, name)
             tokenizer = await asyncio.to_thread(local.tokenizer, folder, self.settings)
@@ -342,6 +341,7 @@ class ModelAccess:
             raise
         client.servers.on_busy = functools.partial(self._busy, client)
         client.on_denied = functools.partial(self._denied, client)
+        client.on_room = functools.partial(self._has_room, client)
         if client.servers.missing:
             self._watching[client] = asyncio.get_running_loop().create_task(
                 meeting.look_again(client, self.settings.model)
@@ -353,22 +353,13 @@ class ModelAccess:
             )
             abilities = dataclasses.replace(tokenizer.abilities, infilling=False, infilling_reason=self._note)
             tokenizer = dataclasses.replace(tokenizer, abilities=abilities)
-        context = context or tokenizer.abilities.context_length
+        context = min(context or tokenizer.abilities.context_length, dialect.room or sys.maxsize)
         reached = self._with(client, tokenizer, context, model or local.short(name), where)
         return dataclasses.replace(reached, texts=texts)
 
-    async def _served(self, client: ModelClient) -> tuple[str, int]:
-        """(name, context length or 0) of what a server serves, once it has loaded that. Raises EngineLost,
-        EngineRefused."""
-        until = time.monotonic() + LOADING_SECONDS
-        while True:
-            try:
-                return await meeting.served_model(client, self.settings.model)
-            except EngineBusy as error:
-                if time.monotonic() > until:
-                    raise
-                self._set(ModelState("loading", str(error)))
-            await asyncio.sleep(SERVED_SECONDS)
+    def _loads(self, sentence: str) -> None:
+        """A server has not loaded its model yet."""
+        self._set(ModelState("loading", sentence))
 
     def _busy(self, client: ModelClient, sentence: str) -> None:
         """A server takes nothing for a while, or ("") takes requests again."""
@@ -380,6 +371,11 @@ class ModelAccess:
         if self.reached is not None and self.reached.client is client:
             self._let_go()
             self._fail(sentence, DENIED_SECONDS)
+
+    def _has_room(self, client: ModelClient, tokens: int) -> None:
+        """A server has room for fewer tokens than was known."""
+        if self.reached is not None and self.reached.client is client:
+            self.reached = dataclasses.replace(self.reached, context_length=tokens)
 
     def _with(
         self, client: ModelClient, tokenizer: CodeLlamaTokenizer, context_length: int, model: str, device: str

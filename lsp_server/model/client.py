@@ -19,12 +19,12 @@ from lsp_server.engine.generating.speed import Speed
 from lsp_server.engine.options import Options
 from lsp_server.model.dialect import NOTHING_THERE, Dialect, Way, alike
 from lsp_server.model.endpoint import Endpoint
-from lsp_server.model.events import DONE, Event, Events, EventTooLong
-from lsp_server.model.exchange import ANSWER_SECONDS, EngineDenied, EngineLost, EngineRefused, EngineSilent, Exchange
-from lsp_server.model.reading import Piece, Reading
+from lsp_server.model.events import DONE
+from lsp_server.model.exchange import ANSWER_SECONDS, EngineDenied, EngineLost, EngineRefused
+from lsp_server.model.reading import Piece, Reading, error, events, read
 from lsp_server.model.refusal import Refusal
 from lsp_server.model.served import common
-from lsp_server.model.servers import Rest, Servers
+from lsp_server.model.servers import BUSY, Rest, Servers
 from lsp_server.model.words import CONVERSATIONS, IDS_ALONE, Words
 from lsp_server.settings import camel
 
@@ -36,8 +36,8 @@ PRIORITY_COMPLETION, PRIORITY_ACTION, PRIORITY_CHAT, PRIORITY_AHEAD = 0, 5, 10, 
 PATIENT = frozenset({PRIORITY_ACTION, PRIORITY_CHAT})
 # With these a server does not let one in, or has nothing at this address: that stays so until a setting changes.
 KEPT_OUT, NOT_THERE = (401, 403), 404
-# Some answer any POST as one that made something.
-WELL = (200, 201)
+# No context has fewer tokens; such a number means something else.
+LEAST_ROOM = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,8 @@ class ModelClient:
 
     `model`: what requests name; "" for nothing, None where that has not been asked for. `owner`: whom the model is said
     to be owned by. `prefill_tokens_per_second`: at which it has computed prompts of late, where it says so; `speed`:
-    the same of any length. `on_denied` is told why it refuses all that it is asked. `rests`: see Servers. Raises
+    the same of any length. `on_denied` is told why it refuses all that it is asked, and `on_room` for how many
+    tokens it has room, where that is less than it was asked for. `rests`: see Servers. Raises
     network.NoWay.
     """
 
@@ -116,6 +117,7 @@ class ModelClient:
         self.dialect = dialect or Dialect(ours=endpoint.ours)
         self.servers = Servers((endpoint, *others), rests)
         self.on_denied: Callable[[str], None] = lambda sentence: None
+        self.on_room: Callable[[int], None] = lambda tokens: None
         self.model: str | None = None
         self.owner = ""
 
@@ -179,7 +181,7 @@ class ModelClient:
         if lost and len(lost) == len(found):
             raise lost[0]
         answers = [each for each in found if isinstance(each, tuple)]
-        return [_read(content) for _, status, content in answers if status == 200]
+        return [read(content) for _, status, content in answers if status == 200]
 
     async def complete(
         self,
@@ -249,7 +251,7 @@ class ModelClient:
         if rest := reading.texts.flush():
             yield Piece(text=rest)
         if reading.refusal is not None or not reading.finish_reason:
-            raise await self._problem(reading.at, reading.refusal)
+            raise await self._problem(reading.at, self._learned(reading.refusal, len(prompt) + max_tokens))
         self.dialect.count(put.text, reading.usage)
         yield Piece(finish_reason=reading.finish_reason, usage=reading.usage)
 
@@ -261,13 +263,13 @@ class ModelClient:
         try:
             async with self.servers.exchange("POST", path, sent, waits=waits) as exchange:
                 reading.at, reading.later = exchange.endpoint, bool(exchange.retry_after)
-                async for event in _events(exchange, reading):
+                async for event in events(exchange, reading):
                     if event is DONE:
                         reading.done()
                         exchange.whole = True
                         return
-                    if error := _error(event):
-                        reading.refusal = Refusal.said(error, exchange.status)
+                    if said := error(event):
+                        reading.refusal = Refusal.said(said, exchange.status)
                         exchange.status = reading.refusal.status
                         return
                     if not reading.begun:
@@ -296,6 +298,14 @@ class ModelClient:
         if isinstance(found, dict) and (first := _positive(found.get("tokens_per_second"))):
             self.speed = Speed(first, _positive(found.get("slows_by")))
 
+    def _learned(self, refusal: Refusal | None, tokens: int) -> Refusal | None:
+        """The refusal of a request of so many tokens; what is asked next is shorter where these were too many."""
+        if refusal is None or not LEAST_ROOM <= refusal.room < tokens:
+            return refusal
+        self.dialect.room = refusal.room
+        self.on_room(refusal.room)
+        return dataclasses.replace(refusal, sentence=f"{refusal.sentence.rstrip('.')}; the next prompts are shorter.")
+
     async def _problem(self, at: Endpoint, refusal: Refusal | None) -> EngineLost | EngineRefused:
         """Why there is no whole answer of a server."""
         if refusal is None:
@@ -309,6 +319,8 @@ class ModelClient:
             said = f"{said.rstrip('.')}: name the checkpoint that {at.url} serves in codellama.tokenizer."
         if refusal.status not in (*KEPT_OUT, NOT_THERE):
             return EngineRefused(said)
+        if refusal.status == NOT_THERE and await self._has_another():
+            return EngineLost(f"{at.name} has another model now; ask again.")
         if refusal.status == NOT_THERE and await self._converses(refusal):
             return EngineRefused(_conversations_alone(at))
         if refusal.status in KEPT_OUT:
@@ -327,42 +339,27 @@ class ModelClient:
             or "model" in refusal.sentence.lower()
         ):
             return False
-        found = await self.servers.each(CONVERSATIONS, ANSWER_SECONDS, able=True)
-        if there := any(isinstance(each, tuple) and each[1] == 405 for each in found):  # though not for GET
+        asked = {"model": self.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        try:
+            async with self.servers.exchange("POST", CONVERSATIONS, asked, seconds=ANSWER_SECONDS) as exchange:
+                there = exchange.status not in (*NOTHING_THERE, *BUSY)
+        except (EngineLost, EngineRefused):
+            return False
+        if there:
             self.dialect.learn((), "chat", ways)
         return there
+
+    async def _has_another(self) -> bool:
+        """Whether the servers list another model than they did."""
+        if before := self.servers.models:
+            with contextlib.suppress(EngineLost, EngineRefused):
+                await self.served_model()
+        return self.servers.models != before
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         """(status, content). Raises EngineLost, EngineRefused."""
         async with self.servers.exchange("GET", path, seconds=ANSWER_SECONDS) as exchange:
             return exchange.status, await exchange.content()
-
-
-async def _events(exchange: Exchange, reading: Reading) -> AsyncGenerator[Event, None]:
-    """What a server answers, as events: also what it says instead of an answer. Raises EngineLost, EngineRefused."""
-    if exchange.status not in WELL:
-        yield {"error": _read(await exchange.content()) or {"status": exchange.status}}
-        return
-    events, seen = Events(), False
-    try:
-        async for chunk in exchange.chunks():
-            reading.bounds.chunk(len(chunk))
-            for event in events.feed(chunk):
-                seen = True
-                reading.bounds.event()
-                yield event
-        for event in events.end():
-            seen = True
-            yield event
-    except EventTooLong:
-        raise reading.bounds.too_long() from None
-    except (EngineLost, EngineSilent):
-        if not reading.finish_reason:  # else the answer is whole
-            raise
-    if events.stray and not seen:
-        said = "".join(each if each.isprintable() else " " for each in events.stray).strip()
-        said = "a web page" if said.startswith("<") else said or "what is no text"
-        raise EngineRefused(f"The server sent no answer, but: {said}; check codellama.engineUrl.")
 
 
 def _conversations_alone(at: Endpoint) -> str:
@@ -372,21 +369,6 @@ def _conversations_alone(at: Endpoint) -> str:
 def _answered(at: Endpoint, refusal: Refusal) -> str:
     kind = f"status {refusal.status}" if refusal.status else "an error, and does not say which"
     return f"{at.name} answered with {kind}."
-
-
-def _read(content: bytes) -> Any:
-    """JSON, or text where it is none."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return content.decode(errors="replace")
-
-
-def _error(event: Event) -> Any:
-    """What an event says went wrong, or nothing."""
-    if "choices" not in event and (event.get("message") or event.get("detail")):
-        return event
-    return event.get("error")
 
 
 def _positive(value: Any) -> float:

@@ -65,7 +65,8 @@ class Dialect:
     takes all. `met`, `tried`: whether it was asked what it is, and given a prompt as text to try.
 
     Of prompts as text: `names_start`, whether they have the name of the token that every prompt starts with; `infills`,
-    whether the server reads the infilling tokens in them.
+    whether the server reads the infilling tokens in them. `room`: for how many tokens it
+    has room, where it has said that those of a request were too many, else 0.
     """
 
     def __init__(self, *, ours: bool) -> None:
@@ -74,6 +75,7 @@ class Dialect:
         self.tried = False
         self.names_start = False
         self.infills = True
+        self.room = 0
         self._refused: frozenset[str] = frozenset() if ours else OWN
         self._open: set[Way] = {"ids"} if ours else set()
         self._closed: set[Way] = set()
@@ -98,7 +100,7 @@ class Dialect:
 
     def may_take_another(self, way: Way, refusal: Refusal) -> bool:
         """Whether a refusal may be about the way in which a prompt is put."""
-        return refusal.status in _OTHER_WAY and way not in self._open
+        return refusal.status in _OTHER_WAY and way not in self._open and not refusal.room
 
     def said(self, fields: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
         """A request in the server's words: without the fields that it refuses, and those of `without`."""

@@ -94,10 +94,13 @@ class Exchange:
         self._begins = False
 
     async def begun(self) -> None:
-        """Wait for the head of the answer. Raises EngineLost, EngineRefused."""
+        """Wait for the head of the answer. Raises EngineLost, and EngineRefused also where it sends one on: a token is
+        meant for the one that was asked."""
         head = await self._next()
         assert head is not None
         assert not isinstance(head, bytes)
+        if head.is_redirect:
+            raise EngineRefused(network.sent_on(self.endpoint, head.headers.get("Location", "")))
         self.status, self.retry_after = head.status_code, head.headers.get("Retry-After", "")
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:

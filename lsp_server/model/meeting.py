@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 # Some load their model with the first request.
 TRY_SECONDS = 30.0
 AGAIN_SECONDS = 30.0
+# One that still loads is asked again so often, for so long.
+SERVED_SECONDS, LOADING_SECONDS = 1.0, 1200.0
 _OWNERS: dict[str, Kind] = {"vllm": "vllm", "llamacpp": "llama.cpp"}
 # Addresses that only one of those has that describe themselves.
 _PATHS: dict[str, Kind] = {"/load_model": "transformers", "/extras/tokenize": "llama-cpp-python"}
@@ -57,6 +61,20 @@ async def served_model(client: ModelClient, wanted: str) -> tuple[str, int]:
         raise problem
     client.model = model
     return model, context or await _context_length(client)
+
+
+async def loaded_model(client: ModelClient, wanted: str, on_loading: Callable[[str], None]) -> tuple[str, int]:
+    """`served_model`, once the server has loaded it; until then `on_loading` is told so. Raises EngineLost,
+    EngineRefused."""
+    until = time.monotonic() + LOADING_SECONDS
+    while True:
+        try:
+            return await served_model(client, wanted)
+        except EngineBusy as error:
+            if time.monotonic() > until:
+                raise
+            on_loading(str(error))
+        await asyncio.sleep(SERVED_SECONDS)
 
 
 async def look_again(client: ModelClient, wanted: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lsp_server import installing
 from lsp_server.errors import UserError, reason
-from lsp_server.model.endpoint import Endpoint, is_loopback
+from lsp_server.model.endpoint import BadAddress, Endpoint, is_loopback, remote
 
 if TYPE_CHECKING:
     import ssl
@@ -93,6 +93,15 @@ def failure(at: Endpoint, error: Exception) -> str:
     if not at.ours and (by := proxy(at.url)) is not None:
         return f"No engine answers at {at.url} by way of the proxy {shown(by)} ({how}); check both addresses."
     return at.gone(how)
+
+
+def sent_on(at: Endpoint, to: str) -> str:
+    """The sentence on a server that has another address answer; `to`: which, as it says."""
+    try:
+        where = remote(urllib.parse.urljoin(f"{at.url}/", to)).url
+    except (BadAddress, ValueError):
+        where = "another address"
+    return f"{at.name} sends one on to {where}: name that in codellama.engineUrl, if it is right."
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

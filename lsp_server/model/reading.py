@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from typing import Any
 
 from lsp_server.engine.generating.request import Prefill
 from lsp_server.engine.serving.stop_texts import StopTexts
 from lsp_server.model.bounds import Bounds
 from lsp_server.model.endpoint import Endpoint
-from lsp_server.model.events import Event
-from lsp_server.model.exchange import Exchange
+from lsp_server.model.events import Event, Events, EventTooLong
+from lsp_server.model.exchange import EngineLost, EngineRefused, EngineSilent, Exchange
 from lsp_server.model.refusal import Refusal
 
+# Some answer any POST as one that made something.
+_WELL = (200, 201)
 # After the end of the text there may be a word on what was used.
 END_SECONDS = 2.0
 # What an end is called by servers that say at what it came (TGI), and a limit by others (Mistral, Cohere, Anthropic).
@@ -124,6 +127,48 @@ class Reading:
     def done(self) -> None:
         """The server says that this was all; some say so alone."""
         self.finish_reason = self.finish_reason or ("stop" if self.begun else "")
+
+
+async def events(exchange: Exchange, reading: Reading) -> AsyncGenerator[Event, None]:
+    """What a server answers, as events: also what it says instead of an answer. Raises EngineLost, EngineRefused."""
+    if exchange.status not in _WELL:
+        yield {"error": read(await exchange.content()) or {"status": exchange.status}}
+        return
+    found, seen = Events(), False
+    try:
+        async for chunk in exchange.chunks():
+            reading.bounds.chunk(len(chunk))
+            for event in found.feed(chunk):
+                seen = True
+                reading.bounds.event()
+                yield event
+        for event in found.end():
+            seen = True
+            yield event
+    except EventTooLong:
+        raise reading.bounds.too_long() from None
+    except (EngineLost, EngineSilent):
+        if not reading.finish_reason:  # else the answer is whole
+            raise
+    if found.stray and not seen:
+        said = "".join(each if each.isprintable() else " " for each in found.stray).strip()
+        said = "a web page" if said.startswith("<") else said or "what is no text"
+        raise EngineRefused(f"The server sent no answer, but: {said}; check codellama.engineUrl.")
+
+
+def read(content: bytes) -> Any:
+    """JSON, or text where it is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return content.decode(errors="replace")
+
+
+def error(event: Event) -> Any:
+    """What an event says went wrong, or nothing."""
+    if "choices" not in event and (event.get("message") or event.get("detail")):
+        return event
+    return event.get("error")
 
 
 def _choices(event: Event) -> Iterator[tuple[tuple[int, ...], list[Any], str, tuple[float, ...], str]]:

@@ -11,6 +11,17 @@ from typing import Any
 SENTENCE_CHARACTERS = 600
 # vLLM puts the list that FastAPI makes of a body that it cannot read into a sentence, as Python shows it.
 _SHOWN_PLACE = re.compile(r"""['"]loc['"]:\s*[\[(]['"]body['"],\s*['"](\w+)['"]""")
+# The most tokens of a prompt with its answer, in a sentence on too many: of LM Studio; of vLLM, SGLang, OpenAI,
+# llama.cpp and llama-cpp-python; of TGI; of Mistral.
+_ROOMS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\bn_ctx\W+(\d{1,9})\b",
+        r"\b(?:context|model) (?:length|size|window)\D{0,24}(\d{1,9})\b",
+        r"\bmust (?:be <=|have less than) (\d{1,9})\b",
+        r"\b(\d{1,9}) maximum context length\b",
+    )
+]
 # TGI, which calls it an error of the request once an answer may be streamed.
 _OVERLOADED = re.compile(r"\bmodel is overloaded\b", re.IGNORECASE)
 _SHOWN_MESSAGE = re.compile(r"""['"]msg['"]:\s*(['"])(.*?)\1""")
@@ -24,6 +35,11 @@ class Refusal:
     sentence: str
     about: frozenset[str] = frozenset()
     status: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many tokens there is room for, where it says so; 0: it does not."""
+        return next((int(found[1]) for each in _ROOMS if (found := each.search(self.sentence))), 0)
 
     @classmethod
     def said(cls, error: Any, status: int = 200) -> Refusal:

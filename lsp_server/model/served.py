@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lsp_server.model.dialect import NOTHING_THERE
 from lsp_server.model.endpoint import Endpoint
 from lsp_server.model.exchange import ANSWER_SECONDS, EngineDenied, EngineLost, EngineRefused
 from lsp_server.model.refusal import Refusal
@@ -79,14 +80,20 @@ def _of(at: Endpoint, status: int, content: bytes) -> Served:
         raise EngineRefused(f"The proxy for {at.url} lets nobody in ({said}): its address has a name and a password.")
     if status in LOADING:
         raise EngineBusy(f"{at.name} is not ready ({said}); it is asked again.")
-    raise EngineRefused(f"{at.name} does not list a model at /v1/models ({said}); check codellama.engineUrl.")
+    if status in NOTHING_THERE and at.model:
+        return Served(at.model)  # not every gateway has a list
+    named = ", or name its model in codellama.remoteModel" if status in NOTHING_THERE else ""
+    raise EngineRefused(f"{at.name} does not list a model at /v1/models ({said}); check codellama.engineUrl{named}.")
 
 
 def listed(answer: Any) -> list[Served]:
     """The models of an answer to `GET /v1/models`, each once; [] where it is none. Some send the bare list."""
     models = answer.get("data") if isinstance(answer, dict) else answer
-    found = {each["id"]: each for each in reversed(models if isinstance(models, list) else ()) if _is_model(each)}
-    return [_served(each) for each in reversed(found.values())]
+    found: dict[str, Served] = {}
+    for each in models if isinstance(models, list) else ():
+        if _is_model(each):
+            found.setdefault(each["id"], _served(each))
+    return list(found.values())
 
 
 def choose(models: Sequence[Served], name: str, like: Sequence[str]) -> Served:

@@ -85,6 +85,11 @@ class Servers:
         return [each.endpoint for each in self._all]
 
     @property
+    def models(self) -> Mapping[str, str]:
+        """What those that have the model call it, by their URLs; empty where that was not asked, or is of no matter."""
+        return self._models
+
+    @property
     def missing(self) -> bool:
         """Whether one of them is asked for nothing, since it was not there or has another model."""
         return len(self._able()) < len(self._all)
@@ -238,7 +243,8 @@ class Servers:
             async with server.connections.exchange("GET", path, seconds=seconds) as exchange:
                 return server.endpoint, exchange.status, await exchange.content()
         except (EngineLost, EngineRefused) as error:
-            server.rest.gone()
+            if isinstance(error, (EngineLost, EngineSilent)):
+                server.rest.gone()
             return error
 
 

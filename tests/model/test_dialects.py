@@ -152,7 +152,7 @@ async def test_a_server_that_takes_conversations_alone(theirs, reach, tokenizer)
 async def test_a_server_that_takes_conversations_alone_stays_when_a_suggestion_comes_first(
     theirs, reach, tokenizer
 ) -> None:
-    theirs.refuses["/v1/chat/completions"] = 405  # it is for POST
+    theirs.refuses["/v1/chat/completions"] = 404  # as there is nothing for GET
     theirs.answer = lambda body: (200, STREAM, said("hello")) if "messages" in body else detail("Not Found", 404)
     model = await reach()
     denied: list[str] = []
@@ -160,13 +160,12 @@ async def test_a_server_that_takes_conversations_alone_stays_when_a_suggestion_c
     for _ in range(2):
         with pytest.raises(EngineRefused, match="conversations alone, so there are no suggestions"):
             await text_of(model, tokenizer.infill_ids("x", "y"))
-    assert len(theirs.asked) == 1
+    assert len(theirs.asked) == 2, "the second, of one token, to find that out"
     assert await text_of(model, tokenizer.dialog_ids(DIALOG), messages=DIALOG) == "hello"
     assert not denied
 
 
 async def test_a_model_that_is_not_there_is_no_server_of_conversations(theirs, reach, tokenizer) -> None:
-    theirs.refuses["/v1/chat/completions"] = 405
     theirs.answer = lambda body: detail("The model `theirs` does not exist.", 404)
     model = await reach()
     with pytest.raises(EngineDenied, match=r"does not exist; check .*codellama\.remoteModel"):
@@ -349,3 +348,13 @@ async def test_what_a_server_takes_is_remembered_when_it_is_reached_again(theirs
     await text_of(model, [1, 5])
     assert [head.split()[:2] for head in theirs.heads[heads:]] == [["GET", "/v1/models"], ["POST", "/v1/completions"]]
     assert isinstance(theirs.asked[-1]["prompt"], str)
+
+
+async def test_a_server_that_has_another_model_by_now_is_asked_for_that(theirs, reach):
+    await reach()
+    theirs.models = (200, json.dumps({"data": [{"id": "new", "max_model_len": 2048}]}))
+    gone = json.dumps({"error": {"message": "The model `theirs` does not exist.", "code": 404}}).encode()
+    theirs.answer = lambda body: (200, STREAM, said("yes")) if body["model"] == "new" else (404, "text/json", gone)
+    assert await text_of(reach.access.reached, [1, 5]) == "yes"
+    model = await reach.access.wait()
+    assert (model.model, model.context_length) == ("new", 2048)

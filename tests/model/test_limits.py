@@ -12,7 +12,7 @@ from lsp_server.model import endpoint
 from lsp_server.model.access import ModelAccess, ModelUnavailable
 from lsp_server.model.client import EngineRefused, ModelClient
 from lsp_server.settings import Settings
-from model.conftest import HEAD, STREAM, asked, said
+from model.conftest import HEAD, STREAM, asked, said, text_of
 
 MEGABYTE = b"x" * 1_000_000
 
@@ -232,3 +232,55 @@ async def test_the_settings_say_how_long_one_waits(theirs, tokenizer_folder):
     reached = await access.wait()
     assert reached.client.endpoint.patience == endpoint.Patience(7, 3)
     access.close()
+
+
+# Those of vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, TGI and Mistral.
+TOO_LONG = [
+    "This model's maximum context length is 512 tokens. However, you requested 900 tokens (890 in the messages, 10 in "
+    "the completion). Please reduce the length of the messages or completion.",
+    "'max_tokens' or 'max_completion_tokens' is too large: 10. This model's maximum context length is 512 tokens and "
+    "your request has 890 input tokens (10 > 512 - 890).",
+    "The decoder prompt (length 890) is longer than the maximum model length of 512. Make sure that `max_model_len` is "
+    "no smaller than the number of text tokens.",
+    "Requested token count exceeds the model's maximum context length of 512 tokens. You requested a total of 900.",
+    "The input (890 tokens) is longer than the model's context length (512 tokens).",
+    "request (890 tokens) exceeds the available context size (512 tokens), try increasing it",
+    "Requested tokens (890) exceed context window of 512",
+    "Trying to keep the first 890 tokens when context the overflows. However, the model is loaded with context length "
+    "of only 512 tokens, which is not enough.",
+    "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 890>= "
+    "n_ctx: 512).",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 512. Given: 890 `inputs` tokens and 10 "
+    "`max_new_tokens`",
+    "Input validation error: `inputs` must have less than 512 tokens. Given: 890",
+    "Prompt contains 890 tokens and 0 draft tokens, too large for model with 512 maximum context length",
+]
+
+
+@pytest.mark.parametrize("sentence", TOO_LONG)
+async def test_where_there_is_less_room_than_was_known_the_next_prompt_is_shorter(theirs, reach, sentence):
+    def answer(body):
+        if len(body["prompt"]) + body["max_tokens"] > 512:
+            return 400, "application/json", json.dumps({"error": {"message": sentence, "code": 400}}).encode()
+        return 200, STREAM, said("yes")
+
+    theirs.answer = answer
+    model = await reach()
+    with pytest.raises(EngineRefused, match="the next prompts are shorter"):
+        await text_of(model, [1] * 890)
+    assert len(theirs.asked) == 1, "no other way to put it is tried"
+    model = await reach.access.wait()
+    assert model.context_length == 512
+    assert await text_of(model, [1] * 500) == "yes"
+    reach.access.lost(model.client)
+    assert (await reach.access.wait()).context_length == 512, "it is remembered"
+
+
+async def test_a_number_that_is_no_limit_is_none(theirs, reach):
+    said = {"error": {"message": "The model length of 5 layers cannot be read in the context window 90000."}}
+    theirs.answer = lambda body: (400, "application/json", json.dumps(said).encode())
+    model = await reach()
+    for _ in range(2):
+        with pytest.raises(EngineRefused, match="cannot be read"):
+            await text_of(model, [1] * 4)
+    assert (await reach.access.wait()).context_length == 16384

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import socket
 import sys
@@ -13,7 +14,7 @@ from lsp_server.model.access import ModelAccess, ModelUnavailable
 from lsp_server.model.client import PRIORITY_CHAT, EngineRefused
 from lsp_server.model.served import NotChosen, choose, listed
 from lsp_server.settings import Settings
-from model.conftest import HEAD, STREAM, asked, said, serving
+from model.conftest import HEAD, STREAM, asked, said, serving, text_of
 
 
 @pytest.fixture
@@ -214,3 +215,17 @@ async def test_the_doctor_looks_at_the_one_for_chat_too(two, engines):
         if "--engine-url" in more:
             assert "say which in codellama.chatRemoteModel" in checks["engine for chat"]["found"]
             assert "engine packages" not in checks
+
+
+async def test_a_model_that_is_named_needs_no_list(theirs, tokenizer_folder):
+    theirs.models = (404, "{}")
+    settings = Settings(engine_url=theirs.url, tokenizer=str(tokenizer_folder("7b")))
+    access = ModelAccess(settings)
+    with pytest.raises(ModelUnavailable, match=r"does not list a model .* name its model in codellama\.remoteModel"):
+        await access.wait()
+    access.close()
+    access = ModelAccess(dataclasses.replace(settings, remote_model="theirs"))
+    model = await access.wait()
+    assert await text_of(model, [1, 5]) == "yes"
+    assert theirs.asked[0]["model"] == "theirs"
+    access.close()
