@@ -106,6 +106,14 @@ async def test_ids_in_and_ids_out(client: httpx.AsyncClient, model: Any) -> None
     assert again["timings"]["prefilled_tokens"] == 1
 
 
+async def test_one_prompt_in_a_list_is_that_prompt(client: httpx.AsyncClient, model: Any) -> None:
+    said = []
+    for prompt in ([5, 6, 7], [[5, 6, 7]]):
+        body = {"prompt": prompt, "max_tokens": 2, "temperature": 0}
+        said.append((await client.post(COMPLETION, json=body)).json()["choices"])
+    assert said[0] == said[1]
+
+
 async def test_without_a_tokenizer_only_ids(state: EngineState, model: Any) -> None:
     state.codec = None
     async with connected(state) as client:

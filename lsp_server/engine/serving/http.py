@@ -181,8 +181,8 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
         raise Refusal(f"The model {ask.model[:200]!r} is not served here, but {state.model!r}.", "model", status=404)
     if ask.stop_texts and state.codec is None:
         raise Refusal("stop needs a tokenizer, which this engine does not have: send stop_token_ids.", "stop")
-    if ask.max_tokens == 0:  # which llama.cpp's requests alone may say
-        return _Json(llama_cpp.nothing(ask, state.model))
+    if ask.max_tokens == 0:  # which requests of llama.cpp's and Ollama's alone may say
+        return _Json(form.nothing(ask, state.model))
     _check_length(ask, scheduler.context_length, state.longest_token)
     prompt = await _prompt(ask, state, scheduler)
     # Whatever is asked, no more than the context is generated: `submit` sees to that.

@@ -7,6 +7,7 @@ mean nothing here are passed over, as in `llama_cpp`.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from collections.abc import AsyncIterator
@@ -30,6 +31,8 @@ def generate(body: bytes, vocab_size: int) -> ApiRequest:
     the prompt if that is `raw`, or was written to infill, else an answer to it. Raises Refusal."""
     fields = _fields(body)
     prompt, suffix, system = (wire.text_of(fields.get(name, ""), name) for name in ("prompt", "suffix", "system"))
+    if not (prompt or suffix):
+        return _loading(fields, vocab_size)
     if suffix:
         return _request(fields, {"prompt": prompt, "suffix": suffix}, vocab_size)
     if fields.get("raw") is True or _is_written(prompt):
@@ -42,6 +45,8 @@ def generate(body: bytes, vocab_size: int) -> ApiRequest:
 def chat(body: bytes, vocab_size: int) -> ApiRequest:
     """The request in the body of /api/chat. Raises Refusal."""
     fields = _fields(body)
+    if fields.get("messages", []) == []:
+        return _loading(fields, vocab_size)
     return _request(fields, {"messages": fields.get("messages")}, vocab_size)
 
 
@@ -53,10 +58,16 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
+def _loading(fields: dict[str, Any], vocab_size: int) -> ApiRequest:
+    """The request of who wants no text, but the model in memory, where it is."""
+    return dataclasses.replace(_request(fields, {"prompt": ""}, vocab_size), max_tokens=0)
+
+
 def _request(fields: dict[str, Any], asked: dict[str, Any], vocab_size: int) -> ApiRequest:
     options = fields.get("options", {})
     if not isinstance(options, dict):
         raise Refusal("options must be an object.", "options")
+    options = {name: value for name, value in options.items() if value is not None}
     most, temperature = options.get("num_predict", -1), options.get("temperature")
     limit = {"num_predict": (most, True), "temperature": (0 if temperature is None else temperature, False)}
     for name, (value, whole) in limit.items():
@@ -111,8 +122,7 @@ class Answer:
             yield _line(error(str(refusal)))
 
     def _said(self, piece: AnswerPart) -> dict[str, Any]:
-        text = {"message": {"role": "assistant", "content": piece.text}} if self._chat else {"response": piece.text}
-        head = {"model": self._model, "created_at": _now(), **text, "done": bool(piece.finish_reason)}
+        head = _head(self._model, piece.text, chat=self._chat, done=bool(piece.finish_reason))
         return {**head, "done_reason": piece.finish_reason, **self._cost()} if piece.finish_reason else head
 
     def _cost(self) -> dict[str, int]:
@@ -148,6 +158,11 @@ def show(state: EngineState) -> dict[str, Any]:
     }
 
 
+def nothing(ask: ApiRequest, model: str, *, chat: bool) -> dict[str, Any]:
+    """The answer to who wants no text."""
+    return {**_head(model, "", chat=chat, done=True), "done_reason": "load"}
+
+
 def error(message: str) -> dict[str, Any]:
     """The body of an answer that is an error."""
     return {"error": message}
@@ -164,6 +179,11 @@ def _infills(state: EngineState) -> bool:
     except UserError:
         return False
     return True
+
+
+def _head(model: str, text: str, *, chat: bool, done: bool) -> dict[str, Any]:
+    said = {"message": {"role": "assistant", "content": text}} if chat else {"response": text}
+    return {"model": model, "created_at": _now(), **said, "done": done}
 
 
 def _line(said: dict[str, Any]) -> bytes:

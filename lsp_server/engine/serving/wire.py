@@ -247,10 +247,10 @@ def check_number(name: str, value: object, low: float, high: float, *, whole: bo
 
 
 def prompt_of(prompt: object, vocab_size: int) -> str | list[int]:
-    """A text, or ids of this vocabulary. Raises Refusal."""
+    """A text, or ids of this vocabulary; either may stand in a list of one. Raises Refusal."""
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], (str, list)):
+        prompt = prompt[0]
     if isinstance(prompt, list):
-        if len(prompt) == 1 and isinstance(prompt[0], str):
-            return text_of(prompt[0], "prompt")
         if prompt and all(isinstance(part, (str, list)) for part in prompt):
             raise Refusal("Several prompts in one request are not supported: send one request for each.", "prompt")
         ids = _ids(prompt, "prompt", vocab_size)

@@ -81,6 +81,30 @@ async def test_ollama_continues_answers_or_infills_as_it_is_asked(
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("generate", {}, {"response": ""}),
+        ("generate", {"prompt": "", "keep_alive": "5m", "stream": False}, {"response": ""}),
+        ("chat", {}, {"message": {"role": "assistant", "content": ""}}),
+        ("chat", {"messages": []}, {"message": {"role": "assistant", "content": ""}}),
+    ],
+)
+async def test_who_only_wants_the_model_loaded_gets_no_text(
+    client: httpx.AsyncClient, scheduler: Scripted, path: str, body: dict[str, Any], said: dict[str, Any]
+) -> None:
+    """https://docs.ollama.com/api: "If an empty prompt is provided, the model will be loaded into memory"."""
+    [whole] = answers(await client.post(f"/api/{path}", json={"model": "codellama", **body}))
+    assert {"done": True, "done_reason": "load", **said}.items() <= whole.items()
+    assert scheduler.asked == []
+
+
+async def test_an_option_that_is_null_is_none(client: httpx.AsyncClient, scheduler: Scripted) -> None:
+    null = dict.fromkeys(("num_predict", "temperature", "top_p", "seed", "stop"))
+    assert (await client.post("/api/generate", json={"prompt": "x", "options": null})).status_code == 200
+    assert scheduler.asked[0].max_tokens == scheduler.context_length
+
+
+@pytest.mark.parametrize(
     ("path", "body", "sentence"),
     [
         (FIM, {"suffix": "x"}, "prompt must be"),
@@ -93,7 +117,7 @@ async def test_ollama_continues_answers_or_infills_as_it_is_asked(
         ("/api/generate", {"prompt": "x", "options": {"num_predict": "9"}}, "num_predict must be a whole number"),
         ("/api/generate", {"prompt": "x", "options": {"stop": [1]}}, "stop must be a text"),
         ("/api/generate", {"prompt": "<PRE> a <SUF>b <SUF>c <MID>"}, "more than once"),
-        ("/api/chat", {}, "messages must be a list"),
+        ("/api/chat", {"messages": {}}, "messages must be a list"),
         ("/api/nothing", {}, "Not Found: POST /api/nothing"),
     ],
 )
