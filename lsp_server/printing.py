@@ -82,7 +82,13 @@ codecs.register_error(ENCODING_ERRORS, _named)
 
 
 def prepare() -> None:
-    """Make this process's streams take every character, and show an unexpected failure as other text is shown."""
+    """Make this process's streams take every character, and show an unexpected failure as other text is shown.
+
+    A stream that was closed by who started the process has nothing to give, or takes all and keeps nothing.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, ENCODING_ERRORS), (sys.stderr, ENCODING_ERRORS)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)

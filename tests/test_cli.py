@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,10 @@ import pytest
 from forking import program
 
 from lsp_server.codellama import ModelShape
+from lsp_server.commands import usage
 from lsp_server.engine.loading import starter as loading_starter
+
+NAMED_WELL = ("json", "yes", "shell", "place", "words")
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -49,6 +54,58 @@ def test_a_mistyped_command_is_told_what_it_may_mean() -> None:
         done = run(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("words", "usage", "said"),
+    [
+        (["chat", "--modle", "x", "hi"], "codellama-ls chat [-h]", "there is no option --modle; did you mean --model?"),
+        (["complete", "a:1:1", "--jsn=1"], "codellama-ls complete", "there is no option --jsn; did you mean --json?"),
+        (["--versoin"], "codellama-ls [-h]", "there is no option --versoin; did you mean --version?"),
+        (
+            ["models", "pull", "x", "--xyzzy"],
+            "codellama-ls models pull",
+            "`codellama-ls models pull --help` lists those",
+        ),
+        (
+            ["config", "get", "model"],
+            "codellama-ls config [-h]",
+            "'get' is one word too many; `codellama-ls config --h",
+        ),
+    ],
+)
+def test_a_mistyped_option_is_told_of_its_command_and_what_it_may_mean(words: list[str], usage: str, said: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: {usage}")
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    """But for those whose name says it."""
+    parsers = [usage.parser()]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            else:
+                assert action.help or action.dest in NAMED_WELL, f"{parser.prog}: {action.dest}"
+    assert len(parsers) > 15
+
+
+def test_a_question_needs_no_quotes() -> None:
+    words = ["chat", "What", "is", "this", "--file", "a.py"]
+    assert usage.parser().parse_args(words).question == "What is this"
+    assert not usage.parser().parse_args(["chat"]).question
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's closing of streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_is_no_fault(closed: str) -> None:
+    for words in (["config"], ["chat"]):
+        command = f"{shlex.join([sys.executable, '-m', 'lsp_server', *words, '--model', 'no-such'])} {closed}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=200)
+        assert (done.returncode, "Traceback" in done.stderr) == (int(words == ["chat"]), False), done
 
 
 @pytest.mark.parametrize("words", [[], ["complete"], ["models", "pull"], ["engine"]])

@@ -14,7 +14,20 @@ from lsp_server.settings import Settings
 
 
 class _Parser(printing.Parser):
-    """What says which command was probably meant by one that there is not."""
+    """What says which command or option was probably meant by one that there is not, and how this command is used."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(self._too_much(rest[0].partition("=")[0]))
+        return known, rest
+
+    def _too_much(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word!r} is one word too many; `{self.prog} --help` says what can stand there."
+        near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+        then = f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
+        return f"there is no option {word}; {then}"
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -22,6 +35,13 @@ class _Parser(printing.Parser):
             then = f"did you mean `{self.prog} {near[0]}`?" if near else f"`{self.prog} --help` lists those there are."
             self.error(f"there is no command {value!r}; {then}")
         super()._check_value(action, value)
+
+
+class _Joined(argparse.Action):
+    """A text in one word or, where the quotes were left out, in several."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        setattr(namespace, self.dest, " ".join(values))
 
 
 class Commands:
@@ -86,7 +106,8 @@ def _complete(commands: Commands) -> None:
     text = "0, the default: the most likely tokens; the more, the freer"
     made.add_argument("--temperature", type=_number(float, 0, 2), metavar="T", help=text)
     _sampling(made, "", Settings.top_p)
-    made.add_argument("--multiline", choices=("auto", "always", "never"))
+    text = "several lines; auto: on an empty line, and after one that opens a block"
+    made.add_argument("--multiline", choices=("auto", "always", "never"), help=text)
 
 
 def _prompt(commands: Commands) -> None:
@@ -111,7 +132,8 @@ def _chat(commands: Commands) -> None:
     text = "Ask the model a question, or without one talk with it."
     made = commands.add("chat", "commands.chat:run", text)
     _models_here(made, chats=True)
-    made.add_argument("question", nargs="?", type=printing.typed)
+    text = "with it goes what is piped in; without it each line that is typed is one"
+    made.add_argument("question", nargs="*", action=_Joined, type=printing.typed, help=text)
     file_help = "show the model this file, or these lines of it; may be repeated"
     made.add_argument("--file", metavar="FILE[:L1-L2]", action="append", help=file_help)
     text = f"most tokens of an answer (default: {Settings.chat_max_tokens})"
@@ -183,7 +205,9 @@ def _stats(commands: Commands) -> None:
 
 
 def _config(commands: Commands) -> None:
-    text = "What each setting is for the commands, and where that comes from."
+    text = (
+        "What each setting is for the commands, and where that comes from; you set them in the file that --path names."
+    )
     made = commands.add("config", "commands.config:run", text)
     _models_here(made, chats=True)
     what = made.add_mutually_exclusive_group()
@@ -213,9 +237,12 @@ def _models_here(made: argparse.ArgumentParser, *, chats: bool = False) -> None:
         add("--chat-engine-url", text, metavar="URL")
         add("--chat-remote-model", "what that server calls it", metavar="NAME")
         add("--chat-tokenizer", "where its tokenizer is, if not --chat-model")
-    add("--infilling", choices=("auto", "on", "off"))
-    add("--chat-format", choices=("auto", "inst", "source-step", "template"))
-    add("--layout", choices=("auto", "psm", "spm"))
+    text = "whether the code after the cursor counts; auto: where the model was trained for it"
+    add("--infilling", text, choices=("auto", "on", "off"))
+    text = "how a dialog is written for the model; auto: as its files say"
+    add("--chat-format", text, choices=("auto", "inst", "source-step", "template"))
+    text = "psm: the code before the cursor first, spm: that after it; auto: mostly spm"
+    add("--layout", text, choices=("auto", "psm", "spm"))
 
 
 def _sampling(made: argparse.ArgumentParser, prefix: str, top_p: float) -> None:
