@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import checkpoints
@@ -257,6 +259,22 @@ def test_templates_share_one_process_that_is_started_again_when_it_is_gone(folde
     time.sleep(0.1)
     assert tokenizer.decode(tokenizer.dialog_ids(QUESTION)) == "hello"
     assert renderer._PROCESS._child is not first
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_machine_that_is_busy_is_not_the_fault_of_a_template(folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder(tokenizer_config__json={"chat_template": "{{ messages[0].content }}"})
+    tokenizer = CodeLlamaTokenizer.from_pretrained(path)
+    tokenizer.dialog_ids(QUESTION)
+    child = renderer._PROCESS._child
+    assert child is not None
+    child.send_signal(signal.SIGSTOP)  # has no time at all, as others have it
+    Timer(7, child.send_signal, [signal.SIGCONT]).start()
+    assert tokenizer.decode(tokenizer.dialog_ids(QUESTION)) == "hello"
+    child.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(renderer, "SECONDS", 1)
+    with pytest.raises(DialogError, match=r"not done within 1 s: try again when this machine is less busy"):
+        tokenizer.dialog_ids(QUESTION)
 
 
 def test_the_process_runs_nothing_of_the_working_folder_and_ends_with_its_owner(folder: Write, tmp_path: Path) -> None:
