@@ -14,15 +14,16 @@ from pathlib import Path
 from lsp_server import printing
 from lsp_server.actions.wording import SLASH_COMMANDS
 from lsp_server.chat.asking import Ask, InvalidAsk
-from lsp_server.chat.attachments import Refused
+from lsp_server.chat.attachments import Refused, Wanted
 from lsp_server.chat.chats import Chats, Environment, Unanswered
 from lsp_server.chat.store import Conflict, NoConversation, Store, StoreError
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.commands import Failed
+from lsp_server.commands import Failed, piped
 from lsp_server.commands.console import notes
 from lsp_server.commands.slash import check, do
 from lsp_server.commands.terminal import progress, settings_of
 from lsp_server.commands.turn import Talk, answer, located, seed_of
+from lsp_server.context.buffer import Buffer
 from lsp_server.context.workspace import Workspace
 from lsp_server.model import roles
 from lsp_server.model.access import ModelAccess, Reached
@@ -30,10 +31,14 @@ from lsp_server.model.client import ModelClient
 from lsp_server.model.endpoint import Endpoint
 from lsp_server.settings import Settings
 
+# The name of a text that is piped in.
+PIPED = "standard input"
+
 
 def run(options: argparse.Namespace, instructions: Mapping[str, str] = SLASH_COMMANDS) -> int:
     """Ask one question, or talk until the user ends it. `instructions`: what each slash command asks the model."""
-    return asyncio.run(_run(options, instructions))
+    question = getattr(options, "question", None)
+    return asyncio.run(_run(options, question, _piped() if question else [], instructions))
 
 
 async def prompt_ids(
@@ -61,10 +66,13 @@ async def prompt_ids(
     return preview.fitted.ids
 
 
-async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> int:
+async def _run(
+    options: argparse.Namespace, question: str | None, given: Sequence[Buffer], instructions: Mapping[str, str]
+) -> int:
     settings = settings_of(options)
-    workspace = Workspace((Path.cwd(),))
+    workspace = Workspace((Path.cwd(),), lambda: given)
     files = tuple(located(workspace, place) for place in _files(options))
+    files += tuple(Wanted(each.uri, "file") for each in given)
 
     async def reach() -> Reached:
         return await access.wait()
@@ -72,7 +80,7 @@ async def _run(options: argparse.Namespace, instructions: Mapping[str, str]) -> 
     around = Environment(lambda: settings, lambda: workspace, reach)
     talk = Talk(Chats(Store(), around, instructions), options, workspace, attached=files)
     talk.system = getattr(options, "system", None)
-    if question := getattr(options, "question", None):
+    if question:
         check(talk, question)
     with progress() as show:
         access = ModelAccess(roles.of_chat(settings), show)
@@ -113,6 +121,18 @@ async def _talk(talk: Talk) -> int:
         except asyncio.CancelledError:
             return 130
     return 0
+
+
+def _piped() -> list[Buffer]:
+    """The text that goes with a question as a document, where one is piped in. Raises Failed."""
+    if not piped.is_there():
+        return []
+    doing = "Reading standard input to its end."
+    if not notes.is_terminal:
+        printing.note(doing)
+    with notes.doing(doing):
+        text = piped.text()
+    return [Buffer(PIPED, text)] if text.strip() else []
 
 
 def _files(options: argparse.Namespace) -> list[str]:

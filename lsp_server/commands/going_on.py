@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import sys
 from typing import Any
 
 from lsp_server import printing
-from lsp_server.commands import Failed
+from lsp_server.commands import Failed, piped
 from lsp_server.commands.console import notes
 from lsp_server.commands.terminal import reached, samplings, settings_of
 from lsp_server.completion.suggest import Sampled
-from lsp_server.context.workspace import MAX_BYTES
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import Answer, Question
 from lsp_server.model.client import Choice
@@ -21,7 +19,7 @@ from lsp_server.model.client import Choice
 
 def run(options: argparse.Namespace) -> int:
     """Print what comes after the text on standard input, as it is written."""
-    return asyncio.run(_run(options, _typed()))
+    return asyncio.run(_run(options, _text()))
 
 
 async def _run(options: argparse.Namespace, text: str) -> int:
@@ -58,14 +56,8 @@ async def _written(model: Reached, ids: list[int], most: int, sampled: Sampled, 
     return {"text": text, "finishReason": answer.finish_reason, "promptTokens": len(ids), "tokens": answer.tokens}
 
 
-def _typed() -> str:
-    """All of standard input. Raises Failed where it is no text, or nothing."""
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise Failed(f"The text on standard input is larger than {MAX_BYTES} bytes: send its end alone.")
-    if not data:
-        raise Failed("There is nothing on standard input: pipe a text in, as in `codellama-ls complete - < FILE`.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Failed(f"The text on standard input is not UTF-8 (byte {error.start}); convert it first.") from error
+def _text() -> str:
+    """What is gone on with. Raises Failed where that is nothing, or no text."""
+    if text := piped.text():
+        return text
+    raise Failed("There is nothing on standard input: pipe a text in, as in `codellama-ls complete - < FILE`.")

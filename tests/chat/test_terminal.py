@@ -87,6 +87,32 @@ def test_one_question_one_answer(engine: Engine, command: dict[str, Any], tmp_pa
         assert done.stdout == ""
 
 
+def test_what_is_piped_in_goes_with_a_question(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
+    done = told(command, "Why?", typed="error: no such table\n")
+    assert (done.returncode, done.stdout) == (0, "Yes.\n"), done.stderr
+    seen = engine.tokenizer.decode(engine.prompts[0])
+    assert "`standard input`:\n```\nerror: no such table\n```\n\nWhy? [/INST]" in seen
+    told(command, "Why?", typed="")
+    assert "standard input" not in engine.tokenizer.decode(engine.prompts[1])
+    (tmp_path / "log").write_bytes(b"\x89PNG\0\xff")
+    with (tmp_path / "log").open("rb") as log:
+        args = [*command["args"], "Why?"]
+        done = subprocess.run(**{**command, "args": args}, stdin=log, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, len(engine.prompts)) == (1, "", 2)
+    assert "The text on standard input is not UTF-8 (byte 0)" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_pipe_that_does_not_end_is_waited_for_until_ctrl_c(command: dict[str, Any]) -> None:
+    args = [*command["args"], "Why?"]
+    with subprocess.Popen(**{**command, "args": args}, stdin=-1, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert (said, process.returncode) == ("Reading standard input to its end.\n", 130)
+
+
 def test_a_conversation(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
     lines = ["one \\", "and more", "/explain it", "/rename Named", "/list", "/export out.md", "/edit two", "/nonsense"]
     done = told(command, typed="\n".join(["/help", *lines, "/new", "three", "/open 1", "/open 9", "/quit", "never"]))
