@@ -30,6 +30,8 @@ MOST_BYTES = 2**18
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 # A key's statement begins like this, or a table of its name does; the same may stand within a text of several lines.
 _BEGINNING = r"""\s*(?:\[\[?\s*)?["']?{}["']?\s*[\]=.]"""
+# What editors have in front of each name.
+_PREFIXED = f"settings have no `{SECTION}.` in front of them in this file; write `model`, not `{SECTION}.model`."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ def read() -> FromFile:
     lines = {name: _line(text, name) for name in values}
     problems = []
     for name, sentence in wrong.items():
-        plain = sentence.replace(f"`{SECTION}.", "`")
+        plain = _PREFIXED if name.partition(".")[0] == SECTION else sentence.replace(f"`{SECTION}.", "`")
         problems.append(f"{path}, line {lines[name]}: {plain}")
     if settings.engine_token and _others(path, stat.S_IRWXG | stat.S_IRWXO):
         settings = dataclasses.replace(settings, engine_token="")

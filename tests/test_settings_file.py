@@ -40,6 +40,13 @@ def test_what_is_in_it_holds_and_is_found_again(file: Path) -> None:
     assert found.problems == ()
 
 
+@pytest.mark.parametrize("text", ['codellama.model = "a"', '[codellama]\nmodel = "a"', '"codellama.model" = "a"'])
+def test_a_name_as_editors_have_it_is_told_how_it_stands_here(file: Path, text: str) -> None:
+    file.write_text(f"threads = 2\n{text}\n", encoding="utf-8")
+    said = "settings have no `codellama.` in front of them in this file; write `model`, not `codellama.model`."
+    assert settings_file.read().problems == (f"{file}, line 2: {said}",)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
