@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
     _headline("Your editors")
     typed = [name for name, source in found.sources.items() if source == "command line"]
     changes = [*_of_file(settings, typed), *_of_editors(options)]
-    _make(changes, options)
-    works = installing.command("doctor")
-    output.print(f"Open a file in your editor and type. `{works}` says what works.", soft_wrap=True)
+    if _make(changes, options):
+        works = installing.command("doctor")
+        output.print(f"Open a file in your editor and type. `{works}` says what works.", soft_wrap=True)
     return 0
 
 
@@ -108,6 +108,7 @@ def _picked(found: Sequence[Choice], proposal: Choice) -> str:
             return found[int(word) - 1].model
         if not word.isdecimal():
             return places.absolute_name(word)
+        notes.print(f"There is no {word} in this list.")
 
 
 async def _first(settings: Settings) -> float:
@@ -167,10 +168,11 @@ def _of_editors(options: argparse.Namespace) -> list[Change]:
     return changes
 
 
-def _make(changes: Sequence[Change], options: argparse.Namespace) -> None:
-    """Show what would be changed, and do it where the user agrees. Raises Failed, OSError."""
+def _make(changes: Sequence[Change], options: argparse.Namespace) -> bool:
+    """Show what would be changed, and do it where the user agrees; whether all is as it should be. Raises Failed,
+    OSError."""
     if not changes:
-        return
+        return True
     output.print("\nThis would be changed:")
     for change in changes:
         output.print(f"  - {change.what}", soft_wrap=True)
@@ -178,10 +180,11 @@ def _make(changes: Sequence[Change], options: argparse.Namespace) -> None:
         output.print(
             f"Nothing was changed; `{installing.command('setup', '--yes')}` does it without asking.", soft_wrap=True
         )
-        return
+        return False
     for change in changes:
         change.do()
         output.print(f"Done: {change.what}.", soft_wrap=True)
+    return True
 
 
 def _headline(text: str) -> None:

@@ -128,10 +128,14 @@ def test_how_a_choice_is_told() -> None:
     ("typed", "model"),
     [([""], "b"), (["0", "9", "1"], "a"), (["org/name"], "org/name"), (["./here"], str(Path.cwd() / "here"))],
 )
-def test_what_is_typed_for_a_model(typed: list[str], model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_typed_for_a_model(
+    typed: list[str], model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [f"There is no {word} in this list." for word in typed if word in ("0", "9")]
     found = [proposing.Choice(name, name, "on the CPU", True, True, 1.0, 0) for name in "ab"]
     monkeypatch.setattr("builtins.input", lambda question: typed.pop(0))
     assert setup._picked(found, found[1]) == model
+    assert capsys.readouterr().err.splitlines() == wrong
 
 
 def test_without_network_the_starter_is_taken_and_a_named_model_is_not_replaced(
@@ -267,9 +271,9 @@ def test_from_nothing_to_a_neovim_that_has_it_and_back(
     assert re.search(r"^It writes \d+ tokens a second here\.$", said, re.MULTILINE)
     named = r"^Nothing was changed; `\S*codellama-ls setup --yes` does it without asking\.$"
     assert re.search(named, said, re.MULTILINE)
-    assert (config.exists(), snippet.exists()) == (False, False)
+    assert (config.exists(), snippet.exists(), "Open a file" in said) == (False, False, False)
 
-    run("setup", "--yes", "--layout", "psm")
+    assert "\nOpen a file in your editor and type." in run("setup", "--yes", "--layout", "psm")
     assert settings_file.read().settings.layout == "psm"
     lua = "io.write(vim.lsp.is_enabled('codellama') and 'enabled' or 'not', ' ', require('codellama.server').PROGRAM)"
     done = subprocess.run([NVIM, "--headless", "-c", f"lua {lua}", "-c", "quit"], capture_output=True, text=True)
