@@ -85,16 +85,16 @@ def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: 
     if _opens_too_much(data):
         return None
     parser = tree_sitter.Parser(compiled)
-    before = []
+    before: dict[str, Any] = {}
     if previous is not None and previous.grammar == spoken.grammar:
         if previous.data == data:
             return previous
-        before.append(previous.tree.copy())  # whoever holds the earlier tree may still be reading it
-        before[0].edit(**_edit(previous.data, data))
+        before["old_tree"] = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
+        before["old_tree"].edit(**_edit(previous.data, data))
     gently = gently and not before
     slices = _Slices(data, PAUSE_SECONDS if gently else 0.0)
     try:
-        tree = parser.parse(slices, *before, progress_callback=_too_long(len(data)))
+        tree = parser.parse(slices, **before, progress_callback=_too_long(len(data)))
     except ValueError:  # it was ended
         return None
     slices.pause = 0.0
