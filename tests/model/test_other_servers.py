@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 
 import pytest
 
@@ -43,6 +45,14 @@ async def test_a_field_that_a_server_refuses_is_left_out_and_the_answer_comes(th
     assert await asked(client, **EVERYTHING) == ("yes", "stop")
     assert [field in body for body in theirs.asked] == [True, False, False]
     assert theirs.asked[1].keys() == theirs.asked[0].keys() - {field}, "nothing else is left out"
+
+
+async def test_a_request_has_a_name_that_others_take(theirs, client):
+    """starlette-context, which llama-cpp-python's server is made with, refuses all but UUIDs of the fourth kind."""
+    assert await asked(client) == ("yes", "stop")
+    named = re.search(r"^x-request-id: *(\S+)\r$", theirs.heads[-1].lower(), re.MULTILINE)
+    assert uuid.UUID(named[1]).version == 4
+    assert str(uuid.UUID(named[1])) == named[1]
 
 
 async def test_a_refusal_in_the_stream_is_one_too(theirs, client):
