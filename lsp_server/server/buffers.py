@@ -21,6 +21,7 @@ class Buffers(Workspace):
     """The workspace of a session whose documents are buffers. `files`: what the rest of the program sees of it."""
 
     def __init__(self, *arguments: Any) -> None:
+        self._had_folders = False
         self.files = files.Workspace(documents=lambda: self.text_documents.values(), notebooks=self._cells)
         super().__init__(*arguments)
         self.files.use(self._roots())
@@ -63,6 +64,7 @@ class Buffers(Workspace):
 
     def add_folder(self, folder: types.WorkspaceFolder) -> None:
         super().add_folder(folder)
+        self._had_folders = True
         self.files.use(self._roots())
 
     def remove_folder(self, folder_uri: str) -> None:
@@ -73,6 +75,11 @@ class Buffers(Workspace):
         return [[cell.document for cell in notebook.cells] for notebook in self.notebook_documents.values()]
 
     def _roots(self) -> list[Path]:
-        """The folders of the workspace on disk. The library's own keys are decoded, so they are no URIs any more."""
-        uris = [folder.uri for folder in self.folders.values()] or [self.root_uri or ""]
+        """The folders of the workspace on disk. The library's own keys are decoded, so they are no URIs any more.
+
+        The root that older editors name stands for folders where there were none, and not for those that were removed.
+        """
+        uris = [folder.uri for folder in self.folders.values()]
+        if not self._had_folders and self.root_uri:
+            uris = [self.root_uri]
         return [path for path in map(file_of, uris) if path is not None]

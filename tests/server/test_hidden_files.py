@@ -13,6 +13,8 @@ from actions.stand_in import StandIn
 from editor import ALONE, Editor, editor
 from lsprotocol import types
 
+from lsp_server.server.buffers import Buffers
+
 pytestmark = pytest.mark.usefixtures("engines")
 
 LINE = "value = "
@@ -89,6 +91,15 @@ async def test_every_folder_of_the_workspace_that_holds_the_file(
         window.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
         assert not await suggested(window, written(inner / "notes.py"))
         assert engine.asked == []
+
+
+def test_folders_that_are_removed_are_not_given_back_by_the_root(tmp_path: Path) -> None:
+    folder = types.WorkspaceFolder(tmp_path.as_uri(), "work")
+    workspace = Buffers(folder.uri, types.TextDocumentSyncKind.Incremental, [folder])
+    assert workspace.files.roots == (tmp_path,)
+    workspace.remove_folder(folder.uri)
+    assert workspace.files.roots == ()
+    assert Buffers(folder.uri).files.roots == (tmp_path,), "of an editor that knows no folders"
 
 
 @pytest.mark.parametrize(
