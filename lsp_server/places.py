@@ -62,19 +62,25 @@ def config_file() -> Path:
 
 def data_folder() -> Path:
     """Where conversations and statistics are kept: of this user alone (0700), created if need be."""
-    folder = Path(os.environ.get("CODELLAMA_LS_DATA") or platformdirs.user_data_path(NAME, appauthor=False))
+    folder = _named("CODELLAMA_LS_DATA", platformdirs.user_data_path(NAME, appauthor=False))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def cache_folder() -> Path:
     """Where checkpoints that this program made or fetched are kept."""
-    return Path(os.environ.get("CODELLAMA_LS_CACHE") or platformdirs.user_cache_path(NAME)).expanduser()
+    return _named("CODELLAMA_LS_CACHE", platformdirs.user_cache_path(NAME))
 
 
 def index_folder() -> Path:
     """Where the indexes of workspaces are kept."""
-    return Path(os.environ.get("CODELLAMA_LS_INDEX") or cache_folder() / "index")
+    return _named("CODELLAMA_LS_INDEX", cache_folder() / "index")
+
+
+def _named(variable: str, default: Path) -> Path:
+    """The folder that a variable names. A path that is not whole begins in the user's home, wherever a process runs:
+    it would be another one in each folder, and a workspace could have one."""
+    return Path.home() / Path(os.environ.get(variable) or default).expanduser()
 
 
 def log_folder() -> Path:

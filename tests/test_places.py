@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,26 @@ def short() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="cl-"))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("CODELLAMA_LS_DATA", places.data_folder),
+        ("CODELLAMA_LS_CACHE", places.cache_folder),
+        ("CODELLAMA_LS_INDEX", places.index_folder),
+    ],
+)
+def test_no_folder_is_one_of_the_workspaces(
+    variable: str, folder: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for named, meant in (("of/mine", "home/of/mine"), ("~/mine", "home/mine"), (str(tmp_path / "there"), "there")):
+        monkeypatch.setenv(variable, named)
+        assert folder() == tmp_path / meant
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_folder_of_this_user_alone(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
