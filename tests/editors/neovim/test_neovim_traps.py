@@ -39,6 +39,12 @@ NO_PROVIDER = "vim.g.loaded_python3_provider = 0"
 
 
 @pytest.fixture
+def version() -> str:
+    """One will do: how the server is started is the same in both."""
+    return "0.12"
+
+
+@pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project that `start` opens a file of. Neovim is started in it, as one does in a terminal."""
     folder = tmp_path / "project"
