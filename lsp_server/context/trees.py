@@ -25,7 +25,9 @@ SLICE_BYTES, WORK_SECONDS, PAUSE_SECONDS = 4096, 0.001, 0.0002
 # Seconds of the processor for a parse, and more for each byte, ten times what code takes; and pieces next to each other
 # of which the parser can make nothing: the time to look through them grows with their square. All other threads wait
 # meanwhile.
-MOST_SECONDS, MOST_SECONDS_OF_A_BYTE, MOST_PIECES = 0.2, 3e-6, 2_000
+MOST_SECONDS, MOST_SECONDS_OF_A_BYTE, MOST_PIECES = 0.2, 3e-6, 10_000
+# Bytes that change at once by typing: they need no limit. Where code is begun, a parse in slices would be one too many.
+MOST_TYPED = 4_000
 # `<` behind each other that nothing closes: those of Java and C# take a time that grows with their cube, in one step.
 MOST_OPENED = 1_000
 _COMMENT = re.compile(rb"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -70,8 +72,9 @@ class Leaf:
 def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: bool = False) -> Tree | None:
     """The tree of `text`; None where there is no grammar, or the text is too long or takes too long.
 
-    `previous` is the tree of an earlier text of the same document: what both texts begin and end with is not parsed
-    again. `gently`: in a thread, where other threads are to go on meanwhile, which the parser alone does not let them.
+    `previous` is the tree of an earlier text of the same document: where little differs, what both texts begin and end
+    with is not parsed again. `gently`: in a thread, where other threads are to go on meanwhile, which the parser alone
+    does not let them.
     """
     spoken = language(language_id)
     if spoken.grammar is None or len(text) > LONGEST:
@@ -85,16 +88,18 @@ def parse(text: str, language_id: str, previous: Tree | None = None, *, gently: 
     if _opens_too_much(data):
         return None
     parser = tree_sitter.Parser(compiled)
-    before: dict[str, Any] = {}
     if previous is not None and previous.grammar == spoken.grammar:
         if previous.data == data:
             return previous
-        before["old_tree"] = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
-        before["old_tree"].edit(**_edit(previous.data, data))
-    gently = gently and not before
+        changed = _edit(previous.data, data)
+        if changed["new_end_byte"] - changed["start_byte"] <= MOST_TYPED:
+            before = previous.tree.copy()  # whoever holds the earlier tree may still be reading it
+            before.edit(**changed)
+            tree = parser.parse(data, before)
+            return None if _is_crumbled(tree.root_node) else Tree(spoken, spoken.grammar, data, tree)
     slices = _Slices(data, PAUSE_SECONDS if gently else 0.0)
     try:
-        tree = parser.parse(slices, **before, progress_callback=_too_long(len(data)))
+        tree = parser.parse(slices, progress_callback=_too_long(len(data)))
     except ValueError:  # it was ended
         return None
     slices.pause = 0.0

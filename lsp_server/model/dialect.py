@@ -65,8 +65,8 @@ class Dialect:
     takes all. `met`, `tried`: whether it was asked what it is, and given a prompt as text to try.
 
     Of prompts as text: `names_start`, whether they have the name of the token that every prompt starts with; `infills`,
-    whether the server reads the infilling tokens in them. `room`: for how many tokens it
-    has room, where it has said that those of a request were too many, else 0.
+    whether the server reads the infilling tokens in them. `room`: for how many tokens it has room, where it has said
+    that those of a request were too many, else 0.
     """
 
     def __init__(self, *, ours: bool) -> None:

@@ -378,6 +378,12 @@ def test_what_becomes_no_code_has_no_tree_until_it_is_code_again(more: str) -> N
     assert cache.tree("a.cpp", f"{code}int b;\n", "cpp") is not None
 
 
+@pytest.mark.parametrize("begun", ["foo((", "if (", "["])
+def test_code_that_is_begun_has_a_tree_however_long_the_file_is(begun: str) -> None:
+    code = "def f(a, b=1):\n    return [a, b]\n\n\n" * 2000
+    assert parse(f"{code}{begun}\n{code}", "python") is not None
+
+
 def test_types_of_types_have_a_tree_and_so_have_many_comparisons() -> None:
     for code in ("A" + "<A" * 50 + ">" * 50 + " a;\n", "boolean b = 1 < 2;\n" * 3000):
         assert parse(f"class A {{\n{code}}}\n", "java") is not None
