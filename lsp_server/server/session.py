@@ -47,7 +47,12 @@ class Session:
         self.models = Models(self.settings, self.status.model)
         self.for_chat: Surroundings = _With(self, "chat")
         self.keeping = Keeping(lambda: self.settings, lambda: self.workspace)
-        self.related = Related(lambda: self.settings, lambda: self.workspace, index=lambda: self.keeping.index)
+        self.related = Related(
+            lambda: self.settings,
+            lambda: self.workspace,
+            index=lambda: self.keeping.index,
+            indexed=lambda: self.keeping.changes,
+        )
         self.suggestions = Suggestions(self, self.status.thinking, self.status.slow)
         self.counting = Counting(lambda: self.settings.keep_statistics, lambda: self.editor_name)
         self.outcomes = Outcomes(self.counting, lambda uri: self.workspace.buffer(uri))

@@ -36,7 +36,14 @@ class Session:
         self.hold = threading.Event()
         self.hold.set()
         self.main = self.open("main.py", "".join(LINES))
-        self.related = Related(lambda: self.settings, lambda: self.workspace, {"open": self.found}, lambda: self.now)
+        self.indexed = 0
+        self.related = Related(
+            lambda: self.settings,
+            lambda: self.workspace,
+            {"open": self.found},
+            lambda: self.now,
+            indexed=lambda: self.indexed,
+        )
 
     def open(self, name: str, text: str) -> Buffer:
         buffer = Buffer((self.folder / name).as_uri(), text, version=1, language_id="python")
@@ -70,6 +77,18 @@ async def test_it_is_kept_while_the_cursor_is_about_there(session: Session, monk
         assert await session.at(row) == "found for 50, 1\n"
     assert session.gathered == 1
     assert await session.at(51 + gathering.NEAR_ROWS) == f"found for {51 + gathering.NEAR_ROWS}, 2\n"
+
+
+async def test_what_the_index_holds_by_now_counts_once_the_user_pauses(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "WAIT_SECONDS", 5.0)
+    assert await session.at(50) == "found for 50, 1\n"
+    session.indexed += 1
+    assert await session.at(50) == "found for 50, 1\n"
+    session.now += gathering.PAUSE_SECONDS
+    assert session.related.is_old(session.main.uri)
+    assert await session.at(50) == "found for 50, 2\n"
 
 
 async def test_an_edit_elsewhere_counts_once_the_user_pauses(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

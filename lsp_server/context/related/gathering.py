@@ -63,8 +63,8 @@ class _Document:
 class Related:
     """The pieces for the documents of one session. Use from its event loop.
 
-    `settings`, `workspace` and `index` give those of now; `sources` are by their name, of which `related_<name>` is the
-    setting.
+    `settings`, `workspace` and `index` give those of now, `indexed` another number once the index has changed;
+    `sources` are by their name, of which `related_<name>` is the setting.
     """
 
     def __init__(
@@ -74,11 +74,13 @@ class Related:
         sources: Mapping[str, Source] = SOURCES,
         clock: Callable[[], float] = time.monotonic,
         index: Callable[[], Index | None] = lambda: None,
+        indexed: Callable[[], int] = lambda: 0,
     ) -> None:
         self._settings = settings
         self._workspace = workspace
         self._sources = sources
         self._index = index
+        self._indexed = indexed
         self._clock = clock
         self._threads = Threads(MOST_THREADS)
         self._documents: dict[str, _Document] = {}
@@ -154,7 +156,7 @@ class Related:
             self._looked.append(uri)
 
     def _stamp(self, uri: str) -> tuple[int, ...]:
-        return self._workspace().journal.elsewhere(uri), self._events
+        return self._workspace().journal.elsewhere(uri), self._events, self._indexed()
 
     def _has_paused(self, document: _Document) -> bool:
         return self._clock() - document.asked >= PAUSE_SECONDS

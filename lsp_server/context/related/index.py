@@ -67,7 +67,7 @@ class Index:
     """The index of the folders of a workspace, kept in `folder`; in memory where no folder is open.
 
     `opened`: snapshots of the open documents, which the event loop may set before each question; without them they are
-    asked of the workspace.
+    asked of the workspace. `changes`: how often something was taken in or out.
     """
 
     def __init__(self, workspace: Workspace, folder: Path) -> None:
@@ -85,6 +85,7 @@ class Index:
         self._answers: tuple[Any, dict[Any, Any]] = ((), {})
         self._store: Store | None = None
         self.opened: Sequence[Buffer] | None = None
+        self.changes = 0
 
     @property
     def path(self) -> Path | None:
@@ -220,8 +221,7 @@ class Index:
         gone = [path for path in held if path not in there]
         if not walk.complete:
             gone = [path for path in gone if not os.path.isfile(path) or self._workspace.why_hidden(Path(path))]
-        if gone:
-            store.remove(gone)
+        self._remove(store, gone)
         return [(path, stamp) for path, stamp in now if held.get(path.as_posix()) != stamp]
 
     def _stamps(self, paths: Sequence[Path]) -> list[tuple[Path, Stamp]]:
@@ -249,15 +249,22 @@ class Index:
                 continue
             made.append((path.as_posix(), size, changed, source))
             time.sleep(PAUSE_SECONDS)
-        store.write(made)
+        if made:
+            store.write(made)
+            self.changes += 1
 
     def _reread(self, store: Store, paths: Sequence[Path]) -> None:
         inside = [path for path in paths if is_source(path.name) and self._workspace.within(path) is not None]
         shown = [path for path in inside if not self._workspace.why_hidden(path)]
         stamped = self._stamps(shown)
         there = {path for path, _ in stamped}
-        store.remove([path.as_posix() for path in inside if path not in there])
+        self._remove(store, [path.as_posix() for path in inside if path not in there])
         self._read(store, stamped)
+
+    def _remove(self, store: Store, paths: Sequence[str]) -> None:
+        if paths:
+            store.remove(paths)
+            self.changes += 1
 
 
 def _opened(snapshot: Buffer, last: Opened | None) -> Opened:

@@ -34,6 +34,7 @@ class Keeping:
         self._settings = settings
         self._workspace = workspace
         self._kept: _Kept | None = None
+        self._earlier = 0
 
     @property
     def index(self) -> Index | None:
@@ -42,6 +43,11 @@ class Keeping:
             return None
         index.opened = self._workspace().buffers()
         return index
+
+    @property
+    def changes(self) -> int:
+        """Another value once a pass over all files, or what was saved, has changed the index."""
+        return self._earlier + (self._kept.changes if self._kept is not None else 0)
 
     def want(self) -> None:
         """See that there is an index of the folders that are open now, if it is wanted."""
@@ -66,6 +72,7 @@ class Keeping:
         """Give the index up; it stays on disk."""
         if self._kept is not None:
             self._kept.saved.put(None)
+            self._earlier = self.changes + 1
             self._kept = None
 
 
@@ -75,6 +82,7 @@ class _Kept:
     def __init__(self, workspace: Workspace, roots: tuple[Path, ...]) -> None:
         self.roots = roots
         self.index: Index | None = None
+        self.changes = 0
         self.saved: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self.complete: Future[None] = Future()
         self._workspace = workspace
@@ -89,6 +97,7 @@ class _Kept:
             while True:
                 progress = index.refresh(SLICE_SECONDS)
                 if progress.complete:
+                    self.changes = index.changes
                     self._completed()
                     log.info("The index holds %d files. %s", progress.files, progress.why)
                 if not self._waited(index, RENEW_SECONDS if progress.complete else 0.0):
@@ -115,3 +124,4 @@ class _Kept:
             if path is None:
                 return False
             index.reread([path])
+            self.changes = index.changes
