@@ -38,6 +38,8 @@ PIPED = "standard input"
 def run(options: argparse.Namespace, instructions: Mapping[str, str] = SLASH_COMMANDS) -> int:
     """Ask one question, or talk until the user ends it. `instructions`: what each slash command asks the model."""
     question = getattr(options, "question", None)
+    if question is not None and not question.strip():
+        raise Failed("The question is empty; write one, or leave it out to talk.")
     return asyncio.run(_run(options, question, _piped() if question else [], instructions))
 
 

@@ -74,16 +74,16 @@ def ps(options: argparse.Namespace) -> int:
         printing.as_json([_described(each) for each in found], indent=2)
         return 0
     for each in found:
-        output.print(Text.assemble((each.at.model, "bold"), f": {each.state}"), soft_wrap=True)
+        output.print(Text.assemble((each.at.model, "bold"), f": {each.state}"))
         if each.health is not None and each.health.status == "ready":
-            output.print(Text(f"  {each.health.message}"), soft_wrap=True)
+            output.print(Text(f"  planned with {each.health.message}"))
         began = datetime.datetime.fromtimestamp(each.since)
         when = began.strftime("%H:%M" if began.date() == datetime.date.today() else "%Y-%m-%d %H:%M")
-        memory = f"{each.memory / machine.GIB:.1f} GiB of memory"
+        memory = f"holds {each.memory / machine.GIB:.1f} GiB of memory now"
         memory += f", {each.on_cards / machine.GIB:.1f} GiB on cards" if each.on_cards else ""
-        output.print(f"  {memory}, process {each.at.pid}, since {when}, version {each.at.version}", soft_wrap=True)
+        output.print(f"  {memory}, process {each.at.pid}, since {when}, version {each.at.version}")
         users = ", ".join(f"{name} ({pid})" for pid, name in each.users.items()) or "nobody now"
-        output.print(f"  used by {users}", soft_wrap=True)
+        output.print(f"  used by {users}")
     if not found:
         printing.say("No engine runs; the first editor window or command that needs one starts it.")
     return 0

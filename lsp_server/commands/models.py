@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         output.print(abilities(made))
         output.print(Text(f"\nWith {described(devices)}:", style="bold"))
         output.print(fitting([*of_sizes(made), *(row for row in others if not row["problem"])]))
-        printing.say(f"GiB: with keys and values for {CONTEXT} tokens. *: what `quantization` auto takes.")
+        output.print(f"GiB: with keys and values for {CONTEXT} tokens. *: what `quantization` auto takes.")
     for row in others:
         model = shlex.quote(row["model"])
         if row["problem"]:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             continue
         more = f"with --model {model}" if row["whole"] else f"`codellama-ls models pull {model}` goes on"
         printing.say(f"{'Here already' if row['whole'] else 'Half here'}: {row['name']}, {row['disk']:.1f} GiB, {more}")
-    printing.say(
+    output.print(
         "Name one with --model or codellama.model; its licence must be accepted at the hub once (`hf auth login`)."
     )
     return 0

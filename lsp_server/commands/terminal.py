@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from lsp_server import printing
@@ -38,8 +39,10 @@ def agreed(question: str, *, yes: bool, by_enter: bool = True) -> bool:
 
 def typed(question: str) -> str:
     """What the user types. Raises Failed where that has ended."""
+    # Broken between words; the space at its end stays.
+    shown = textwrap.fill(question.rstrip(), max(notes.width, 20)) + " "
     try:
-        return input(question).strip()
+        return input(shown).strip()
     except EOFError as error:
         raise Failed("Nothing more was typed, so it ends here; what was fetched stays.") from error
 

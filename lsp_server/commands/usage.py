@@ -41,7 +41,7 @@ class _Joined(argparse.Action):
     """A text in one word or, where the quotes were left out, in several."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        setattr(namespace, self.dest, " ".join(values))
+        setattr(namespace, self.dest, " ".join(values) if values else None)
 
 
 class Commands:

@@ -178,6 +178,9 @@ def test_what_is_no_question_is_told_and_not_sent(engine: Engine, command: dict[
     done = told(command, "/explain")
     assert (done.returncode, done.stdout, code in done.stderr) == (1, "", True)
     assert told(command, "/new").returncode == 1
+    done = told(command, " ")
+    assert done.returncode == 1
+    assert "The question is empty; write one, or leave it out to talk." in done.stderr
     assert (engine.prompts, Store(tmp_path / "data").summaries()) == ([], [])
     asked = ("/explain @a.py:1-2", "/explain", "/etc/hosts is what?", "/sys is read-only, why?")
     done = told(command, typed="\n".join(asked))

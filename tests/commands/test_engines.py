@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ async def test_what_runs_is_shown_and_ended(tmp_path: Path) -> None:
     status, said, _ = await run("ps")
     assert status == 0
     assert said.startswith(f"{model}: ready on CPU")
-    assert " in 8 bits for a context of 1,024 tokens, on memory\n" in said
+    assert re.search(r"\n  planned with \d.* in 8 bits for a context of 1,024 tokens, on memory\n  holds \d", said)
     assert f"process {engine.pid}, since " in said
     assert f"({os.getpid()})" in said
 

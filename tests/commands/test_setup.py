@@ -103,6 +103,15 @@ def test_what_is_neither_yes_nor_no_is_asked_again(
     assert (typed, capsys.readouterr().err.count("Please type y or n.")) == ([], again)
 
 
+def test_a_question_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: shown.append(question) or "y")
+    monkeypatch.setattr(terminal.notes, "_width", 24)
+    assert terminal.agreed("Shall it be fetched now, all of it?", yes=False)
+    assert shown == ["Shall it be fetched now,\nall of it? [Y/n] "]
+
+
 def test_a_model_of_ones_own_is_proposed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mine = str(tmp_path / "mine")
     Path(mine).mkdir()

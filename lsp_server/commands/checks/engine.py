@@ -46,7 +46,8 @@ def here(model: str) -> Check:
     health, stop = asyncio.run(engines.says(at)), f"codellama-ls stop {shlex.quote(model)}"
     if health is None:
         return Check("engine", False, f"it hangs, or is stopped (process {at.pid})", stop)
-    found = f"{health.status}: {health.message} (process {at.pid}, version {at.version})"
+    planned = "planned with " if health.status == "ready" else ""
+    found = f"{health.status}: {planned}{health.message} (process {at.pid}, version {at.version})"
     if health.status == "failed":
         return Check("engine", False, found, f"see {local.log_file(model)}")
     other = local.of_another_installation(at)
