@@ -80,6 +80,7 @@ def _run(options: argparse.Namespace, door: sockets.Door | None, infilling: Call
     options.model = places.absolute_name(options.model)
     files = address.files(options.model)
     os.chdir(places.runtime_folder())  # libraries read configuration there: not that of the folder at hand
+    priority.meet(Path.cwd())
     ending = Ending()
     lock = filelock.FileLock(files.lock, mode=0o600)
     if not _taken(lock, ending):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from lsp_server.engine import priority
 from lsp_server.engine.generating.beam import most_tokens
 from lsp_server.engine.generating.choosing import Standing, choose
 from lsp_server.engine.generating.decoding import Generation
@@ -242,6 +243,8 @@ class Scheduler:
 
     def _run(self) -> None:
         while True:
+            if not self._jobs:
+                priority.let_go()
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._jobs)
                 jobs = dict(self._jobs)
@@ -257,7 +260,16 @@ class Scheduler:
             for number in choice.emptied:
                 jobs[number].generation.keys_values = None
             if choice.running is not None:
+                self._take_turn(jobs[choice.running])
                 self._advance(jobs[choice.running], choice.held)
+
+    def _take_turn(self, job: _Job) -> None:
+        """What the user's other engines on this machine may do beside `job`, and this one beside them."""
+        if job.generation.request.priority == _SUGGESTION:
+            priority.go_first()
+        else:
+            priority.let_go()
+            priority.stand()
 
     def _advance(self, job: _Job, others: int) -> None:
         """One forward pass for `job`, and what follows from it; the other requests hold `others` tokens."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lsp_server.engine import priority
 from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products, tiles
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
@@ -141,9 +142,10 @@ class _Pauses:
         self._next = time.monotonic() + _BETWEEN_PAUSES
 
     def take(self) -> None:
-        """Pause, if it is time."""
+        """Pause, if it is time; and as long as another engine is to compute first."""
         if time.monotonic() >= self._next:
             time.sleep(_PAUSE)
+            priority.stand()
             self._next = time.monotonic() + _BETWEEN_PAUSES
 
 
