@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -245,6 +246,8 @@ async def test_many_requests_stay_within_the_budget(make_scheduler: Callable[...
         (RuntimeError("kaboom\nand much more"), "The model failed while generating: RuntimeError: kaboom"),
         (torch.OutOfMemoryError("CUDA out of memory."), "Memory ran out"),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "Memory ran out"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Memory ran out"),
         (MemoryError(), "Memory ran out"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import logging
 import threading
 import time
@@ -347,8 +348,11 @@ class Scheduler:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: on a GPU, in Python, or in torch's allocator for the CPU, which has no type for it."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+    """Whether memory ran out: on a GPU, in Python, in the system, or in torch's allocator for the CPU, which has no
+    type for it, and other words on each system."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def _sentence(error: Exception) -> str:

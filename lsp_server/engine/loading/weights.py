@@ -93,7 +93,7 @@ def load(checkpoint: Checkpoint, plan: Plan, report: Report, stop: threading.Eve
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(plan, error) from None
     except Exception as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+        if "DefaultCPUAllocator" in str(error) or "out of memory" in str(error):
             raise _out_of_memory(plan, error) from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise LoadFailed(f"{checkpoint.folder} could not be loaded ({first}); take another checkpoint.") from error

@@ -9,6 +9,9 @@ arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16 at the sam
 
 from __future__ import annotations
 
+import math
+import mmap
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -33,6 +36,8 @@ _SCORES_BYTES = 64 * 2**20
 # While all cores compute, a program that is woken waits for the system's next tick, 4 ms on many: the language server
 # for a key, the editor for the answer. So a pass pauses between two layers, after so many seconds for so many.
 _BETWEEN_PAUSES, _PAUSE = 0.001, 0.00005
+# Memory that no other process shares. Windows has no other.
+_OWN: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
 class FlatKeysValues:
@@ -80,11 +85,19 @@ class FlatKeysValues:
 
     def _resize(self, capacity: int, source: FlatKeysValues, kept: int) -> None:
         layers, heads, size = self._shape
-        keys = torch.zeros(layers, heads, size, capacity, dtype=torch.bfloat16)
-        values = torch.zeros(layers, heads, capacity, size, dtype=torch.bfloat16)
+        keys, values = _zeros(layers, heads, size, capacity), _zeros(layers, heads, capacity, size)
         keys[..., :kept] = source.keys[..., :kept]
         values[..., :kept, :] = source.values[..., :kept, :]
         self.keys, self.values = keys, values
+
+
+def _zeros(*shape: int) -> torch.Tensor:
+    """bfloat16 numbers in memory of their own, which the system has back as soon as they are gone. In the heap, among
+    what a pass needs for a moment, they leave holes: as much again as a third of them (32 sequences, a day's keys)."""
+    size = math.prod(shape) * torch.bfloat16.itemsize
+    if not size:
+        return torch.zeros(shape, dtype=torch.bfloat16)
+    return torch.frombuffer(mmap.mmap(-1, size, **_OWN), dtype=torch.bfloat16).view(shape)
 
 
 def _room(length: int) -> int:
