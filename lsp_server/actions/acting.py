@@ -198,7 +198,7 @@ async def _commit(around: Surroundings, action: Action, buffer: Buffer, tell: Te
 async def commit_message(around: Surroundings, folder: Path, tell: Telling) -> str:
     """The message for what is staged in the repository at `folder`. Raises Refused."""
     try:
-        change = await commit.staged(folder, around.workspace.why_hidden)
+        change = await commit.staged(folder, around.workspace.why_each_hidden)
     except commit.NoCommit as error:
         raise Refused(str(error)) from error
     model = await reached(around, tell)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import textwrap
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from lsp_server.context import git
@@ -42,6 +42,8 @@ _COMPARED = (
 _PREFIX = re.compile(r"^[a-z]+(\([^)]*\))?!?: ")
 
 SYSTEM = "You write the messages of git commits. You answer with nothing but the message."
+
+Hidden = Callable[[Iterable[Path]], Iterable[str]]
 
 
 class NoCommit(UserError):
@@ -81,10 +83,11 @@ class _Entry:
     new: bytes
 
 
-async def staged(folder: Path, hidden: Callable[[Path], str] | None = None) -> Staged:
+async def staged(folder: Path, hidden: Hidden | None = None) -> Staged:
     """What is staged in the repository that holds `folder`. Raises NoCommit; cancelling ends git too.
 
-    `hidden`: why the model must not see a file, "" where it may; by default as the rules of the repository have it.
+    `hidden`: why the model must not see each of some files, "" where it may; by default as the rules of the repository
+    have it.
     """
     try:
         async with git.snapshot(folder) as taken:
@@ -93,7 +96,7 @@ async def staged(folder: Path, hidden: Callable[[Path], str] | None = None) -> S
         raise NoCommit(str(error)) from error
 
 
-async def _staged(taken: git.Snapshot, hidden: Callable[[Path], str] | None) -> Staged:
+async def _staged(taken: git.Snapshot, hidden: Hidden | None) -> Staged:
     raw = ("diff-index", "--cached", "--raw", "-z")
     patch = b""
     try:
@@ -117,7 +120,7 @@ async def _or_nothing(asked: Awaitable[bytes]) -> bytes:
         return b""
 
 
-def _read(root: Path, names: bytes, patch: bytes, log: bytes, hidden: Callable[[Path], str] | None) -> Staged:
+def _read(root: Path, names: bytes, patch: bytes, log: bytes, hidden: Hidden | None) -> Staged:
     """What is staged, from what git printed. Raises NoCommit."""
     if len(names) == MOST_NAMES_BYTES:
         raise NoCommit("Too many files are staged to write a message for; commit them in parts.")
@@ -125,9 +128,12 @@ def _read(root: Path, names: bytes, patch: bytes, log: bytes, hidden: Callable[[
     if not entries:
         raise NoCommit("Nothing is staged, so there is nothing to write a message for; `git add` what you commit.")
     if hidden is None:
-        hidden = Workspace((root,)).why_hidden
+        hidden = Workspace((root,)).why_each_hidden
     # A file that was renamed, or copied, has what its old name has kept from view.
-    secret = [any(hidden(root / os.fsdecode(name)) for name in {each.old, each.new}) for each in entries]
+    named = list(dict.fromkeys(name for each in entries for name in (each.old, each.new)))
+    whys = hidden(root / os.fsdecode(name) for name in named)
+    kept_from_view = {name for name, why in zip(named, whys, strict=True) if why}
+    secret = [not kept_from_view.isdisjoint((each.old, each.new)) for each in entries]
     if all(secret):
         raise NoCommit("Only files that the model must not see are staged (secrets, or ignored ones).")
     patches = _patches(patch, entries)

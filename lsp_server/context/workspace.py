@@ -132,6 +132,16 @@ class Workspace:
         except TooSlow as error:  # what is not known to be shown is hidden
             return str(error)
 
+    def why_each_hidden(self, paths: Iterable[Path]) -> Iterator[str]:
+        """`why_hidden` of many files, looked at together. Blocks."""
+        left = iter(paths)
+        privacy = Privacy(Look(), self.roots)
+        while batch := list(itertools.islice(left, BATCH)):
+            try:
+                yield from in_time(functools.partial(list, map(privacy.why_hidden, batch)), "The workspace")
+            except TooSlow as error:
+                yield from [str(error)] * len(batch)
+
     async def hidden(self, uri: str) -> str:
         """`why_hidden` for each key: kept for each document, and found anew where a rule or a link has changed."""
         try:

@@ -126,7 +126,9 @@ async def test_the_caller_says_what_is_hidden(repository: Path) -> None:
     (repository / "a.py").write_text("x = 1\n")
     (repository / "b.py").write_text("y = 1\n")
     git(repository, "add", ".")
-    change = await staged(repository, lambda path: "It is a secret." if path == repository / "a.py" else "")
+    change = await staged(
+        repository, lambda paths: ["It is a secret." if path == repository / "a.py" else "" for path in paths]
+    )
     assert change.hidden == ("a.py",)
     assert [path for path, _ in change.diffs] == ["b.py"]
 

@@ -280,3 +280,14 @@ def test_a_thread_that_hangs_does_not_keep_the_program() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert ended.stdout.startswith("a could not be looked at in time")
+
+
+def test_many_files_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(look, "read_bytes", lambda path, most: read.append(path.name) or path.read_bytes())
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    paths = [tmp_path / f"{number}.{ending}" for number in range(100) for ending in ("py", "log", "pem")]
+    whys = list(Workspace((tmp_path,)).why_each_hidden(paths))
+    assert read.count(".gitignore") == 1
+    assert whys == [Workspace((tmp_path,)).why_hidden(path) for path in paths]
+    assert [bool(why) for why in whys[:3]] == [False, True, True]
