@@ -14,7 +14,7 @@ import pytest
 from lsprotocol import types
 
 from lsp_server.context import in_time as threads
-from lsp_server.context import look, walking
+from lsp_server.context import look, privacy, walking
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import Threads, TooSlow, in_time, soon
 from lsp_server.context.uris import uri_of
@@ -284,7 +284,7 @@ def test_a_thread_that_hangs_does_not_keep_the_program() -> None:
 
 def test_many_files_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr(look, "read_bytes", lambda path, most: read.append(path.name) or path.read_bytes())
+    monkeypatch.setattr(privacy, "read_bytes", lambda path, most: read.append(path.name) or path.read_bytes())
     (tmp_path / ".gitignore").write_text("*.log\n")
     paths = [tmp_path / f"{number}.{ending}" for number in range(100) for ending in ("py", "log", "pem")]
     whys = list(Workspace((tmp_path,)).why_each_hidden(paths))
