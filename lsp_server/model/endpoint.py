@@ -146,6 +146,8 @@ def remote(url: str, token: str = "") -> Endpoint:
         raise BadAddress(f"codellama.engineUrl has several addresses, not all of which begin with http: {EXAMPLE}.")
     if not host or any(not each.isprintable() or each.isspace() for each in text):
         raise BadAddress(f"codellama.engineUrl names no host: {EXAMPLE}.")
+    if not _is_name(host):
+        raise BadAddress(f"codellama.engineUrl names a host that none can be called, {host}: {EXAMPLE}.")
     path = _API_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
     login = (urllib.parse.unquote(parts.username or ""), urllib.parse.unquote(parts.password or ""))
     return Endpoint(
@@ -154,6 +156,18 @@ def remote(url: str, token: str = "") -> Endpoint:
         login=login if any(login) else None,
         query=parts.query,
     )
+
+
+def _is_name(host: str) -> bool:
+    """Whether what is not plain letters in a host's name can be asked for: RFC 5891."""
+    if host.isascii() and "xn--" not in host:
+        return True
+    import idna  # which httpx asks, and stumbles over
+
+    try:
+        return bool(idna.decode(idna.encode(host, uts46=True)))
+    except UnicodeError:
+        return False
 
 
 def is_loopback(url: str) -> bool:

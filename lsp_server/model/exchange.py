@@ -172,7 +172,12 @@ class Exchange:
             raise EngineRefused(
                 f"{self.endpoint.name} is busy with {CONNECTIONS} requests of yours; try again soon."
             ) from part
-        if isinstance(part, (httpx.TransportError, httpx.DecodingError)):
+        if isinstance(part, httpx.DecodingError):
+            raise EngineRefused(
+                f"{self.endpoint.name} sent what cannot be unpacked, though nothing packed was asked for; check "
+                "whether a proxy or gateway before it compresses answers."
+            ) from part
+        if isinstance(part, httpx.TransportError):
             raise EngineLost(network.failure(self.endpoint, part)) from part
         raise part
 

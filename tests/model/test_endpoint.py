@@ -38,7 +38,9 @@ def test_an_address_as_it_was_pasted(typed):
 @pytest.mark.parametrize(
     "typed",
     ["http://", "ftp://host", "unix:///tmp/x", "http://host:many", "http://host:99999", "http://[::1", "http://a b/",
-     "http://ho\x00st", "://", "file:///etc", "http://a,b", "http://a:8000,b:8000", "http://a, ftp://b"],
+     "http://ho\x00st", "://", "file:///etc", "http://a,b", "http://a:8000,b:8000", "http://a, ftp://b", "http://xn--a",
+     "https://b.xn--zz--zz.example/v1",
+     "http://xn--.example", "http://stra\u00dfe_.example"],
 )  # fmt: skip
 def test_what_is_no_address_is_said_to_be_none_in_a_sentence(typed):
     with pytest.raises(endpoint.BadAddress, match=r"^codellama\.engineUrl .*it looks like http://gpu-box:8000\.$"):

@@ -110,6 +110,16 @@ async def test_an_error_without_end(theirs, client):
     assert "more than 4 MB where a short answer belongs" in (await end_of(client))[1]
 
 
+@pytest.mark.parametrize("body", [b"no gzip", b"\x1f\x8b\x08\x00" + b"\xff" * 200])
+async def test_what_is_said_to_be_packed_and_is_not(theirs, client, body):
+    async def write(writer):
+        writer.write(HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + body)
+        writer.close()
+
+    theirs.streams = write
+    assert "sent what cannot be unpacked, though nothing packed was asked for" in (await end_of(client))[1]
+
+
 async def test_a_list_of_models_of_600_megabytes(theirs):
     sent = [0]
 

@@ -134,9 +134,11 @@ def create_app(
     ]
     if others:
         routes += [
+            Route("/", lambda request: Response(ollama.RUNNING, media_type="text/plain")),
             described("/props", llama_cpp.props),
             described("/api/version", lambda state: ollama.VERSION),
             described("/api/tags", ollama.tags),
+            described("/api/ps", ollama.running),
             described("/api/show", ollama.show, "POST"),
         ]
     else:  # an engine that others use goes on as it was started

@@ -1,5 +1,5 @@
 """Ollama's requests and answers, `/api/generate` and `/api/chat`, for programs that speak nothing else, and what they
-ask before: `/api/version`, `/api/tags` and `/api/show`.
+ask before: `/`, `/api/version`, `/api/tags`, `/api/ps` and `/api/show`.
 
 https://docs.ollama.com/api. Answers are streamed unless a request says otherwise, one JSON object a line. Fields that
 mean nothing here are passed over, as in `llama_cpp`.
@@ -23,6 +23,9 @@ from lsp_server.errors import UserError
 PREFIX = "/api/"
 # The first that says what a model can do: some programs speak to no older one.
 VERSION = {"version": "0.6.4"}
+# What some look for at the top, to know whether it is there.
+RUNNING = "Ollama is running"
+_NEVER = "9999-12-31T00:00:00Z"
 _HOTTEST = 2.0
 
 
@@ -141,8 +144,12 @@ class Answer:
 
 def tags(state: EngineState) -> dict[str, Any]:
     """The body of GET /api/tags: the models."""
-    model = {"name": state.model, "model": state.model, "modified_at": _now(), "size": 0, "digest": ""}
-    return {"models": [{**model, "details": _DETAILS}]}
+    return {"models": [{**_model(state), "modified_at": _now()}]}
+
+
+def running(state: EngineState) -> dict[str, Any]:
+    """The body of GET /api/ps: the models in memory, of which there is the one."""
+    return {"models": [{**_model(state), "expires_at": _NEVER, "size_vram": 0}]}
 
 
 def show(state: EngineState) -> dict[str, Any]:
@@ -179,6 +186,10 @@ def _infills(state: EngineState) -> bool:
     except UserError:
         return False
     return True
+
+
+def _model(state: EngineState) -> dict[str, Any]:
+    return {"name": state.model, "model": state.model, "size": 0, "digest": "", "details": _DETAILS}
 
 
 def _head(model: str, text: str, *, chat: bool, done: bool) -> dict[str, Any]:

@@ -145,6 +145,9 @@ async def test_what_ollamas_programs_ask_before(client: httpx.AsyncClient, state
     assert (await client.get("/api/version")).json()["version"]
     [model] = (await client.get("/api/tags")).json()["models"]
     assert model["name"] == "codellama/CodeLlama-7b-hf"
+    assert (await client.get("/")).text == "Ollama is running"
+    [running] = (await client.get("/api/ps")).json()["models"]
+    assert (running["model"], running["expires_at"][:4]) == (model["model"], "9999")
     shown = (await client.post("/api/show", json={"model": model["name"]})).json()
     assert shown["model_info"]["llama.context_length"] == 4096
     assert ("insert" in shown["capabilities"], ".Suffix" in shown["template"]) == (True, True)
