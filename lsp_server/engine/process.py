@@ -41,6 +41,8 @@ FAILED_SECONDS = 20.0
 LOCK_SECONDS = 5.0
 # How often it is looked whether the engine can still be found.
 REACH_SECONDS = 1.0
+# Between two times that free memory is given back.
+GIVE_BACK_SECONDS = 5.0
 # What an orderly end waits for, each: the loading thread, and a forward pass that is under way.
 STOP_SECONDS = 1.5
 # Of the environment, read when torch is imported. Idle threads that spin, the default, make a forward pass fifty times
@@ -210,6 +212,7 @@ async def _serve(
     watching = [
         asyncio.create_task(_end_when_idle(end, state)),
         asyncio.create_task(_stay_within_reach(end, server, found, state)),
+        asyncio.create_task(_give_memory_back(state)),
     ]
     try:
         listeners = [found.listener] if door is None else [found.listener, door.listener]
@@ -354,6 +357,18 @@ async def _stay_within_reach(end: Callable[[], None], server: Server, found: soc
         except (OSError, UserError) as error:  # a full disk: until there is room
             log.warning("the engine cannot be found: %s", printing.sentence(error))
     end()
+
+
+async def _give_memory_back(state: EngineState) -> None:
+    """Have the system get what the passes since the last time needed for a moment."""
+    from lsp_server.engine.loading import heap
+
+    passes = 0
+    while True:
+        await asyncio.sleep(GIVE_BACK_SECONDS)
+        if state.scheduler is not None and state.scheduler.totals.forward_passes != passes:
+            passes = state.scheduler.totals.forward_passes
+            await asyncio.to_thread(heap.give_back)
 
 
 async def _end_when_idle(end: Callable[[], None], state: EngineState) -> None:

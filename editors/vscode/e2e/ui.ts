@@ -40,12 +40,12 @@ await scene('the main work', (engine) => ({ vsix: 'installed', git: true, files:
   });
   await step('others to choose from', async () => {
     engine.others = [' greet("Bob")', ' greet(name)'];
-    await page.keyboard.press('Alt+BracketRight');
-    await window.suggests(' greet("Bob")');
-    await page.keyboard.press('Alt+BracketRight');
-    await window.suggests(' greet(name)');
-    await page.keyboard.press('Alt+BracketRight');
-    await window.suggests(' greet("Ada") + "!"');
+    for (const text of [' greet("Bob")', ' greet(name)', ' greet("Ada") + "!"']) {
+      await until(async () => {
+        await page.keyboard.press('Alt+BracketRight'); // a busy machine loses one; they go round
+        return window.suggestsWithin(6, text).then(() => true, () => false);
+      }, `${text} is chosen`);
+    }
   });
   await step('accepted by word, then whole', async () => {
     await page.keyboard.press('Control+ArrowRight');

@@ -147,13 +147,17 @@ export class Window {
 
   /** Wait until these lines are the suggestion: while one types there are others. */
   async suggests(...lines: string[]): Promise<void> {
+    await this.suggestsWithin(60, ...lines);
+  }
+
+  async suggestsWithin(seconds: number, ...lines: string[]): Promise<void> {
     let seen = '';
     const isSeen = async (): Promise<boolean> => {
       seen = plain((await this.ghost.allTextContents()).join(''));
       // The page has the lines in an order of its own.
       return seen.length === lines.join('').length && lines.every((line) => seen.includes(line));
     };
-    await until(isSeen, () => `${JSON.stringify(lines)} is suggested, not ${JSON.stringify(seen)}`);
+    await until(isSeen, () => `${JSON.stringify(lines)} is suggested, not ${JSON.stringify(seen)}`, seconds);
   }
 
   async toast(text: string | RegExp): Promise<Locator> {

@@ -1,4 +1,4 @@
-"""The memory of this process: how much it holds, and having glibc give it back while a model is quantized."""
+"""The memory of this process: how much it holds, and having glibc give back what is free of it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def small_heap() -> Iterator[None]:
     finally:
         mallopt(mmap_threshold, 32 << 20)
         mallopt(trim_threshold, 64 << 20)
+
+
+def give_back() -> None:
+    """Give the system what is free in the middle of the heaps, too. Of themselves they give back their ends, and a few
+    bytes that stay keep all before them: 0.7 GB after some thousand suggestions. Takes some milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def memory_held() -> int:
