@@ -35,6 +35,8 @@ DOCUMENTS = 12
 WAITED, CLOSED, CHATTED = 10, 40, 1000
 # Not more at once than somebody's keys bring about.
 MOST_OPEN = 6
+# Keys at one place before somebody goes elsewhere, at most.
+BURST = 40
 
 # Has a server write down how many tasks it has, when it is sent a signal.
 COUNTING = """
@@ -52,6 +54,8 @@ class Keys:
     def __init__(self, window: ActingEditor, chance: random.Random) -> None:
         self._window, self._chance = window, chance
         self._open: list[tuple[str, list[str]]] = []
+        self._here: tuple[str, list[str]] = ("", [])
+        self._row, self._stays = 0, 0  # where it is typed there, and how many keys more
         self._number = 0
         self.asked = self.shown = self.errors = 0
         self._asking: set[asyncio.Task[Any]] = set()
@@ -60,8 +64,12 @@ class Keys:
         """Edit somewhere, and ask there."""
         if len(self._open) < DOCUMENTS or self.asked % CLOSED == 0:
             self._another()
-        uri, lines = self._chance.choice(self._open[-3:])
-        row, kind = self._chance.randrange(len(lines)), self._chance.random()
+        if not self._stays:
+            self._stays, self._here = self._chance.randint(1, BURST), self._chance.choice(self._open[-3:])
+            self._row = self._chance.randrange(len(self._here[1]))
+        self._stays -= 1
+        uri, lines = self._here
+        row, kind = min(self._row, len(lines) - 1), self._chance.random()
         column = len(lines[row])
         if kind < 0.80:
             lines[row] += (char := self._chance.choice("abcdefgh ().,="))
