@@ -94,6 +94,7 @@ class Keys:
         while len(self._asking) > MOST_OPEN:
             await asyncio.wait(self._asking, return_when=asyncio.FIRST_COMPLETED)
         if self.asked % CHATTED == 0:
+            print(f"soak: {self.asked} requests", flush=True)
             params = {"message": f"What is {self.asked}?", "maxTokens": 16}
             await self._ask(self._window.client.protocol.send_request_async("codellama/chat/send", params))
         await asyncio.sleep(0)
