@@ -15,8 +15,8 @@ import torch
 
 from benchmarks.figures import median
 from lsp_server.engine.passes import cards
+from lsp_server.engine.passes.card_weights import Weight, launch_product
 from lsp_server.engine.passes.cards import Tile
-from lsp_server.engine.passes.stretch import Weight, launch_product
 
 FAR = 400_000_000  # bytes of weights that take turns, so that none is left in a cache
 

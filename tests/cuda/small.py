@@ -10,9 +10,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.engine.passes import cards, int8
+from lsp_server.engine.passes.card_weights import Weight
 from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
 from lsp_server.engine.passes.model import KeysValues, Model
-from lsp_server.engine.passes.stretch import Weight
 
 torch.set_num_threads(1)
 

@@ -7,8 +7,8 @@ import torch
 from small import error
 
 from lsp_server.engine.passes import cards, int8, rounding
+from lsp_server.engine.passes.card_weights import Weight, launch_product
 from lsp_server.engine.passes.cards import Tile
-from lsp_server.engine.passes.stretch import Weight, launch_product
 
 FEW, PROMPT = Tile(32, 256, 16, 2, 4), Tile(128, 64, 128, 8, 3)
 # The depths of 7B to 70B, and that of the smallest model that is taken.

@@ -16,9 +16,10 @@ import torch
 
 from lsp_server.engine.passes import cards
 from lsp_server.engine.passes.card_keys_values import CardKeysValues
+from lsp_server.engine.passes.card_weights import Weight
 from lsp_server.engine.passes.kernels import FEW, PATH
 from lsp_server.engine.passes.model import FEWEST_GUESSES
-from lsp_server.engine.passes.stretch import BUCKETS, Few, Shape, Stretch, Weight
+from lsp_server.engine.passes.stretch import BUCKETS, Few, Shape, Stretch
 
 # Room for places that passes have beyond the context: a filled-up pass, and a branch behind a prompt of full length.
 _BEYOND = FEW + PATH
