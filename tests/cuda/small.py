@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.engine.passes import cards, int8
-from lsp_server.engine.passes.card_weights import Weight
+from lsp_server.engine.passes.card_weights import EightBits
 from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
 from lsp_server.engine.passes.model import KeysValues, Model
 
@@ -18,9 +19,10 @@ torch.set_num_threads(1)
 
 VOCABULARY = 64
 # The depth dealt out to two programs, spans of which some tokens have several.
-SETTINGS = cards.Settings(
-    few=cards.Tile(32, 256, 16, 2, 4),
-    gated=cards.Tile(32, 128, 16, 2, 4),
+CUTS = dataclasses.replace(cards.DEFAULT.eight, few=cards.Tile(32, 256, 16, 2, 4))
+SETTINGS = dataclasses.replace(
+    cards.DEFAULT,
+    eight=CUTS,
     programs=2,
     span=32,
     keys=16,
@@ -49,7 +51,7 @@ def llama(heads: int = 2, kv_heads: int = 1, *, layers: int = 1, dtype: torch.dt
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, torch.nn.Linear) and name != "lm_head":
-                small = Weight.rounded(child.weight)
+                small = EightBits.rounded(child.weight)
                 setattr(parent, name, int8.Int8Linear(small.weight, small.scale, None))
     return model
 
@@ -61,7 +63,7 @@ def reference(model: Any) -> Any:
         for name, child in list(parent.named_children()):
             rows = int8.rows_of(child)
             if name == "lm_head":
-                head = Weight.rounded(child.weight)
+                head = EightBits.rounded(child.weight)
                 rows = head.weight, head.scale
             if rows is not None:
                 linear = torch.nn.Linear(*reversed(rows[0].shape), bias=False)

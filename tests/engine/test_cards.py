@@ -99,7 +99,7 @@ def test_a_card_is_known_by_its_name() -> None:
     ):
         settings = cards.settings_of(name, capability)
         assert settings.chunk_tokens == chunk
-        assert settings.few == cards.BY_CAPABILITY.get(capability, cards.DEFAULT).few
+        assert settings.eight == cards.BY_CAPABILITY.get(capability, cards.DEFAULT).eight
 
 
 def test_what_a_prompt_takes_on_a_card_is_planned() -> None:

@@ -18,7 +18,7 @@ from torch.nn.attention.bias import causal_lower_right
 
 from lsp_server.engine.passes import kernels
 from lsp_server.engine.passes.card_keys_values import Part
-from lsp_server.engine.passes.card_weights import Weight, launch_product
+from lsp_server.engine.passes.card_weights import Weight, stacked
 from lsp_server.engine.passes.cards import Run, Settings
 from lsp_server.engine.passes.kernels import FEW, PATH
 
@@ -111,10 +111,10 @@ class _Layer:
         attention, feed = layer.self_attn, layer.mlp
         self.attention_norm = layer.input_layernorm.weight.detach()
         self.feed_norm = layer.post_attention_layernorm.weight.detach()
-        self.mixing = Weight.stacked(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.output = Weight.stacked(attention.o_proj)
-        self.gate_up = Weight.stacked(feed.gate_proj, feed.up_proj)
-        self.down = Weight.stacked(feed.down_proj)
+        self.mixing = stacked(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.output = stacked(attention.o_proj)
+        self.gate_up = stacked(feed.gate_proj, feed.up_proj)
+        self.down = stacked(feed.down_proj)
         layer.self_attn = layer.mlp = None
         if self.down.weight.device.type == "cuda":
             torch.cuda.empty_cache()  # what was stacked left blocks of sizes that nothing else has
@@ -264,16 +264,9 @@ class Stretch:
         self, x: torch.Tensor, given: Weight, out: torch.Tensor, *, gated: bool = False, whole: bool = False
     ) -> int:
         """out [parts, tokens, rows] = x [tokens, depth] times the weights; how many parts. `whole`: one."""
-        settings, tokens = self.settings, len(x)
-        rows = given.rows // 2 if gated else given.rows
-        if tokens <= FEW:
-            tile = settings.gated if gated else settings.few
-        else:
-            tile = settings.gated_prompt if gated else settings.prompt
-        depth = min(tile.depth, given.step)
-        one = gated or whole or tokens > FEW
-        parts = 1 if one else settings.parts(rows, given.depth, depth)
-        launch_product(x, given, out, tile, depth, parts, gated=gated)
+        tile, parts = given.cut(self.settings, len(x), gated=gated)
+        parts = 1 if whole else parts
+        given.launch(x, out, tile, parts, gated=gated)
         return parts
 
     def _add_norm(
