@@ -6,7 +6,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from small import error
+from small import brought_back, error
 
 from lsp_server.engine.passes import cards, int8, nf4_kernels, rounding
 from lsp_server.engine.passes.card_weights import EightBits, FourBits, Weight, stacked
@@ -35,15 +35,6 @@ def made(
         numbers = codes.double() * scale.double().repeat_interleave(64, 1)
     x = torch.randn(tokens, depth, generator=random).to(dtype)
     return given, x, x.double() @ numbers.T
-
-
-def brought_back(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """By bitsandbytes, in float32."""
-    functional, shape = rounding.bitsandbytes().functional, (len(weight), 2 * weight.shape[1])
-    code = functional.get_4bit_type("nf4", device="cpu")
-    kind = {"shape": shape, "dtype": torch.float32, "blocksize": 64, "code": code, "quant_type": "nf4"}
-    numbers: torch.Tensor = functional.dequantize_4bit(weight.view(-1, 1), functional.QuantState(scale, **kind))
-    return numbers
 
 
 def product(x: torch.Tensor, given: Weight, tile: Tile, parts: int = 1) -> torch.Tensor:

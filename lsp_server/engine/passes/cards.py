@@ -171,7 +171,7 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
         linears = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         for linear in (*linears, feed.gate_proj, feed.up_proj, feed.down_proj):
             bits.add(_bits(linear))
-    return None if bits <= {8} or bits == {4} else "its weights are not all in 8 bits, nor all in 4"
+    return None if bits <= {8} or bits == {4} else "its weights are not all in 8 bits, nor all in nf4"
 
 
 def _bits(linear: Any) -> int | None:

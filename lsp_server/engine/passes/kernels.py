@@ -1,5 +1,5 @@
-"""The kernels of a Llama pass on a CUDA card, in Triton: weights in 8 bits as bitsandbytes lays them out, 16-bit
-activations, sums in float32.
+"""The kernels of a Llama pass on a CUDA card, in Triton: weights in 8 bits as bitsandbytes lays them out (those in 4:
+`nf4_kernels`), 16-bit activations, sums in float32.
 
 The few tokens of a decode step, or of guesses to be checked, go through all of them inside one captured graph, so
 nothing here depends on a number that only the host knows: what the tokens are, where a sequence's keys and values lie
