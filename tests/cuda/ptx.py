@@ -20,21 +20,19 @@ SPECIAL = {"%lanemask_lt": (1 << LANE) - 1, "%lanemask_eq": 1 << LANE}
 def permuted(a: Words, b: Words, selector: Words) -> Words:
     """`prmt.b32`: of the eight bytes of b and a the four whose numbers are in the selector. Of a number's four bits the
     uppermost says that the byte's sign is wanted, eight times."""
-    found = np.zeros_like(a)
-    for at in range(4):
-        number = selector >> np.uint32(4 * at)
-        byte = np.where(number & 4, b, a) >> ((number & 3) * 8) & 0xFF
-        found |= np.where(number & 8, np.where(byte & 0x80, 0xFF, 0), byte).astype(np.uint32) << np.uint32(8 * at)
-    return found
+    numbers = selector[..., None] >> np.array([0, 4, 8, 12], np.uint32) & 0xF
+    bytes_of_both = np.stack(np.broadcast_arrays(a, b, selector)[:2], axis=-1).view(np.uint8)
+    found = np.take_along_axis(bytes_of_both, np.broadcast_to(numbers & 7, (*bytes_of_both.shape[:-1], 4)), axis=-1)
+    found = np.where(numbers & 8, np.where(found & 0x80, 0xFF, 0), found).astype(np.uint8)
+    return found.view(np.uint32)[..., 0]
 
 
 def looked_up(a: Words, b: Words, c: Words, table: Words) -> Words:
     """`lop3.b32`: the bit of a table of eight that three bits say together."""
     found = np.zeros_like(a)
     for number in range(8):
-        if int(table.flat[0]) >> number & 1:
-            bits = (a if number & 4 else ~a) & (b if number & 2 else ~b) & (c if number & 1 else ~c)
-            found |= bits
+        if int(table[0]) >> number & 1:
+            found |= (a if number & 4 else ~a) & (b if number & 2 else ~b) & (c if number & 1 else ~c)
     return found
 
 
@@ -47,16 +45,15 @@ INSTRUCTIONS = {
 }
 
 
-def run(text: str, given: Mapping[str, Words], shape: tuple[int, ...]) -> dict[str, Words]:
-    """What is in the registers at the end, of those that had something at the beginning and of all others."""
-    registers = {**given, **{name: np.full(shape, value, np.uint32) for name, value in SPECIAL.items()}}
+def run(text: str, given: Mapping[str, Words]) -> dict[str, Words]:
+    """What is in the registers at the end, of those that had something at the beginning and of all others: of as many
+    threads as there are numbers in them, or of all alike."""
+    registers = {**given, **{name: np.array([value], np.uint32) for name, value in SPECIAL.items()}}
     for line in re.findall(r"[^{};]+", text):
         name, *operands = line.replace(",", " ").split() or [".reg"]
         if name != ".reg":
             into, *read = operands
-            values = [
-                registers[each] if each in registers else np.full(shape, int(each, 0), np.uint32) for each in read
-            ]
+            values = [registers[each] if each in registers else np.array([int(each, 0)], np.uint32) for each in read]
             registers[into] = INSTRUCTIONS[name](*values)
     return registers
 
@@ -83,7 +80,7 @@ def _inline_asm(
         for at in range(words.shape[1]):
             given[f"${number}"] = words[:, at]
             number += 1
-    left = run(text, given, (len(words),))
+    left = run(text, given)
     results = []
     for at, kind in enumerate(kinds):
         both = np.stack([left[f"${wide * at + each}"] for each in range(wide)], axis=1)

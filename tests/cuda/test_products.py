@@ -51,7 +51,7 @@ def test_of_few_tokens(depth: int, dtype: torch.dtype) -> None:
         assert error(product(x, given, FEW, parts).sum(0), wanted) < 2e-6
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", [576, 4096, 11008, 22016, 28672])
 def test_of_few_tokens_in_four_bits(depth: int) -> None:
     given, x, wanted = made(40, depth, 3, torch.float16, 4)
     assert error(product(x, given, Tile(64, 256, 16, 4, 3), 1 + depth % 3).sum(0), wanted) < 2e-6
