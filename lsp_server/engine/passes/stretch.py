@@ -16,7 +16,7 @@ import torch.nn.functional as F
 import triton
 from torch.nn.attention.bias import causal_lower_right
 
-from lsp_server.engine.passes import kernels
+from lsp_server.engine.passes import int4, kernels
 from lsp_server.engine.passes.card_keys_values import Part
 from lsp_server.engine.passes.card_weights import Weight, stacked
 from lsp_server.engine.passes.cards import Run, Settings
@@ -24,6 +24,7 @@ from lsp_server.engine.passes.kernels import FEW, PATH
 
 # Tokens of the captured passes: another number is filled up to the next of these.
 BUCKETS = (1, 4, FEW)
+LEAST_TRITON_FOUR = (3, 3)  # which torch 2.7 brings
 
 
 @dataclass(frozen=True)
@@ -323,7 +324,10 @@ class Stretch:
 
 def trouble(run: Run) -> str | None:
     """Why no kernel can be run where these layers lie, as the end of a sentence; None where one can. Triton compiles
-    with the system's C compiler, which may not be there."""
+    with the system's C compiler, which may not be there, and an old one ends the process over weights of 4 bits."""
+    four = any(int4.is_taken(layer.mlp.down_proj) for layer in run.layers)
+    if four and tuple(map(int, triton.__version__.split(".")[:2])) < LEAST_TRITON_FOUR:
+        return f"Triton {triton.__version__} does not compile the kernels for weights of 4 bits"
     try:
         with torch.cuda.device(run.device) if run.device.type == "cuda" else contextlib.nullcontext():
             x, y = (torch.ones(1, 16, device=run.device) for _ in range(2))
