@@ -16,8 +16,10 @@ from lsp_server.engine.passes.model import Model
 from lsp_server.engine.passes.stock import TransformersModel
 
 OURS, EIGHT, EIGHT_PLAIN = "ours, 8 bits", "stock 8 bits, threshold 6", "stock 8 bits, threshold 0"
-SIXTEEN, FOUR, EXACT = "stock bfloat16", "stock nf4", "float32"
-KINDS = (OURS, EIGHT, EIGHT_PLAIN, SIXTEEN, FOUR)
+OURS_FOUR, FOUR, SIXTEEN = "ours, nf4", "stock nf4", "stock bfloat16"
+KINDS = (OURS, OURS_FOUR, EIGHT, EIGHT_PLAIN, SIXTEEN, FOUR)
+# In float32, on the weights in 8 bits, and on those in 4.
+EXACT, EXACT_FOUR = "float32", "float32 of nf4"
 # The deviation of numbers that are evenly spread over -127 .. 127.
 _SPREAD = math.sqrt((255**2 - 1) / 12)
 # What a channel of activations is multiplied with that bitsandbytes is to find above its threshold.
@@ -25,10 +27,10 @@ _OUTLIER, _CHANNEL = 40.0, 7
 
 
 def make(kind: str, config: dict[str, Any], device: torch.device, context: int, *, outliers: bool = False) -> Model:
-    """A model of that kind, the rounded weights being the same in all kinds. `outliers`: a channel of what each layer
-    is given is far above the others, as in real models."""
-    half = torch.float32 if kind == EXACT else torch.bfloat16
-    if device.type == "cpu" and kind == OURS:
+    """A model of that kind, of the same weights in 8 bits, those in 4 made of them. `outliers`: a channel of what each
+    layer is given is far above the others, as in real models."""
+    half = torch.float32 if kind in (EXACT, EXACT_FOUR) else torch.bfloat16
+    if device.type == "cpu" and kind in (OURS, OURS_FOUR):
         half = torch.float16  # in bfloat16 the interpreter is wrong
     with init_empty_weights():
         model: Any = LlamaForCausalLM(LlamaConfig(**config, dtype=half))
@@ -54,7 +56,7 @@ def make(kind: str, config: dict[str, Any], device: torch.device, context: int, 
                 if isinstance(linear, torch.nn.Linear):
                     setattr(parent, name, _linear(kind, linear.out_features, linear.in_features, half, random))
     model.eval()
-    return LlamaOnCuda(model, context) if kind == OURS else TransformersModel(model)
+    return LlamaOnCuda(model, context) if kind in (OURS, OURS_FOUR) else TransformersModel(model)
 
 
 def _put(model: Any, name: str, weight: torch.Tensor) -> None:
@@ -74,11 +76,17 @@ def _linear(kind: str, rows: int, depth: int, half: torch.dtype, random: torch.G
         )
         eight.weight = package.nn.Int8Params(small, requires_grad=False, has_fp16_weights=False, CB=small, SCB=largest)
         return eight
-    weight = (small.float() * (largest / 127)[:, None]).to(half)
-    if kind == FOUR:
-        four = package.nn.Linear4bit(depth, rows, bias=False, compute_dtype=half, quant_type="nf4", device="meta")
-        four.weight = package.nn.Params4bit(weight.cpu(), requires_grad=False, quant_type="nf4").to(device)
-        return four
+    weight = (small.float() * (largest / 127)[:, None]).to(torch.bfloat16 if kind != EXACT else half)
+    if kind in (OURS_FOUR, FOUR, EXACT_FOUR):
+        packed, state = package.functional.quantize_4bit(weight, quant_type="nf4")
+        if kind != EXACT_FOUR:
+            four = package.nn.Linear4bit(depth, rows, bias=False, compute_dtype=half, quant_type="nf4", device="meta")
+            four.weight = package.nn.Params4bit(
+                packed, requires_grad=False, quant_state=state, quant_type="nf4", bnb_quantized=True
+            )
+            return four
+        state.dtype = half
+        weight = package.functional.dequantize_4bit(packed, state)
     plain = torch.nn.Linear(depth, rows, bias=False, device="meta")
     plain.weight = torch.nn.Parameter(weight, requires_grad=False)
     return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -15,78 +16,94 @@ import torch
 
 from benchmarks.figures import median
 from lsp_server.engine.passes import cards
+from lsp_server.engine.passes.card_weights import EightBits, FourBits, Weight
 from lsp_server.engine.passes.cards import Tile
-from lsp_server.engine.passes.stretch import Weight, launch_product
+from lsp_server.engine.passes.rounding import NF4, NF4_BLOCK
 
 FAR = 400_000_000  # bytes of weights that take turns, so that none is left in a cache
 
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """Rows and depth of one; `gated`: half of the rows are gates."""
+    """Rows and depth of one, and the bits of its weights; `gated`: half of the rows are gates."""
 
     name: str
     rows: int
     depth: int
     gated: bool = False
+    bits: int = 8
 
 
-def products(config: dict[str, Any]) -> list[Product]:
-    """Those of a layer, and the head."""
+def products(config: dict[str, Any], bits: int = 8) -> list[Product]:
+    """Those of a layer, and the head, which is in 8 bits always."""
     hidden, fed, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     shared = 2 * (config.get("num_key_value_heads") or heads) * hidden // heads
-    return [
-        Product("queries, keys, values", hidden + shared, hidden),
-        Product("output", hidden, hidden),
-        Product("gate and up", 2 * fed, hidden, gated=True),
-        Product("down", hidden, fed),
-        Product("head", config["vocab_size"], hidden),
+    layer = [
+        Product("queries, keys, values", hidden + shared, hidden, bits=bits),
+        Product("output", hidden, hidden, bits=bits),
+        Product("gate and up", 2 * fed, hidden, gated=True, bits=bits),
+        Product("down", hidden, fed, bits=bits),
     ]
+    return layer if bits == 4 else [*layer, Product("head", config["vocab_size"], hidden)]
 
 
 def made(product: Product, tokens: int, device: torch.device) -> tuple[Weight, torch.Tensor]:
     """Random weights, and activations of the type that they are multiplied in."""
     random = torch.Generator(device).manual_seed(product.rows)
-    shape = (product.rows, product.depth)
-    weight = torch.randint(-127, 128, shape, dtype=torch.int8, device=device, generator=random)
-    scale = torch.rand(product.rows, device=device, generator=random) * 1e-2 + 1e-4
+    rows, depth = product.rows, product.depth
     kind = torch.bfloat16 if device.type == "cuda" else torch.float16
-    return Weight(weight, scale), torch.randn(tokens, product.depth, device=device, generator=random).to(kind)
+    x = torch.randn(tokens, depth, device=device, generator=random).to(kind)
+    scale = torch.rand(rows, 1 if product.bits == 8 else depth // NF4_BLOCK, device=device, generator=random)
+    scale = scale * 1e-2 + 1e-4
+    if product.bits == 8:
+        weight = torch.randint(-127, 128, (rows, depth), dtype=torch.int8, device=device, generator=random)
+        return EightBits(weight, scale[:, 0]), x
+    weight = torch.randint(0, 256, (rows, depth // 2), dtype=torch.uint8, device=device, generator=random)
+    return FourBits(weight, scale), x
+
+
+def brought_back(given: Weight, kind: torch.dtype) -> torch.Tensor:
+    """The weights in float32; those of 4 bits from numbers that are rounded to `kind`, as in the kernels."""
+    if given.bits == 8:
+        return given.weight.float() * given.scale[:, None]
+    numbers = torch.tensor(NF4, device=given.weight.device).to(kind).float()
+    codes = torch.stack([given.weight >> 4, given.weight & 15], dim=-1).flatten(1).long()
+    return numbers[codes] * given.scale.T.repeat_interleave(NF4_BLOCK, 1)
 
 
 def error(product: Product, tokens: int, settings: cards.Settings, device: torch.device) -> float:
     """How far from the same in float32, relative; of memory that was full of NaN."""
     given, x = made(product, tokens, device)
-    few = tokens <= 16
-    tile = (settings.gated if few else settings.gated_prompt) if product.gated else (
-        settings.few if few else settings.prompt
-    )  # fmt: skip
-    depth = min(tile.depth, given.step)
+    tile, parts = given.cut(settings, tokens, gated=product.gated)
     rows = product.rows // 2 if product.gated else product.rows
-    parts = settings.parts(rows, product.depth, depth) if few and not product.gated else 1
     out = torch.full((parts, tokens, rows), math.nan, device=device)
-    launch_product(x, given, out, tile, depth, parts, gated=product.gated)
-    wanted = x.float() @ (given.weight.float() * given.scale[:, None]).T
+    given.launch(x, out, tile, parts, gated=product.gated)
+    wanted = x.float() @ brought_back(given, x.dtype).T
     if product.gated:
         gate, value = wanted.chunk(2, dim=-1)
         wanted = torch.nn.functional.silu(gate) * value
     return float((out.sum(0) - wanted).norm() / wanted.norm())
 
 
-def candidates(settings: cards.Settings, *, all_of_them: bool) -> Iterator[tuple[Tile, int]]:
+def candidates(settings: cards.Settings, bits: int, *, all_of_them: bool) -> Iterator[tuple[Tile, int]]:
     """Ways to cut a product for few tokens: a tile, and how many programs share the depth."""
     if not all_of_them:
-        yield from ((settings.few, parts) for parts in (1, 2))
+        yield from ((settings.cuts(bits).few, parts) for parts in (1, 2))
         return
-    cuts = [(16, 1), (32, 1), (32, 2), (64, 2), (64, 4)]  # of 16 rows or more for each warp
-    for (rows, warps), depth, stages, parts in itertools.product(cuts, (128, 256, 512), (3, 4, 5), (1, 2, 4, 8)):
+    if bits == 8:  # of 16 rows or more for each warp
+        cuts = itertools.product([(16, 1), (32, 1), (32, 2), (64, 2), (64, 4)], (128, 256, 512))
+    else:  # of a block or more for each
+        cuts = itertools.product([(16, 2), (32, 2), (64, 2), (32, 1), (64, 1)], (128, 256))
+    for ((rows, warps), depth), stages, parts in itertools.product(cuts, (3, 4, 5), (1, 2, 4, 8)):
         yield Tile(rows, depth, 16, warps, stages), parts
 
 
-def sweep(config: dict[str, Any], device: torch.device, seconds: float, *, whole: bool) -> list[dict[str, Any]]:
+def sweep(
+    config: dict[str, Any], bits: int, device: torch.device, seconds: float, *, whole: bool
+) -> list[dict[str, Any]]:
     """For each product the three best cuts that were found in so many seconds, the best first."""
     rows, deadline = [], time.monotonic() + seconds
-    for number, product in enumerate(every := products(config)):
+    for number, product in enumerate(every := products(config, bits)):
         share = (deadline - time.monotonic()) / (len(every) - number)
         rows += _best(product, device, time.monotonic() + share, whole=whole)
     return rows
@@ -99,17 +116,18 @@ def _best(product: Product, device: torch.device, until: float, *, whole: bool) 
     def call(way: tuple[Tile, int], given: Weight) -> None:
         tile, parts = way
         out = torch.empty(parts, 1, rows, device=device)
-        launch_product(x, given, out, tile, min(tile.depth, given.step), parts, gated=product.gated)
+        given.launch(x, out, tile, parts, gated=product.gated)
 
     ways = [
         (tile, parts)
-        for tile, parts in candidates(cards.settings(device), all_of_them=whole)
+        for tile, parts in candidates(cards.settings(device), product.bits, all_of_them=whole)
         if parts <= (1 if product.gated else given.depth // min(tile.depth, given.step))
         and (not whole or given.depth % tile.depth == 0)
     ]
     copies = [given]
     while whole and len(copies) * given.weight.nbytes < FAR:
-        copies.append(Weight(given.weight.clone(), given.scale))
+        copies.append(copy.copy(given))
+        copies[-1].weight = given.weight.clone()
     timed: list[dict[str, Any]] = []
     for way in _compiled(ways, lambda way: call(way, given), until):
         if time.monotonic() > until and timed:
@@ -120,7 +138,7 @@ def _best(product: Product, device: torch.device, until: float, *, whole: bool) 
             "tile": dataclasses.asdict(way[0]),
             "parts": way[1],
             "microseconds": took,
-            "gb_per_second": given.weight.nbytes / took / 1000,
+            "gb_per_second": (given.weight.nbytes + given.scale.nbytes) / took / 1000,
         })  # fmt: skip
     return sorted(timed, key=_microseconds_of)[:3]
 
@@ -168,22 +186,22 @@ def microseconds(calls: list[Callable[[], Any]], device: torch.device, rounds: i
     return median(took)
 
 
-def prompts(config: dict[str, Any], tokens: int, device: torch.device) -> list[dict[str, Any]]:
+def prompts(config: dict[str, Any], bits: int, tokens: int, device: torch.device) -> list[dict[str, Any]]:
     """A prompt's products: by the kernel, by torch's in 16 bits, and by that on weights which are first converted."""
-    return [_prompt(product, tokens, device) for product in products(config)[:4]]
+    return [_prompt(product, tokens, device) for product in products(config, bits)[:4]]
 
 
 def _prompt(product: Product, tokens: int, device: torch.device) -> dict[str, Any]:
-    settings, (given, x) = cards.settings(device), made(product, tokens, device)
-    tile = settings.gated_prompt if product.gated else settings.prompt
-    depth = min(tile.depth, given.step)
-    out = torch.empty(1, tokens, product.rows // (2 if product.gated else 1), device=device)
-    plain = given.weight.to(x.dtype)
+    given, x = made(product, tokens, device)
+    tile, parts = given.cut(cards.settings(device), tokens, gated=product.gated)
+    out = torch.empty(parts, tokens, product.rows // (2 if product.gated else 1), device=device)
+    plain = brought_back(given, x.dtype).to(x.dtype)
     calls: dict[str, Callable[[], Any]] = {
-        "kernel": lambda: launch_product(x, given, out, tile, depth, 1, gated=product.gated),
+        "kernel": lambda: given.launch(x, out, tile, parts, gated=product.gated),
         "16 bits": lambda: x @ plain.T,
-        "converted": lambda: x @ given.weight.to(x.dtype).T,
     }
+    if product.bits == 8:
+        calls["converted"] = lambda: x @ given.weight.to(x.dtype).T
     for call in calls.values():
         call()
     took = {name: microseconds([call] * 3, device) for name, call in calls.items()}

@@ -1,4 +1,5 @@
-"""The engine on a CUDA card beside transformers' `generate`, in 8 bits (bitsandbytes) and in bfloat16.
+"""The engine on a CUDA card, in 8 and in 4 bits, beside transformers' `generate` in as many (bitsandbytes) and in
+bfloat16.
 
     python -m benchmarks.gpu [--quick] [--model SHAPE]
 
@@ -39,8 +40,14 @@ KEYS = 4  # tokens typed one by one in a round, a suggestion asked for after eac
 SUGGESTED = 24
 CONTEXT_LENGTH = 4096  # the engine's, for which room is kept on the card
 AT_ONCE = 2 * plan.GIB  # what `generate` takes for the activations of a whole prompt, which the engine cuts in chunks
-EIGHT, SIXTEEN = "transformers, bitsandbytes 8-bit, generate", "transformers, bfloat16, generate"
-BITS = {EIGHT: 8, SIXTEEN: 16}
+OURS_FOUR = f"{OURS} in 4 bits"
+EIGHT, FOUR, SIXTEEN = (
+    f"transformers, {what}, generate" for what in ("bitsandbytes 8-bit", "bitsandbytes 4-bit", "bfloat16")
+)
+ENGINES = {OURS: "8", OURS_FOUR: "4"}  # values of `quantization`
+BITS = {EIGHT: 8, FOUR: 4, SIXTEEN: 16}
+# How many times as fast as each of transformers' the engine is to be, with as many bits where it has them.
+FASTER = ((EIGHT, OURS, 4.0), (FOUR, OURS_FOUR, 1.0), (SIXTEEN, OURS, 1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,17 +112,26 @@ def _device() -> Device:
 def fitting(config: dict[str, Any], card: Device) -> list[list[str]]:
     """The systems that `card` can hold, in groups that it can hold together: one group, or each system for itself.
 
-    What does not fit alone is left out, and this said. Raises plan.DoesNotFit where the engine itself does not.
+    What does not fit alone is left out, and this said. Raises plan.DoesNotFit where the engine itself does not, in
+    neither number of bits.
     """
+    need: dict[str, float] = {}
+    problem: plan.DoesNotFit | None = None
+    for name, quantization in ENGINES.items():
+        try:
+            need[name] = _used(plan.make_roomy(config, (card,), CONTEXT_LENGTH, quantization=quantization))
+        except plan.DoesNotFit as error:
+            problem = error
+            print(f"{name} is left out: {error}")
+    if problem is not None and not need:
+        raise problem
     measured = sizes.measure(config)
-    eight = _used(plan.make(config, (card,), CONTEXT_LENGTH)) + AT_ONCE
-    need = {EIGHT: eight, SIXTEEN: eight + measured.weights(16) - measured.weights(8)}
-    for name, size in need.items():
+    for name, bits in BITS.items():
+        size = measured.needed(bits, CONTEXT_LENGTH) + measured.working + AT_ONCE
         if size > card.free_bytes:
             print(f"{name} is left out: it needs {gib(size)}, and {gib(card.free_bytes)} are free.")
-    need = {OURS: _used(plan.make_roomy(config, (card,), CONTEXT_LENGTH))} | {
-        name: size for name, size in need.items() if size <= card.free_bytes
-    }
+        else:
+            need[name] = size
     return [list(need)] if sum(need.values()) <= card.free_bytes else [[name] for name in need]
 
 
@@ -153,11 +169,13 @@ async def _shape(
     ]
     for group in groups:
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(systems.runtime())
             servers: list[systems.System] = []
-            if OURS in group:
-                engine = systems.engine(str(folder), context_length=CONTEXT_LENGTH)
-                servers.append(await stack.enter_async_context(engine))
+            for name in group:
+                if name in ENGINES:
+                    stack.enter_context(systems.runtime())  # one for each, as there is one engine for a model
+                    engine = systems.engine(str(folder), context_length=CONTEXT_LENGTH, quantization=ENGINES[name])
+                    servers.append(await stack.enter_async_context(engine))
+                    servers[-1].name = name
             servers += [stock.Generate(stock.Stock(folder, BITS[name])) for name in group if name in BITS]
             for server in servers:
                 await systems.run(server, warm, SUGGESTED)
@@ -190,18 +208,20 @@ def _targets(shape: str, samples: Samples, paired: bool) -> list[dict[str, Any]]
     """
     rows = []
     passes = samples[f"forward pass of decoding at {WINDOW}"]
-    for name, least in ((EIGHT, 4.0), (SIXTEEN, 1.0)):
-        if name in passes:
-            theirs, ours = passes[name], passes[OURS]
+    for name, engine, least in FASTER:
+        if name in passes and engine in passes:
+            theirs, ours = passes[name], passes[engine]
             ratio = paired_ratio(theirs, ours) if paired else median(theirs) / median(ours)
             met = ratio >= least if name == EIGHT else ratio > least
             note = f"{median(ours):.1f} ms against {median(theirs):.1f} ms{'' if paired else ', not paired'}"
             what = f"decode at context {WINDOW}, without right guesses: times faster than {name}"
             rows.append(results.target(what, f"{'at least' if name == EIGHT else 'over'} {least:g}", ratio, met, note))
+    # In the bits that are loaded unasked.
+    engine = OURS if OURS in passes else OURS_FOUR
     if shape == "7b":
-        first = median(samples[f"first token of a new prompt at {LONG}"][OURS])
+        first = median(samples[f"first token of a new prompt at {LONG}"][engine])
         rows.append(results.target(f"first token of {LONG:,} tokens, ms, median", "under 150", first, first < 150))
-    suggestion = median(samples[f"suggestion of {SUGGESTED} tokens after a key at {WINDOW}"][OURS])
+    suggestion = median(samples[f"suggestion of {SUGGESTED} tokens after a key at {WINDOW}"][engine])
     what = f"key to a suggestion of {SUGGESTED} tokens, ms, median"
     rows.append(results.target(what, "under 200", suggestion, suggestion < 200))
     return rows

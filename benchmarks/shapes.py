@@ -20,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 import checkpoints
 
 from lsp_server.engine.loading.shards import INDEX_NAME
+from lsp_server.engine.loading.sizes import BLOCK
 from lsp_server.places import cache_folder
 
 CONFIGS = Path(__file__).parents[1] / "tests" / "engine" / "configs"
@@ -31,13 +32,14 @@ DEVIATION = 0.6
 
 
 def config(shape: str, layers: int = 0, hidden: int = 0) -> dict[str, Any]:
-    """The config of a shape; with another number of `layers`, or all widths in proportion to another `hidden` one."""
+    """The config of a shape; with another number of `layers`, or all widths in proportion to another `hidden` one, in
+    whole blocks of weights of 4 bits."""
     values: dict[str, Any] = json.loads((CONFIGS / f"{shape}.json").read_text(encoding="utf-8"))
     if layers:
         values["num_hidden_layers"] = layers
     if hidden:
         heads, groups = hidden // HEAD, values["num_attention_heads"] // values["num_key_value_heads"]
-        values["intermediate_size"] = values["intermediate_size"] * hidden // values["hidden_size"]
+        values["intermediate_size"] = values["intermediate_size"] * hidden // values["hidden_size"] // BLOCK * BLOCK
         values |= {"hidden_size": hidden, "num_attention_heads": heads}
         values["num_key_value_heads"] = max(1, heads // groups)
     return values

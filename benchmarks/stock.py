@@ -22,22 +22,26 @@ from transformers.generation.streamers import BaseStreamer
 from benchmarks import systems
 from lsp_server.engine.loading import weights
 
+_ROUNDED = {
+    8: BitsAndBytesConfig(load_in_8bit=True),
+    4: BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16),
+}
+
 
 class Stock:
-    """A checkpoint in `bits` 8 (bitsandbytes), 16 (bfloat16) or 32 (float32), on the GPU where there is one.
+    """A checkpoint in `bits` 8 or 4 (bitsandbytes), 16 (bfloat16) or 32 (float32), on the GPU where there is one.
 
-    8-bit layers compute in bfloat16: on a CPU float16, which `dtype="auto"` takes, is up to four times slower.
+    Rounded layers compute in bfloat16: on a CPU float16, which `dtype="auto"` takes, is up to four times slower.
     """
 
     def __init__(self, folder: Path, bits: int = 8) -> None:
         weights.quiet()
-        self.name = {8: "transformers, bitsandbytes 8-bit", 16: "transformers, bfloat16", 32: "transformers, float32"}[
-            bits
-        ]
+        what = {16: "bfloat16", 32: "float32"}.get(bits, f"bitsandbytes {bits}-bit")
+        self.name = f"transformers, {what}"
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = AutoModelForCausalLM.from_pretrained(
             folder,
-            quantization_config=BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else None,
+            quantization_config=_ROUNDED.get(bits),
             dtype=torch.float32 if bits == 32 else torch.bfloat16,
             device_map=self.device,
         ).eval()

@@ -130,7 +130,7 @@ def test_a_model_that_does_not_fit() -> None:
     check = model.fits(of, Settings(quantization="4"), (Device("GPU 0", "cuda", 0, 24 * GIB, 24 * GIB, 1e12),))
     assert check.ok
     assert check.found.startswith("it fits on one GPU: 2")
-    assert check.found.endswith(" GiB in 4 bits for a context of 8,192 tokens, on GPU 0; as set, about 30 tokens/s")
+    assert check.found.endswith(" GiB in 4 bits for a context of 8,192 tokens, on GPU 0; as set, about 33 tokens/s")
 
 
 def test_a_disk_that_is_full(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,15 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from lsp_server.engine.passes import cards, kernels
+from lsp_server.engine.passes import cards, kernels, nf4_kernels
+from lsp_server.engine.passes.rounding import NF4_BLOCK
 
-HALF, BYTE, FLOAT, LONG, INT = "*bf16", "*i8", "*fp32", "*i64", "i32"
+HALF, FLOAT, LONG, INT = "*bf16", "*fp32", "*i64", "i32"
+BYTE = {8: "*i8", 4: "*u8"}  # that holds weights of so many bits
 # As torch gives memory, and as Triton finds of numbers that are multiples of 16.
 ALIGNED = {"depth", "rows", "hidden", "heads"}
 STATE = {"state": LONG, "layer": INT, "layers": INT, "heads": INT}
-PRODUCT = {"x": HALF, "weight": BYTE, "scale": FLOAT, "y": FLOAT, "tokens": INT, "depth": INT, "rows": INT}
+PRODUCT = {"x": HALF, "scale": FLOAT, "y": FLOAT, "tokens": INT, "depth": INT, "rows": INT}
 NORM = {"x": FLOAT, "parts": FLOAT, "weight": HALF, "y": HALF, "tokens": INT, "hidden": INT, "eps": "fp32"}
 PLACE = {
     "parts": FLOAT, "cosines": FLOAT, "sines": FLOAT, "queries": HALF, "tokens": INT, "kv_heads": INT, **STATE,
@@ -49,16 +51,20 @@ class Case:
 
 def cases(settings: cards.Settings) -> Iterator[Case]:
     """All kernels, for a model of 4,096 with heads of 128, of 70B's where they share most."""
-    for name, tile, gated in (
-        ("product", settings.few, False),
-        ("gated", settings.gated, True),
-        ("prompt", settings.prompt, False),
-        ("gated prompt", settings.gated_prompt, True),
-    ):
-        constants = {"ROWS": tile.rows, "DEPTH": tile.depth, "TOKENS": tile.tokens, "PARTS": 1 if gated else 2}
-        types = {**PRODUCT, "y": HALF} if gated else PRODUCT
-        weights = tile.rows * tile.depth * (2 if gated else 1)
-        yield Case(name, kernels.product, types, {**constants, "GATED": gated}, tile.warps, tile.stages, weights)
+    for bits, few, many in ((8, kernels.product, kernels.product), (4, nf4_kernels.few, nf4_kernels.many)):
+        cuts = settings.cuts(bits)
+        for name, kernel, tile, gated in (
+            ("product", few, cuts.few, False),
+            ("gated", few, cuts.gated, True),
+            ("prompt", many, cuts.prompt, False),
+            ("gated prompt", many, cuts.gated_prompt, True),
+        ):
+            constants = {"ROWS": tile.rows, "DEPTH": tile.depth, "TOKENS": tile.tokens, "PARTS": 1 if gated else 2}
+            constants |= {"GATED": gated, "BLOCKS": tile.depth // NF4_BLOCK, "STAGES": tile.stages}
+            taken = {name: value for name, value in constants.items() if name in kernel.arg_names}
+            types = {**PRODUCT, "weight": BYTE[bits], "y": HALF if gated else FLOAT}
+            weights = tile.rows * tile.depth * (2 if gated else 1)
+            yield Case(f"{name}, {bits} bits", kernel, types, taken, tile.warps, tile.stages, weights)
     yield Case("embed", kernels.embed, {"state": LONG, "embeddings": HALF, "x": FLOAT, "hidden": INT}, {"WIDTH": 4096})
     for width in (4096, 8192):
         yield Case(f"norm of {width}", kernels.add_norm, NORM, {"PARTS": 4, "WIDTH": width})

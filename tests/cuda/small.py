@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lsp_server.engine.passes import cards, int8
+from lsp_server.engine.passes import cards, int4, int8, rounding
+from lsp_server.engine.passes.card_weights import EightBits
 from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
 from lsp_server.engine.passes.model import KeysValues, Model
-from lsp_server.engine.passes.stretch import Weight
 
 torch.set_num_threads(1)
 
 VOCABULARY = 64
 # The depth dealt out to two programs, spans of which some tokens have several.
-SETTINGS = cards.Settings(
-    few=cards.Tile(32, 256, 16, 2, 4),
-    gated=cards.Tile(32, 128, 16, 2, 4),
+CUTS = dataclasses.replace(cards.DEFAULT.eight, few=cards.Tile(32, 256, 16, 2, 4))
+SETTINGS = dataclasses.replace(
+    cards.DEFAULT,
+    eight=CUTS,
     programs=2,
     span=32,
     keys=16,
@@ -32,13 +34,15 @@ def error(given: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((given.double() - wanted.double()).norm() / wanted.double().norm())
 
 
-def llama(heads: int = 2, kv_heads: int = 1, *, layers: int = 1, dtype: torch.dtype = torch.float32) -> Any:
-    """transformers' model, its linear layers but the head in 8 bits."""
+def llama(
+    heads: int = 2, kv_heads: int = 1, *, layers: int = 1, dtype: torch.dtype = torch.float32, bits: int = 8
+) -> Any:
+    """transformers' model, its linear layers but the head in 8 bits or in 4, which want blocks of 64."""
     torch.manual_seed(heads)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=16 * heads,
-        intermediate_size=48,
+        hidden_size=(16 if bits == 8 else 32) * heads,
+        intermediate_size=48 if bits == 8 else 64,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
@@ -49,9 +53,15 @@ def llama(heads: int = 2, kv_heads: int = 1, *, layers: int = 1, dtype: torch.dt
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, torch.nn.Linear) and name != "lm_head":
-                small = Weight.rounded(child.weight)
-                setattr(parent, name, int8.Int8Linear(small.weight, small.scale, None))
+                setattr(parent, name, _rounded(child.weight, bits))
     return model
+
+
+def _rounded(weight: torch.Tensor, bits: int) -> torch.nn.Module:
+    if bits == 4:
+        return int4.Int4Linear.rounded(weight)
+    small = EightBits.rounded(weight)
+    return int8.Int8Linear(small.weight, small.scale, None)
 
 
 def reference(model: Any) -> Any:
@@ -59,15 +69,28 @@ def reference(model: Any) -> Any:
     plain = copy.deepcopy(model)
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
-            rows = int8.rows_of(child)
-            if name == "lm_head":
-                head = Weight.rounded(child.weight)
-                rows = head.weight, head.scale
-            if rows is not None:
-                linear = torch.nn.Linear(*reversed(rows[0].shape), bias=False)
-                linear.weight.data = rows[0].float() * rows[1][:, None]
+            exact = _exact(_rounded(child.weight, 8) if name == "lm_head" else child)
+            if exact is not None:
+                linear = torch.nn.Linear(*reversed(exact.shape), bias=False)
+                linear.weight.data = exact
                 setattr(parent, name, linear)
     return plain.float()
+
+
+def _exact(layer: Any) -> torch.Tensor | None:
+    """The weights of a layer that is rounded, in float32."""
+    if isinstance(layer, int8.Int8Linear):
+        return layer.weight.float() * layer.scale[:, None]
+    return brought_back(layer.weight, layer.scale.flatten()) if isinstance(layer, int4.Int4Linear) else None
+
+
+def brought_back(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Weights of 4 bits [rows, depth / 2], by bitsandbytes, in float32."""
+    functional, shape = rounding.bitsandbytes().functional, (len(weight), 2 * weight.shape[1])
+    code = functional.get_4bit_type("nf4", device="cpu")
+    kind = {"shape": shape, "dtype": torch.float32, "blocksize": 64, "code": code, "quant_type": "nf4"}
+    numbers: torch.Tensor = functional.dequantize_4bit(weight.view(-1, 1), functional.QuantState(scale, **kind))
+    return numbers
 
 
 def on_card(model: Any, runs: Sequence[cards.Run] | None = None) -> LlamaOnCuda:

@@ -13,6 +13,8 @@ from small import IDS, llama, on_card
 from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime import interpreter
 
+from lsp_server.engine.passes import cards, int4
+from lsp_server.engine.passes.card_weights import stacked
 from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
 from lsp_server.engine.passes.stretch import Few
 
@@ -51,6 +53,15 @@ def test_it_does_nothing_but_launch(model: LlamaOnCuda, bucket: int) -> None:
         if int(stretch._logits.argmax()) >= 0:
             stretch._logits.nonzero()
     assert {"aten::item", "aten::nonzero"} <= set(looking.seen)
+
+
+def test_nor_does_a_product_in_4_bits() -> None:
+    given = stacked(int4.Int4Linear.rounded(torch.ones(32, 64)))
+    x, out = torch.ones(3, 64, dtype=torch.float16), torch.zeros(1, 3, 32)
+    with torch.inference_mode(), Watched() as watched:
+        given.launch(x, out, cards.DEFAULT.four.few, 1)
+    assert watched.seen == []
+    assert torch.equal(out, torch.full_like(out, 64.0))
 
 
 def test_a_pass_copies_once_in_and_once_out(model: LlamaOnCuda) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 # A100; RTX 30; RTX 40 and L4; H100 and H200.
 CAPABILITIES = (80, 86, 89, 90)
-KERNELS = 12
+KERNELS = 16
 # Bytes of shared memory that a program may have: CUDA C++ Programming Guide, table of technical specifications.
 SHARED = {80: 163 * 1024, 86: 99 * 1024, 89: 99 * 1024, 90: 227 * 1024}
 # A card issues some 30 T lane-instructions a second and reads 3 to 5 T weights: this is half of what could keep up.
@@ -41,8 +41,8 @@ def test_all_kernels_compile_for_all_cards(rows: list[dict[str, Any]]) -> None:
 
 
 def test_few_instructions_are_spent_on_a_weight(rows: list[dict[str, Any]]) -> None:
-    products = [row for row in rows if row["kernel"] in ("product", "gated")]
-    assert len(products) == 2 * len(CAPABILITIES)
+    products = [row for row in rows if row["kernel"].startswith(("product", "gated,"))]
+    assert len(products) == 2 * 2 * len(CAPABILITIES)
     for row in products:
         assert 1 < row["per_weight"] <= MOST_PER_WEIGHT, row
         # Not `wgmma`, which takes weights from shared memory two bytes at a time.

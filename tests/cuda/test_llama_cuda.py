@@ -18,8 +18,8 @@ PROMPT = 20  # tokens
 
 
 @pytest.fixture(scope="module")
-def model() -> LlamaOnCuda:
-    return on_card(llama(dtype=torch.float16))
+def model(request: pytest.FixtureRequest) -> LlamaOnCuda:
+    return on_card(llama(dtype=torch.float16, bits=getattr(request, "param", 8)))
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,13 @@ def prompt(model: LlamaOnCuda) -> CardKeysValues:
 
 
 @pytest.mark.parametrize(
-    ("heads", "kv_heads", "layers", "dtype", "allowed"),
-    [(4, 2, 1, torch.float32, 5e-6), (2, 2, 2, torch.float16, 5e-3)],
+    ("bits", "heads", "kv_heads", "layers", "dtype", "allowed"),
+    [(8, 4, 2, 1, torch.float32, 5e-6), (8, 2, 2, 2, torch.float16, 5e-3), (4, 2, 1, 1, torch.float16, 5e-3)],
 )
 def test_logits_are_those_of_transformers(
-    heads: int, kv_heads: int, layers: int, dtype: torch.dtype, allowed: float
+    bits: int, heads: int, kv_heads: int, layers: int, dtype: torch.dtype, allowed: float
 ) -> None:
-    small = llama(heads, kv_heads, layers=layers, dtype=dtype)
+    small = llama(heads, kv_heads, layers=layers, dtype=dtype, bits=bits)
     with torch.inference_mode():
         wanted = reference(small)(torch.tensor([IDS])).logits[0]
     model = on_card(small)
@@ -53,6 +53,7 @@ def test_logits_are_those_of_transformers(
     assert keys_values.length == start == 50
 
 
+@pytest.mark.parametrize("model", [8, 4], indirect=True)
 def test_a_token_gives_the_same_whatever_it_is_computed_with(model: LlamaOnCuda, prompt: CardKeysValues) -> None:
     """So that guesses never change an answer; also after wrong ones were cut off, in a copy, and once it has grown."""
     single = run(model, IDS[20:36], 1, prompt.copy(PROMPT))  # over the border of a span, at 32

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+import triton
 from small import IDS, error, llama, on_card, run
 
 from lsp_server.engine.passes import cards, choice, kernels, stretch
@@ -86,3 +87,11 @@ def test_the_engine_takes_it_where_triton_runs(monkeypatch: pytest.MonkeyPatch) 
     assert not isinstance(other, LlamaOnCuda)
     assert remark.startswith("transformers' own pass computes it, since Triton does not run here")
     assert other.forward([5], other.new_keys_values()).shape == (1, 64), "its weights are still there"
+
+
+def test_an_old_triton_is_not_given_4_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    eight, four = (cards.runs(llama(4, bits=bits))[0] for bits in (8, 4))
+    assert stretch.trouble(four) is None
+    monkeypatch.setattr(triton, "__version__", "3.2.0")
+    assert stretch.trouble(four) == "Triton 3.2.0 does not compile the kernels for weights of 4 bits"
+    assert stretch.trouble(eight) is None

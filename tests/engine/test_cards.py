@@ -13,7 +13,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lsp_server.engine.loading import sizes
-from lsp_server.engine.passes import cards, choice, int8, linears, llama_cpu
+from lsp_server.engine.passes import cards, choice, int4, int8, linears, llama_cpu, rounding
+from lsp_server.engine.passes.linears import RoundedLinear
 from lsp_server.engine.passes.model import CHUNK_TOKENS
 from lsp_server.engine.passes.stock import TransformersModel
 from lsp_server.engine.passes.threads import SharedThreads
@@ -27,32 +28,33 @@ def triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "triton" else find(name))
 
 
-def llama(*, rounded: bool = True, **rest: Any) -> Any:
+def llama(kind: type[RoundedLinear] | None = int8.Int8Linear, **rest: Any) -> Any:
     values = {
         "vocab_size": 64,
         "hidden_size": 64,
-        "intermediate_size": 96,
+        "intermediate_size": 128,
         "num_hidden_layers": 1,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         **rest,
     }
     model = LlamaForCausalLM(LlamaConfig(**values)).eval().to(torch.bfloat16)
-    if rounded:
-        linears.round_linears(model, int8.Int8Linear)
+    if kind:
+        linears.round_linears(model, kind)
     return model
 
 
 @pytest.mark.usefixtures("triton")
 def test_what_is_taken() -> None:
     assert cards.refusal(llama(), "cpu") is None
+    assert cards.refusal(llama(int4.Int4Linear), "cpu") is None
     assert cards.refusal(llama()) == "not all of it is on cards"
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"rounded": False}, "its weights are not all in 8 bits"),
+        ({"kind": None}, "its weights are not all in 8 bits, nor all in nf4"),
         ({"hidden_act": "gelu"}, "its feed-forward goes through gelu"),
         ({"attention_bias": True}, "its linear layers have biases"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}}, "its positions are scaled"),
@@ -68,11 +70,26 @@ def test_what_is_not_taken_and_why(values: dict[str, Any], reason: str) -> None:
     assert refused.startswith(reason)
 
 
+@pytest.mark.usefixtures("triton")
+def test_in_4_bits_all_weights_are_nf4_in_blocks_of_64() -> None:
+    nn = rounding.bitsandbytes().nn
+    for form, reason in (
+        ({"quant_type": "nf4"}, None),
+        ({"quant_type": "nf4", "compress_statistics": True}, None),
+        ({"quant_type": "fp4"}, "its weights are not all in 8 bits, nor all in nf4"),
+    ):
+        model = llama(int4.Int4Linear)
+        model.model.layers[0].mlp.down_proj = nn.Linear4bit(128, 64, bias=False, **form).to("cpu")
+        assert cards.refusal(model, "cpu") == reason
+    model.model.layers[0].mlp.down_proj = llama().model.layers[0].mlp.down_proj  # in 8
+    assert cards.refusal(model, "cpu") == "its weights are not all in 8 bits, nor all in nf4"
+
+
 def test_without_triton_it_goes_on_as_before_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(cards, "on_a_card", lambda model: True)
     monkeypatch.setattr(int8, "replace_linears", lambda model: 0)  # which looks for bitsandbytes
-    model, remark = choice.chosen(llama(rounded=False), SharedThreads(1), 1024)
+    model, remark = choice.chosen(llama(kind=None), SharedThreads(1), 1024)
     assert isinstance(model, TransformersModel)
     assert remark == "transformers' own pass computes it, since Triton is not installed"
     assert model.chunk_tokens == CHUNK_TOKENS == 256
@@ -99,7 +116,7 @@ def test_a_card_is_known_by_its_name() -> None:
     ):
         settings = cards.settings_of(name, capability)
         assert settings.chunk_tokens == chunk
-        assert settings.few == cards.BY_CAPABILITY.get(capability, cards.DEFAULT).few
+        assert settings.eight == cards.BY_CAPABILITY.get(capability, cards.DEFAULT).eight
 
 
 def test_what_a_prompt_takes_on_a_card_is_planned() -> None:

@@ -29,16 +29,16 @@ _BY_SIZE = {8: 272, 12: 360, 16: 448, 24: 936, 32: 1792, 48: 768, 80: 2039, 96: 
 # Of a disk: what is read of a solid-state one, as little of it stays in memory.
 _DISK = 1 * GB
 # The share of that speed which a pass reaches, by the kind of device and the bits of a weight. On cards what others
-# reach at one token: 52-65% in 8 bits (gpt-fast, torchao on an A100), 80% in 16 (llama.cpp). On a processor 8 bits are
-# read as fast as memory is copied; in 4 looking the weights up takes its part (benchmarks/NOTES.md), and in 16 the
-# product is torch's.
+# reach at one token: 52-65% in 8 bits (gpt-fast, torchao on an A100), 63 and 72% in 4 (MLC on an RTX 3090 Ti and 4090;
+# gpt-fast on an A100 42-54%), 80% in 16 (llama.cpp). On a processor 8 bits are read as fast as memory is copied; in 4
+# looking the weights up takes its part (benchmarks/NOTES.md), and in 16 the product is torch's.
 _SHARES = {
     **{("cuda", 8): 0.65, ("cuda", 4): 0.65, ("cuda", 16): 0.8},
     **{("cpu", 8): 1.0, ("cpu", 4): 0.7, ("cpu", 16): 0.7},
 }
-# What a layer takes on a card beside: in 8 bits eight launches of 2 microseconds; in others, which transformers' pass
-# computes, the processor needs at least so long for its part, whatever the card (7B in 16 bits on an RTX 4090: 41
-# tokens a second, where the memory would allow 74).
+# What a layer takes on a card beside: in 8 and 4 bits eight launches of 2 microseconds; in 16, which transformers' pass
+# computes, the processor needs at least so long for its part, whatever the card (7B on an RTX 4090: 41 tokens a second,
+# where the memory would allow 74).
 _LAUNCHES_SECONDS, _HOST_SECONDS = 0.000016, 0.0007
 # Read often enough to see how fast the memory is, not the caches.
 _PROBE_BYTES, _PROBES = 2**26, 4
@@ -100,4 +100,4 @@ def _row_seconds(row: Row, bits: int, kv_bytes: float) -> float:
     reading = (row.read_bytes + kv_bytes * layers) / (share * bandwidth(row.device))
     if row.device.kind != "cuda":
         return reading
-    return reading + _LAUNCHES_SECONDS * layers if bits == 8 else max(reading, _HOST_SECONDS * layers)
+    return max(reading, _HOST_SECONDS * layers) if bits == 16 else reading + _LAUNCHES_SECONDS * layers

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from lsp_server.engine.passes import int8
+from lsp_server.engine.passes import int4, int8
 from lsp_server.engine.passes.model import unlike_llama
 
 # Depths are taken in the largest of these steps that divides them.
@@ -35,33 +35,60 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Cuts:
+    """How products are cut: of few tokens and of a prompt, and those of gates and values, which are two in one."""
+
+    few: Tile
+    gated: Tile
+    prompt: Tile
+    gated_prompt: Tile
+
+    def tile(self, *, few: bool, gated: bool) -> Tile:
+        if few:
+            return self.gated if gated else self.few
+        return self.gated_prompt if gated else self.prompt
+
+
+@dataclass(frozen=True)
 class Settings:
-    """How the kernels are cut for a card. `programs`: of a product, at least, by dealing out the depth to several.
+    """How the kernels are cut for a card. `eight`, `four`: the products of weights of so many bits. `programs`: of a
+    product, at least, by dealing out the depth to several.
 
     `chunk_tokens`: most tokens of a prompt in one pass: a card that computes much for what it reads wants many.
     """
 
-    few: Tile
-    gated: Tile
-    prompt: Tile = Tile(128, 64, 128, 8, 3)
-    gated_prompt: Tile = Tile(64, 64, 128, 8, 3)
+    eight: Cuts
+    four: Cuts
     programs: int = 500
     chunk_tokens: int = 512
     span: int = 256  # keys that one program attends to
     keys: int = 64  # of them at a time
 
-    def parts(self, rows: int, depth: int, step: int) -> int:
-        """How many programs the depth of a product for few tokens is dealt out to: 1, 2, 4 or 8."""
+    def cuts(self, bits: int) -> Cuts:
+        return self.eight if bits == 8 else self.four
+
+    def parts(self, groups: int, steps: int) -> int:
+        """How many programs the depth of a product for few tokens, of so many steps, is dealt out to: 1, 2, 4 or 8. Its
+        rows are dealt out to `groups`."""
         parts = 1
-        while parts < 8 and -(-rows // self.few.rows) * parts < self.programs and depth // step >= 4 * parts:
+        while parts < 8 and groups * parts < self.programs and steps >= 4 * parts:
             parts *= 2
         return parts
 
 
-# Four warps of 16 rows: `mma.sync`, which has each warp convert its own rows.
-_AMPERE = Settings(few=Tile(64, 256, 16, 4, 3), gated=Tile(32, 128, 16, 2, 4))
-# Of 64 rows or more Triton makes `wgmma` there, which takes weights from shared memory in pieces of two bytes.
-_HOPPER = Settings(few=Tile(32, 256, 16, 2, 4), gated=Tile(32, 128, 16, 2, 4))
+_PROMPT, _GATED_PROMPT = Tile(128, 64, 128, 8, 3), Tile(64, 64, 128, 8, 3)
+# In 4 bits each warp has blocks of its own. Of prompts a tile of 128 tokens would not have room in the registers.
+_FEW_FOUR, _GATED_FOUR, _PROMPT_FOUR = Tile(64, 128, 16, 2, 4), Tile(32, 128, 16, 2, 4), Tile(128, 64, 64, 8, 3)
+_AMPERE = Settings(
+    # Four warps of 16 rows: `mma.sync`, which has each warp convert its own rows.
+    eight=Cuts(Tile(64, 256, 16, 4, 3), Tile(32, 128, 16, 2, 4), _PROMPT, _GATED_PROMPT),
+    four=Cuts(_FEW_FOUR, _GATED_FOUR, Tile(128, 64, 64, 4, 3), _PROMPT_FOUR),
+)
+_HOPPER = Settings(
+    # Of 64 rows or more Triton makes `wgmma` there, which takes weights from shared memory in pieces of two bytes.
+    eight=Cuts(Tile(32, 256, 16, 2, 4), Tile(32, 128, 16, 2, 4), _PROMPT, _GATED_PROMPT),
+    four=Cuts(_FEW_FOUR, _GATED_FOUR, _PROMPT, _PROMPT_FOUR),
+)
 BY_CAPABILITY: dict[tuple[int, int], Settings] = {
     (8, 0): _AMPERE,
     (8, 6): _AMPERE,
@@ -124,7 +151,8 @@ def on_a_card(model: Any) -> bool:
 def refusal(model: Any, computing: str = "cuda") -> str | None:
     """Why `LlamaOnCuda` does not take `model`, as the end of a sentence; None where it does.
 
-    It computes a plain Llama, its linear layers in 8 bits on cards of type `computing` (which tests change).
+    It computes a plain Llama, its linear layers all in 8 bits or all in 4, on cards of type `computing` (which tests
+    change).
     """
     config = model.config
     if importlib.util.find_spec("triton") is None:
@@ -137,13 +165,20 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
     for device in devices:
         if device.type == "cuda" and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
             return f"{torch.cuda.get_device_name(device)} is older than its kernels are made for"
+    bits: set[int | None] = set()
     for layer in model.model.layers:
         attention, feed = layer.self_attn, layer.mlp
         linears = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         for linear in (*linears, feed.gate_proj, feed.up_proj, feed.down_proj):
-            if int8.rows_of(linear) is None:
-                return "its weights are not all in 8 bits"
-    return None
+            bits.add(_bits(linear))
+    return None if bits <= {8} or bits == {4} else "its weights are not all in 8 bits, nor all in nf4"
+
+
+def _bits(linear: Any) -> int | None:
+    """How many bits the weights of a layer have that is taken; None of any other layer."""
+    if int8.rows_of(linear) is not None:
+        return 8
+    return 4 if int4.is_taken(linear) else None
 
 
 def _not_cut_for(config: Any) -> str | None:

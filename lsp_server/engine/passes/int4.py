@@ -50,19 +50,36 @@ def replace_linears(model: Any) -> int:
 
 
 def _ours(child: Any) -> Int4Linear | None:
-    weight, state = child.weight.data, child.weight.quant_state
-    if weight.device.type != "cpu" or weight.dtype != torch.uint8 or not _is_taken(state):
+    if not is_taken(child) or child.weight.device.type != "cpu":
         return None
+    return Int4Linear(*rows_of(child), linears.bias_of(child))
+
+
+def is_taken(linear: Any) -> bool:
+    """Whether it is a layer in nf4 as it is taken here, ours or bitsandbytes'."""
+    if isinstance(linear, Int4Linear):
+        return True
+    if type(linear).__name__ != "Linear4bit" or linear.weight.dtype != torch.uint8:
+        return False
+    return _has_rows_of_blocks(linear.weight.quant_state)
+
+
+def rows_of(linear: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weight uint8 [out, in / 2] of a layer that `is_taken`, with the float32 scale of each block [out, in / 64],
+    on the device where they lie. Scales that were rounded themselves are brought back."""
+    if isinstance(linear, Int4Linear):
+        return linear.weight, linear.scale
+    state = linear.weight.quant_state
     scales = state.absmax
     if state.nested:
         dequantize = rounding.bitsandbytes().functional.dequantize_blockwise
         scales = dequantize(scales, state.state2) + state.offset
     outputs, inputs = state.shape
     scales = scales.float().view(outputs, inputs // rounding.NF4_BLOCK)
-    return Int4Linear(weight.contiguous().view(outputs, inputs // 2), scales, linears.bias_of(child))
+    return linear.weight.data.contiguous().view(outputs, inputs // 2), scales
 
 
-def _is_taken(state: Any) -> bool:
+def _has_rows_of_blocks(state: Any) -> bool:
     """Whether weights in bitsandbytes' `state` are what `Int4Linear` has."""
     return (
         state is not None

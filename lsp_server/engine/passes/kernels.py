@@ -1,5 +1,5 @@
-"""The kernels of a Llama pass on a CUDA card, in Triton: weights in 8 bits as bitsandbytes lays them out, 16-bit
-activations, sums in float32.
+"""The kernels of a Llama pass on a CUDA card, in Triton: weights in 8 bits as bitsandbytes lays them out (those in 4:
+`nf4_kernels`), 16-bit activations, sums in float32.
 
 The few tokens of a decode step, or of guesses to be checked, go through all of them inside one captured graph, so
 nothing here depends on a number that only the host knows: what the tokens are, where a sequence's keys and values lie
@@ -26,7 +26,7 @@ ADDRESSES = BEHIND + FEW  # of the keys of each layer, then of the values
 
 # How a few tokens' products are computed: which numbers Triton must not specialize on, since then another pass would be
 # other machine code, compiled at a moment when somebody waits.
-_PLAIN = ["tokens", "layer", "layers"]
+PLAIN = ["tokens", "layer", "layers"]
 
 _state_ids = tl.constexpr(IDS)
 _state_places = tl.constexpr(PLACES)
@@ -55,7 +55,7 @@ def embed(state, embeddings, x, hidden, WIDTH: tl.constexpr):
     tl.store(x + token * hidden + i, tl.load(embeddings + row * hidden + i, mask=inside).to(tl.float32), mask=inside)
 
 
-@triton.jit(do_not_specialize=_PLAIN)
+@triton.jit(do_not_specialize=PLAIN)
 def product(
     x,
     weight,
@@ -105,7 +105,7 @@ def product(
     tl.store(to, sums.to(y.dtype.element_ty), mask=mine[:, None] & here[None, :])
 
 
-@triton.jit(do_not_specialize=_PLAIN)
+@triton.jit(do_not_specialize=PLAIN)
 def add_norm(x, parts, weight, y, tokens, hidden, eps, PARTS: tl.constexpr, WIDTH: tl.constexpr):
     """x [tokens, hidden] += parts [PARTS, tokens, hidden]; y = x over its root mean square, times weight [hidden]."""
     token = tl.program_id(0).to(tl.int64)
@@ -121,7 +121,7 @@ def add_norm(x, parts, weight, y, tokens, hidden, eps, PARTS: tl.constexpr, WIDT
     tl.store(y + token * hidden + i, normed.to(y.dtype.element_ty), mask=inside)
 
 
-@triton.jit(do_not_specialize=_PLAIN)
+@triton.jit(do_not_specialize=PLAIN)
 def place(
     parts,
     cosines,
@@ -176,7 +176,7 @@ def place(
     tl.store(to + half, second.to(kind))
 
 
-@triton.jit(do_not_specialize=_PLAIN)
+@triton.jit(do_not_specialize=PLAIN)
 def attend(
     queries,
     state,
@@ -236,7 +236,7 @@ def attend(
         tl.store(total + where, weights, mask=real)
 
 
-@triton.jit(do_not_specialize=_PLAIN)
+@triton.jit(do_not_specialize=PLAIN)
 def gather(
     taken,
     most,

@@ -1,6 +1,6 @@
-"""The forward pass of a Llama (Code Llama is one) on CUDA cards: weights in 8 bits, and as few launches as it takes.
+"""The forward pass of a Llama (Code Llama is one) on CUDA cards: weights in 8 or 4 bits, as few launches as it takes.
 
-Stock, each linear layer has the host wait for the card to learn whether there are outliers, and a token takes thousands
+Stock, each 8-bit layer has the host wait for the card to learn whether there are outliers, and a token takes thousands
 of launches. Here a few tokens are one captured graph for each card: one copy in, one copy out and one wait. Activations
 are 16 bits wide and weights are never rounded again, so there are no outliers to look for.
 
@@ -16,9 +16,10 @@ import torch
 
 from lsp_server.engine.passes import cards
 from lsp_server.engine.passes.card_keys_values import CardKeysValues
+from lsp_server.engine.passes.card_weights import EightBits
 from lsp_server.engine.passes.kernels import FEW, PATH
 from lsp_server.engine.passes.model import FEWEST_GUESSES
-from lsp_server.engine.passes.stretch import BUCKETS, Few, Shape, Stretch, Weight
+from lsp_server.engine.passes.stretch import BUCKETS, Few, Shape, Stretch
 
 # Room for places that passes have beyond the context: a filled-up pass, and a branch behind a prompt of full length.
 _BEYOND = FEW + PATH
@@ -57,7 +58,7 @@ class LlamaOnCuda:
         )
         self._longest, self._vocab_size = shape.longest, int(embeddings.shape[0])
         norm = model.model.norm.weight.detach().to(runs[-1].device)
-        head = (norm, Weight.rounded(model.lm_head.weight.detach()))
+        head = (norm, EightBits.rounded(model.lm_head.weight.detach()))
         model.lm_head = None
         self._stretches = [
             Stretch(

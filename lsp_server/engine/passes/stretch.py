@@ -16,16 +16,15 @@ import torch.nn.functional as F
 import triton
 from torch.nn.attention.bias import causal_lower_right
 
-from lsp_server.engine.passes import int8, kernels
+from lsp_server.engine.passes import int4, kernels
 from lsp_server.engine.passes.card_keys_values import Part
-from lsp_server.engine.passes.cards import STEPS, Run, Settings, Tile
+from lsp_server.engine.passes.card_weights import Weight, stacked
+from lsp_server.engine.passes.cards import Run, Settings
 from lsp_server.engine.passes.kernels import FEW, PATH
-from lsp_server.engine.passes.rounding import FULL_SCALE
 
 # Tokens of the captured passes: another number is filled up to the next of these.
 BUCKETS = (1, 4, FEW)
-_ROUNDED_AT_A_TIME = 4096  # rows
-_LEAST = 1e-30  # in the place of the largest number of a row without any
+LEAST_TRITON_FOUR = (3, 3)  # which torch 2.7 brings
 
 
 @dataclass(frozen=True)
@@ -106,34 +105,6 @@ class Few:
         return numbers
 
 
-class Weight:
-    """A product's weights, on the device: int8 [rows, depth], and the scale of each row in float32."""
-
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
-        self.weight, self.scale = weight.contiguous(), scale.float().contiguous()
-        self.rows, self.depth = weight.shape
-        self.step = next(step for step in STEPS if self.depth % step == 0)
-
-    @classmethod
-    def stacked(cls, *linears: Any) -> Weight:
-        """One product for several 8-bit layers of the same input: their outputs one after the other."""
-        rows = [found for linear in linears if (found := int8.rows_of(linear)) is not None]
-        if len(rows) == 1:  # as it is, not copied
-            return cls(*rows[0])
-        return cls(torch.cat([weight for weight, _ in rows]), torch.cat([scale for _, scale in rows]))
-
-    @classmethod
-    def rounded(cls, weight: torch.Tensor) -> Weight:
-        """From a weight in any float type, rounded where it lies as bitsandbytes rounds: row by row, to the largest."""
-        small, scales = torch.empty(weight.shape, dtype=torch.int8, device=weight.device), []
-        for first in range(0, len(weight), _ROUNDED_AT_A_TIME):
-            part = weight[first : first + _ROUNDED_AT_A_TIME].detach().float()
-            scale = part.abs().amax(1).clamp_min(_LEAST) / FULL_SCALE
-            small[first : first + len(part)] = (part / scale[:, None]).round().to(torch.int8)
-            scales.append(scale)
-        return cls(small, torch.cat(scales))
-
-
 class _Layer:
     """One layer's weights, taken from transformers' module, which loses them."""
 
@@ -141,10 +112,10 @@ class _Layer:
         attention, feed = layer.self_attn, layer.mlp
         self.attention_norm = layer.input_layernorm.weight.detach()
         self.feed_norm = layer.post_attention_layernorm.weight.detach()
-        self.mixing = Weight.stacked(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.output = Weight.stacked(attention.o_proj)
-        self.gate_up = Weight.stacked(feed.gate_proj, feed.up_proj)
-        self.down = Weight.stacked(feed.down_proj)
+        self.mixing = stacked(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.output = stacked(attention.o_proj)
+        self.gate_up = stacked(feed.gate_proj, feed.up_proj)
+        self.down = stacked(feed.down_proj)
         layer.self_attn = layer.mlp = None
         if self.down.weight.device.type == "cuda":
             torch.cuda.empty_cache()  # what was stacked left blocks of sizes that nothing else has
@@ -294,16 +265,9 @@ class Stretch:
         self, x: torch.Tensor, given: Weight, out: torch.Tensor, *, gated: bool = False, whole: bool = False
     ) -> int:
         """out [parts, tokens, rows] = x [tokens, depth] times the weights; how many parts. `whole`: one."""
-        settings, tokens = self.settings, len(x)
-        rows = given.rows // 2 if gated else given.rows
-        if tokens <= FEW:
-            tile = settings.gated if gated else settings.few
-        else:
-            tile = settings.gated_prompt if gated else settings.prompt
-        depth = min(tile.depth, given.step)
-        one = gated or whole or tokens > FEW
-        parts = 1 if one else settings.parts(rows, given.depth, depth)
-        launch_product(x, given, out, tile, depth, parts, gated=gated)
+        tile, parts = given.cut(self.settings, len(x), gated=gated)
+        parts = 1 if whole else parts
+        given.launch(x, out, tile, parts, gated=gated)
         return parts
 
     def _add_norm(
@@ -360,7 +324,10 @@ class Stretch:
 
 def trouble(run: Run) -> str | None:
     """Why no kernel can be run where these layers lie, as the end of a sentence; None where one can. Triton compiles
-    with the system's C compiler, which may not be there."""
+    with the system's C compiler, which may not be there, and an old one ends the process over weights of 4 bits."""
+    four = any(int4.is_taken(layer.mlp.down_proj) for layer in run.layers)
+    if four and tuple(map(int, triton.__version__.split(".")[:2])) < LEAST_TRITON_FOUR:
+        return f"Triton {triton.__version__} does not compile the kernels for weights of 4 bits"
     try:
         with torch.cuda.device(run.device) if run.device.type == "cuda" else contextlib.nullcontext():
             x, y = (torch.ones(1, 16, device=run.device) for _ in range(2))
@@ -385,16 +352,3 @@ def captured(launches: Callable[[], None], device: torch.device) -> Callable[[],
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         launches()
     return graph.replay
-
-
-def launch_product(
-    x: torch.Tensor, given: Weight, out: torch.Tensor, tile: Tile, depth: int, parts: int, *, gated: bool = False
-) -> None:
-    """out [parts, tokens, rows] = x [tokens, depth] times the weights; rows being half of theirs where `gated`."""
-    tokens, rows = len(x), given.rows // (2 if gated else 1)
-    grid = (triton.cdiv(rows, tile.rows), parts, triton.cdiv(tokens, tile.tokens))
-    kernels.product[grid](
-        x, given.weight, given.scale, out, tokens, given.depth, rows,
-        ROWS=tile.rows, DEPTH=depth, TOKENS=tile.tokens, PARTS=parts, GATED=gated,
-        num_warps=tile.warps, num_stages=tile.stages,
-    )  # fmt: skip
