@@ -38,6 +38,8 @@ async def test_all_systems_are_asked_the_same_from_end_to_end(tmp_path: Path, mo
 
         monkeypatch.setattr(system, "stream", note)
 
+    monkeypatch.setattr(gpu, "LONG", 400)
+    monkeypatch.setattr(gpu, "WINDOW", 200)
     noted(systems.Engine)
     noted(stock.Generate)
     # bitsandbytes would compile kernels for the CPU: many seconds, and none on a card. What torch's configuration was
@@ -50,7 +52,7 @@ async def test_all_systems_are_asked_the_same_from_end_to_end(tmp_path: Path, mo
     first = asked["codellama-ls"]
     assert all(asked[name] == first for name in names)
     # To warm up; two prompts, each again with a token more; bursts of decoding; a suggestion for each key.
-    lengths = [2000, 2000, 2001, 1000, 1001, *[1000] * 4, 1001, 1002, 1003, 1004]
+    lengths = [400, 400, 401, 200, 201, *[200] * 4, 201, 202, 203, 204]
     assert [(len(ids), tokens) for ids, tokens in first] == list(
         zip(lengths, [24, 1, 1, 1, 1, *[17] * 4, *[24] * 4], strict=True)
     )
@@ -58,10 +60,10 @@ async def test_all_systems_are_asked_the_same_from_end_to_end(tmp_path: Path, mo
     result = json.loads((tmp_path / "benchmarks" / "results" / "gpu.json").read_text())
     assert {"gpu", "versions"} <= result["machine"].keys()
     by_prompt = [
-        f"first token {what} at {size}" for size in (2000, 1000) for what in ("of a new prompt", "after one more token")
+        f"first token {what} at {size}" for size in (400, 200) for what in ("of a new prompt", "after one more token")
     ]
-    decoding = ["decode of a token at 1000", "forward pass of decoding at 1000"]
-    suggestion = "suggestion of 24 tokens after a key at 1000"
+    decoding = ["decode of a token at 200", "forward pass of decoding at 200"]
+    suggestion = "suggestion of 24 tokens after a key at 200"
     measured = {(row["what"], row["system"]): row for row in result["figures"]}
     assert measured.keys() == {(what, name) for what in [*by_prompt, *decoding, suggestion] for name in names}
     assert all(row["shape"] == "7b" and row["paired"] and row["median_ms"] > 0 for row in result["figures"])
@@ -71,14 +73,14 @@ async def test_all_systems_are_asked_the_same_from_end_to_end(tmp_path: Path, mo
     for name in names:
         counts = result["counts"]["7b"][name]
         for what, prompt, generated in (
-            ("first token of a new prompt at 2000", 2000, 1),
-            ("decode of a token at 1000", 1000, 17),
-            (suggestion, 1004, 24),
+            ("first token of a new prompt at 400", 400, 1),
+            ("decode of a token at 200", 200, 17),
+            (suggestion, 204, 24),
         ):
             assert counts[what]["prefilled"] + counts[what]["reused"] == prompt
             assert counts[what]["generated"] == generated
-        assert counts["first token of a new prompt at 2000"]["reused"] == 0, "it had never been asked"
-        assert counts["decode of a token at 1000"]["reused"] == (968 if name in gpu.ENGINES else 0)
+        assert counts["first token of a new prompt at 400"]["reused"] == 0, "it had never been asked"
+        assert counts["decode of a token at 200"]["reused"] == (168 if name in gpu.ENGINES else 0)
     assert [row["name"].partition(": ")[0] for row in result["targets"]] == ["7b"] * 5
 
 
