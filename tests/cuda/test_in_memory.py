@@ -94,6 +94,7 @@ def test_a_token_gives_the_same_whatever_it_is_computed_with(model: LlamaOnCuda,
     assert torch.equal(run(model, IDS[20:36], 16, sixteens), single)
     sixteens.crop(27)
     copied = sixteens.copy(24)
+    assert copied.parts[1].keys[0].mT.is_contiguous(), "as what is compiled takes it"
     assert torch.equal(run(model, IDS[27:36], 9, sixteens), single[7:])
     assert torch.equal(run(model, IDS[24:26], 2, copied), single[4:6])
     held = fours.nbytes

@@ -1,10 +1,10 @@
 """Layers of a Llama that lie in memory beside a card: a few tokens are computed there, and a prompt's on the card.
 
 A few tokens take as long as the processor reads the weights. With each token more it computes longer, a prompt for
-minutes, so for more than `kernels.FEW` the weights are copied to the card, layer by layer, for each pass: that takes no
-longer than the processor would with sixteen tokens (a layer of 34B, 0.7 GB: 30 to 60 ms on the way, at 12 to 25 GB/s;
-22 GFLOP), and for every further token next to nothing. Where the one way ends and the other begins does not depend on
-guesses, as only a prompt has more.
+minutes, so for more than `kernels.FEW` the weights are copied to the card, layer by layer, for each pass. That takes
+about as long as the processor would with sixteen tokens (a layer of 34B: 0.7 GB, 30 to 60 ms at 25 to 12 GB/s; 22
+GFLOP, the same for eight cores at 50 to 100 each), and for every further token next to nothing. Where the one way ends
+and the other begins does not depend on guesses, as only a prompt has more.
 """
 
 from __future__ import annotations
