@@ -53,6 +53,8 @@ class Size:
     context: int = 4096
 
 
+# What is said of a kind beside its name.
+OUTLIERS, IN_MEMORY = ", outliers", ", half of the layers in memory"
 SMALL = Size(prompt=17, window=17, tokens=1, suggested=1, rounds=1, positions=17, checked=4, context=64)
 # Of the configs, for `--small`: a layer of a width with which all kinds go on.
 TINY = {"num_hidden_layers": 1, "vocab_size": 64, "hidden_size": 128, "intermediate_size": 128}
@@ -114,13 +116,13 @@ def _passes(kind: str, exact_kind: str, task: Task) -> dict[str, Any]:
     def run(chunk: int, *, eager: bool = False) -> torch.Tensor:
         keys_values = model.new_keys_values()
         model.forward(prompt, keys_values)
-        graphs = [stretch._graphs for stretch in model._stretches]
-        for stretch in model._stretches if eager else ():
+        kept = [(stretch, stretch._graphs) for stretch in model._stretches if eager]
+        for stretch, _ in kept:
             stretch._graphs = {}
         chunks = [ids[at : at + chunk] for at in range(0, len(ids), chunk)]
         parts = [model.forward(part, keys_values, last=len(part)) for part in chunks]
-        for stretch, kept in zip(model._stretches, graphs, strict=True):
-            stretch._graphs = kept
+        for stretch, graphs in kept:
+            stretch._graphs = graphs
         return torch.cat(parts)
 
     single = run(1)
@@ -133,9 +135,13 @@ def _passes(kind: str, exact_kind: str, task: Task) -> dict[str, Any]:
     exact = card_models.make(exact_kind, config, task.device, task.size.context)
     keys_values = exact.new_keys_values()
     wanted = exact.forward([*prompt, *ids], keys_values, last=len(ids)).float().cpu()
-    far = float((single - wanted).norm() / wanted.norm())
-    right = all(equal.values()) and bool(single.isfinite().all()) and far < 0.05
-    return {"right": right, "equal": equal, "from_float32": far}
+    model = card_models.make(kind, config, task.device, task.size.context, in_memory=True)
+    beside = run(1)
+    equal["in sixteens, a layer in memory"] = torch.equal(run(16), beside)
+    far, far_beside = (float((given - wanted).norm() / wanted.norm()) for given in (single, beside))
+    right = all(equal.values()) and bool(single.isfinite().all()) and far < 0.05 and far_beside < 0.05
+    found = {"right": right, "equal": equal, "from_float32": far}
+    return {**found, "from_float32, a layer in memory": far_beside, "said": model.remark}
 
 
 def sweep(task: Task) -> dict[str, Any]:
@@ -158,9 +164,13 @@ def speed(task: Task, shape: str, kinds: Sequence[str]) -> dict[str, Any]:
     """Each kind of model for itself: milliseconds, memory, launches and waits."""
     found: dict[str, Any] = {}
     for name in kinds:
-        kind, _, outliers = name.partition(", outliers")
+        kind, outliers, in_memory = name, OUTLIERS in name, IN_MEMORY in name
+        for more in (OUTLIERS, IN_MEMORY):
+            kind = kind.removesuffix(more)
         try:
-            model = card_models.make(kind, task.config(shape), task.device, task.size.context, outliers=bool(outliers))
+            model = card_models.make(
+                kind, task.config(shape), task.device, task.size.context, outliers=outliers, in_memory=in_memory
+            )
             found[name] = _timed(model, task)
         except torch.OutOfMemoryError:
             found[name] = {"left out": "the card has not enough memory"}
@@ -290,9 +300,9 @@ def _ids(config: dict[str, Any], count: int, seed: int = 1) -> list[int]:
 # The steps in their order, with the seconds that each may take.
 STEPS: dict[str, tuple[int, Callable[[Task], dict[str, Any]]]] = {
     "environment": (40, environment),
-    "correctness": (120, correctness),
+    "correctness": (150, correctness),
     "sweep": (100, sweep),
-    "7b": (110, lambda task: speed(task, "7b", (*KINDS, f"{OURS}, outliers", f"{EIGHT}, outliers"))),
+    "7b": (130, lambda task: speed(task, "7b", (*KINDS, OURS + OUTLIERS, EIGHT + OUTLIERS, OURS + IN_MEMORY))),
     "34b": (140, lambda task: speed(task, "34b", (OURS, OURS_FOUR, FOUR, SIXTEEN, EIGHT, EIGHT_PLAIN))),
     "agreement": (55, agreement),
     "engine": (180, engine),

@@ -10,7 +10,7 @@ from accelerate import init_empty_weights
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks import shapes
-from lsp_server.engine.passes import rounding
+from lsp_server.engine.passes import cards, rounding
 from lsp_server.engine.passes.llama_cuda import LlamaOnCuda
 from lsp_server.engine.passes.model import Model
 from lsp_server.engine.passes.stock import TransformersModel
@@ -24,11 +24,21 @@ EXACT, EXACT_FOUR = "float32", "float32 of nf4"
 _SPREAD = math.sqrt((255**2 - 1) / 12)
 # What a channel of activations is multiplied with that bitsandbytes is to find above its threshold.
 _OUTLIER, _CHANNEL = 40.0, 7
+_CPU = torch.device("cpu")
 
 
-def make(kind: str, config: dict[str, Any], device: torch.device, context: int, *, outliers: bool = False) -> Model:
+def make(
+    kind: str,
+    config: dict[str, Any],
+    device: torch.device,
+    context: int,
+    *,
+    outliers: bool = False,
+    in_memory: bool = False,
+) -> Model:
     """A model of that kind, of the same weights in 8 bits, those in 4 made of them. `outliers`: a channel of what each
-    layer is given is far above the others, as in real models."""
+    layer is given is far above the others, as in real models. `in_memory`: of OURS and OURS_FOUR, the second half of
+    the layers lies in memory, with the head."""
     half = torch.float32 if kind in (EXACT, EXACT_FOUR) else torch.bfloat16
     if device.type == "cpu" and kind in (OURS, OURS_FOUR):
         half = torch.float16  # in bfloat16 the interpreter is wrong
@@ -50,13 +60,23 @@ def make(kind: str, config: dict[str, Any], device: torch.device, context: int, 
         # Rounded before it is cut to 16 bits, so that in 32 it is the same.
         _put(model, name, weight.to(torch.bfloat16).to(half))
     model.model.rotary_emb.to(device)
-    for layer in model.model.layers:
-        for parent in (layer.self_attn, layer.mlp):
-            for name, linear in list(parent.named_children()):
-                if isinstance(linear, torch.nn.Linear):
-                    setattr(parent, name, _linear(kind, linear.out_features, linear.in_features, half, random))
+    layers = list(model.model.layers)
+    runs = [cards.Run(device, layers)]
+    if in_memory:
+        half_of_them = len(layers) // 2
+        runs = [cards.Run(device, layers[:half_of_them]), cards.Run(_CPU, layers[half_of_them:], in_memory=True)]
+        model.lm_head.to(_CPU)
+    for run in runs:
+        for layer in run.layers:
+            for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+                norm.to(run.device)
+            for parent in (layer.self_attn, layer.mlp):
+                for name, linear in list(parent.named_children()):
+                    if isinstance(linear, torch.nn.Linear):
+                        made = _linear(kind, linear.out_features, linear.in_features, half, random, run.device)
+                        setattr(parent, name, made)
     model.eval()
-    return LlamaOnCuda(model, context) if kind in (OURS, OURS_FOUR) else TransformersModel(model)
+    return LlamaOnCuda(model, context, runs=runs) if kind in (OURS, OURS_FOUR) else TransformersModel(model)
 
 
 def _put(model: Any, name: str, weight: torch.Tensor) -> None:
@@ -64,7 +84,7 @@ def _put(model: Any, name: str, weight: torch.Tensor) -> None:
     setattr(model.get_submodule(parent), last, torch.nn.Parameter(weight, requires_grad=False))
 
 
-def _linear(kind: str, rows: int, depth: int, half: torch.dtype, random: torch.Generator) -> Any:
+def _linear(kind: str, rows: int, depth: int, half: torch.dtype, random: torch.Generator, where: torch.device) -> Any:
     """A layer whose weights come in the order in which it is made: the same in every kind."""
     package, device = rounding.bitsandbytes(), random.device
     small = torch.randint(-127, 128, (rows, depth), dtype=torch.int8, device=device, generator=random)
@@ -74,6 +94,7 @@ def _linear(kind: str, rows: int, depth: int, half: torch.dtype, random: torch.G
         eight = package.nn.Linear8bitLt(
             depth, rows, bias=False, has_fp16_weights=False, threshold=6.0 * (kind != EIGHT_PLAIN), device="meta"
         )
+        small, largest = small.to(where), largest.to(where)
         eight.weight = package.nn.Int8Params(small, requires_grad=False, has_fp16_weights=False, CB=small, SCB=largest)
         return eight
     weight = (small.float() * (largest / 127)[:, None]).to(torch.bfloat16 if kind != EXACT else half)

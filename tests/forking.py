@@ -54,7 +54,7 @@ os._exit(status)
 # Where a copy finds the keeper of engines.
 ENGINES = "TESTS_ENGINES"
 # Passes that need what only machines with a card have.
-CARDS = ("kernels", "llama_cuda", "stretch")
+CARDS = ("kernels", "llama_cuda", "stretch", "stretch_in_memory")
 
 
 # Whether programs are copies here: in tests, and in the programs that they start with this in their environment.

@@ -32,6 +32,7 @@ def test_what_is_right_and_how_products_are_cut(folder: Path) -> None:
     for each in right["passes"].values():
         assert all(each["equal"].values())
         assert each["from_float32"] < 0.02  # of which the head that is rounded is most
+        assert each["from_float32"] != each["from_float32, a layer in memory"] < 0.02
     assert {row["product"] for row in right["products"]} == {
         "queries, keys, values", "output", "gate and up", "down", "head",
     }  # fmt: skip
@@ -48,7 +49,7 @@ def test_how_fast_each_kind_is_and_how_far_from_float32() -> None:
     task = card.Task(card.SMALL, torch.device("cpu"), "7b", small=True)
     # bitsandbytes would compile kernels for the CPU: many seconds, and none on a card.
     with torch._dynamo.config.patch(disable=True):
-        found = card.speed(task, "7b", (card.OURS_FOUR, card.EIGHT_PLAIN, card.FOUR, f"{card.EIGHT}, outliers"))
+        found = card.speed(task, "7b", (card.OURS_FOUR, card.EIGHT_PLAIN, card.FOUR, card.EIGHT + card.OUTLIERS))
         agreed = card.agreement(task)
     assert len(found) == 4
     for row in found.values():

@@ -151,3 +151,4 @@ def test_several_sequences_take_turns(model: LlamaOnCuda, prompt: CardKeysValues
 
 def test_chunks_are_as_long_as_the_slowest_card_wants(model: LlamaOnCuda) -> None:
     assert model.chunk_tokens == SETTINGS.chunk_tokens == cards.Settings.chunk_tokens == 512
+    assert (model.fewest_guesses, model.least_chunk) == (3, 1)

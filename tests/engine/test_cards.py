@@ -48,7 +48,22 @@ def llama(kind: type[RoundedLinear] | None = int8.Int8Linear, **rest: Any) -> An
 def test_what_is_taken() -> None:
     assert cards.refusal(llama(), "cpu") is None
     assert cards.refusal(llama(int4.Int4Linear), "cpu") is None
-    assert cards.refusal(llama()) == "not all of it is on cards"
+    assert cards.refusal(llama()) == "it is not on cards"
+
+
+@pytest.mark.usefixtures("triton")
+def test_layers_in_memory_beside_a_card_are_taken_and_those_on_disk_are_not() -> None:
+    model = llama(num_hidden_layers=2)
+    for part in (model.model.embed_tokens, model.model.layers[0]):
+        part.to("meta")  # in the place of a card
+    assert [(run.device.type, len(run.layers), run.in_memory) for run in cards.runs(model, "meta")] == [
+        ("meta", 1, False),
+        ("cpu", 1, True),
+    ]
+    assert cards.refusal(model, "meta") is None
+    # As the loader leaves it: without parameters.
+    model.model.layers[1].mlp.up_proj = torch.nn.Identity()
+    assert cards.refusal(model, "meta") == "some of its layers lie on disk"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +142,6 @@ def test_what_a_prompt_takes_on_a_card_is_planned() -> None:
         kv_heads = config.get("num_key_value_heads") or heads
         mixed = hidden + 2 * kv_heads * hidden // heads
         # x, what is added and the product of queries, keys and values in 4 bytes; the rest in 2, some of it twice.
-        prompt = cards.DATA_CENTRE_CHUNK * (4 * (2 * hidden + mixed) + 2 * (5 * hidden + fed))
+        prompt = max(cards.DATA_CENTRE_CHUNK, cards.COPIED_CHUNK) * (4 * (2 * hidden + mixed) + 2 * (5 * hidden + fed))
         keys = 2 * 2 * 8192 * hidden if kv_heads < heads else 0
         assert prompt + keys < sizes.measure(config).working

@@ -21,6 +21,7 @@ class Slow:
     """A model whose passes take `milliseconds` by the number of their tokens."""
 
     vocab_size = 10
+    least_chunk = 1
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, milliseconds: dict[int, float]) -> None:
         self.milliseconds, self.now = milliseconds, 0.0
@@ -51,6 +52,18 @@ def test_the_speed_of_some_hundred_tokens(
     model = Slow(monkeypatch, milliseconds)
     assert pace.measured(model).tokens_per_second == pytest.approx(speed)
     assert model.passes == passes
+
+
+def test_passes_that_are_not_worth_it_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """34B with layers in memory: 128 tokens are copied as many weights for as 256, and 16 wait for the processor."""
+    model = Slow(monkeypatch, {1: 200, 256: 800})
+    model.least_chunk = 256
+    told: list[float] = []
+    made = pace.measured(model, told.append)
+    assert model.passes == [1, 256]
+    assert told == [0.0, 1 / 257]
+    assert made.tokens_per_second == pytest.approx(320)
+    assert made.short_pass(1024) == 256
 
 
 def test_real_prompts_put_it_right() -> None:

@@ -258,6 +258,31 @@ def test_each_gpu_keeps_room_for_the_keys_and_values_of_its_own_layers():
     assert [row.kv_bytes for row in made.rows] == [819_200 // 40 * 8192 * len(row.layers) for row in made.rows]
 
 
+def test_the_last_card_has_room_for_two_of_the_layers_in_memory():
+    """Which it computes a prompt through: a layer of 34B has 692,060,160 weights in 70,656 rows, 4 bytes each, two
+    norms of 8,192 numbers, and keys and values of 4,096 bytes a token."""
+    (config, layer), context = (CONFIGS["34b"], 692_060_160 + 4 * 70_656 + 2 * 2 * 8192), 2048
+    beside = plan.make(config, (*gpus(2, 12), memory(64)), context)
+    alone = plan.make(config, gpus(4, 12), context)
+    room = 2 * layer + 4096 * context + 34 * 2**20
+    filled = 4096 * 144  # of each layer on a card, for passes that are filled up
+    first, last, rest = beside.rows
+    assert (rest.device.kind, rest.layers[-1]) == ("cpu", 47)
+    usual = alone.rows[0].headroom - filled * len(alone.rows[0].layers)
+    assert first.headroom == usual + filled * len(first.layers)
+    assert last.headroom == usual + filled * len(last.layers) + room
+    # Not so where another pass computes it.
+    on_disk = plan.make(config, (*gpus(1, 12), memory(8), DISK), context)
+    assert on_disk.layers_on("disk") > 0
+    assert on_disk.rows[0].headroom == usual + filled * len(on_disk.rows[0].layers)
+    four = plan.make(config, (*gpus(1, 12), memory(64)), context, quantization="4")
+    assert four.rows[0].headroom == usual + filled * len(four.rows[0].layers)
+    # A card that is too small for that is left alone.
+    small = plan.make(config, (*gpus(1, 12), Device("small", "cuda", 1, 2 * GIB, 2 * GIB), memory(64)), context)
+    assert [row.device.kind for row in small.rows] == ["cuda", "cpu"]
+    assert small.rows[0].headroom == usual + filled * len(small.rows[0].layers) + room
+
+
 def test_room_for_several_contexts_where_it_costs_nothing_else():
     # 7B: 4 GiB for each context of 8192 tokens. A quarter of the device may be kept.
     assert plan.make_roomy(CONFIGS["7b"], gpus(1, 80)).sequences == 4

@@ -88,10 +88,11 @@ def measured(model: Model, report: Callable[[float], None] = lambda done: None) 
     """The pace of a model, after one pass of one token, in which libraries make themselves ready. `report` is told
     before each pass which share of all tokens is done."""
     by_size: dict[int, float] = {}
-    sizes = (1, *SIZES)
+    worth = [size for size in SIZES if size >= model.least_chunk]
+    sizes = (1, *worth)
     report(0.0)
     _seconds(model, 1)
-    for number, size in enumerate(SIZES, start=1):
+    for number, size in enumerate(worth, start=1):
         report(sum(sizes[:number]) / sum(sizes))
         seconds = _seconds(model, size)
         by_size[size] = size / seconds

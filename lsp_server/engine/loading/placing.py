@@ -18,6 +18,8 @@ LEAST_CONTEXT = 1024  # below this a window and an answer do not fit together
 CONTEXT_STEP = 256
 CUDA_BYTES = 512 * MIB  # the CUDA context and its libraries
 GRAPH_BYTES = 34 * MIB  # what captured passes write on their way: 12 MB in 7B with 1,024 tokens, 34 in 70B with 8,192
+COPIED_LAYERS = 2  # of those in memory that a card has room for, while it computes a prompt through them
+COPIED_BITS = (8, 4)  # those of weights that are copied so (`passes/cards.py`, `refusal`)
 FILLED_TOKENS = 128 + 16  # of each sequence on a card: memory is set aside in steps, with room for a filled-up pass
 PROCESS_BYTES = 512 * MIB  # torch and its companions, measured: 300 MiB before a model
 MOST_ON_DISK = 0.5  # share of the layers: above it, a token takes so long that refusing is kinder
@@ -160,7 +162,8 @@ def longest(sizes: Sizes, bits: int, places: tuple[Device, ...], most: int, want
     parts, working, sequences = sizes.parts(bits), sizes.working, wanted.sequences
 
     def placed(context: int) -> Plan | None:
-        plan = _place(parts, places, working, context, sequences)
+        copied = _copied_bytes(parts, context) if bits in COPIED_BITS else 0
+        plan = _place(parts, places, working, context, sequences, copied)
         return replace(plan, bits=bits) if plan is not None else None
 
     if not places:
@@ -196,28 +199,46 @@ def kept_bytes(size: int, device: Device) -> int:
     return int(HELD_IN_MEMORY * size) if device.kind == "cpu" else size
 
 
+def _copied_bytes(parts: tuple[Part, ...], context: int) -> int:
+    """What a card keeps free to compute a prompt through layers in memory: two of them, with the keys and values of
+    one, and buffers like those for its own."""
+    largest = max(parts, key=lambda part: (part.layer is not None, part.bytes))
+    return COPIED_LAYERS * largest.bytes + largest.kv_bytes * context + GRAPH_BYTES
+
+
 def _place(
-    parts: tuple[Part, ...], places: tuple[Device, ...], working: int, context: int, sequences: int
+    parts: tuple[Part, ...], places: tuple[Device, ...], working: int, context: int, sequences: int, copied: int
 ) -> Plan | None:
     """Fill the places in order. Layers on disk keep their keys and values in memory, so room for those of the last
-    `on_disk` layers is set aside there; the smallest number that works is the plan."""
+    `on_disk` layers is set aside there; the smallest number that works is the plan. `copied`: what the last card keeps
+    free for layers in memory; with layers on disk transformers' pass computes all of it, and has no such room."""
     layers = sum(part.layer is not None for part in parts)
     most = int(layers * MOST_ON_DISK) if any(place.kind == "disk" for place in places) else 0
     for on_disk in range(most + 1):
-        plan = _fill(parts, places, working, context, sequences, on_disk)
+        plan = _fill(parts, places, working, context, sequences, on_disk=on_disk, copied=0 if on_disk else copied)
         if plan is not None:
             return plan
     return None
 
 
 def _fill(
-    parts: tuple[Part, ...], places: tuple[Device, ...], working: int, context: int, sequences: int, on_disk: int
+    parts: tuple[Part, ...],
+    places: tuple[Device, ...],
+    working: int,
+    context: int,
+    sequences: int,
+    *,
+    on_disk: int,
+    copied: int,
 ) -> Plan | None:
     tokens = context * sequences
     layers = sum(part.layer is not None for part in parts)
     rows = [Row(place, (), (), 0, 0, headroom(place, working)) for place in places if place.kind != "disk"]
     disk = next((Row(place, (), (), 0, 0, 0) for place in places if place.kind == "disk"), None)
     memory = next((index for index, row in enumerate(rows) if row.device.kind == "cpu"), None)
+    last = sum(row.device.kind == "cuda" for row in rows) - 1 if copied and memory is not None else -1
+    if last >= 0:
+        rows[last] = replace(rows[last], headroom=rows[last].headroom + copied)
     device_map: dict[str, int | str] = {}
     current = 0
     for part in parts:
@@ -240,6 +261,9 @@ def _fill(
         rows[current] = replace(rows[current], headroom=rows[current].headroom + filled)
         rows[current] = _with(rows[current], part, part.bytes, kept_bytes(exact, device), part.read_bytes)
         device_map[part.name] = device.index if device.kind == "cuda" else "cpu"
+    if last >= 0 and not rows[last].parts:  # a card too small to be of use: another is the last
+        others = tuple(place for place in places if place != rows[last].device)
+        return _fill(parts, others, working, context, sequences, on_disk=on_disk, copied=copied)
     rows = [row for row in rows if row.parts or (on_disk and row.device.kind == "cpu")]
     if any(row.used_bytes > row.device.free_bytes for row in rows):
         return None

@@ -9,8 +9,9 @@ The engine, its refusal, `codellama-ls models`, `setup` and `doctor` all ask her
 - keys and values of a token: 2 x key-value heads x head dim x 2 bytes for each layer, on the device that computes
   the layer, which for layers on disk is the CPU; in memory they take more than that (`sizes.HELD_IN_MEMORY`).
 
-accelerate's own `infer_auto_device_map` is not used for the placing: it knows nothing of keys and values and sets
-aside room for a layer to be streamed in, which does not happen here. Its sizes of modules are.
+accelerate's own `infer_auto_device_map` is not used for the placing: it knows nothing of keys and values, and the room
+for layers in memory, which a card computes prompts through, it sets aside on the first card, not on the last. Its sizes
+of modules are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keys and values of a sequence whose layers lie on one card, or on several one after the other."""
+"""Keys and values of a sequence whose layers lie on one card, or on several and in memory, one after the other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ class Part:
     """Those of some layers, keys and values each [kv heads, capacity, head size], on one device.
 
     Every layer has memory of its own, so that to grow takes one layer twice, never all. Where that lies is read by the
-    kernels from `addresses`: of the keys of each layer, then of the values.
+    kernels from `addresses`: of the keys of each layer, then of the values. turned: the keys lie as a processor reads
+    them best, each number of all tokens in a row.
     """
 
-    def __init__(self, layers: int, kv_heads: int, size: int, dtype: torch.dtype, device: torch.device) -> None:
-        self._shape, self._dtype, self._device = (kv_heads, size), dtype, device
-        self.keys = [self._made(0) for _ in range(layers)]
+    def __init__(
+        self, layers: int, kv_heads: int, size: int, dtype: torch.dtype, device: torch.device, *, turned: bool = False
+    ) -> None:
+        self._shape, self._dtype, self._device, self._turned = (kv_heads, size), dtype, device, turned
+        self.keys = [self._made(0, turned) for _ in range(layers)]
         self.values = [self._made(0) for _ in range(layers)]
         self.addresses: list[int] = [0] * (2 * layers)
         self.capacity = 0
@@ -35,9 +38,9 @@ class Part:
 
     def resize(self, capacity: int, source: Part, kept: int) -> None:
         """Have that capacity, with the first `kept` tokens of `source`, which may be this part itself."""
-        for mine, theirs in ((self.keys, source.keys), (self.values, source.values)):
+        for mine, theirs, turned in ((self.keys, source.keys, self._turned), (self.values, source.values, False)):
             for index, old in enumerate(theirs):
-                new = self._made(capacity)
+                new = self._made(capacity, turned)
                 new[:, :kept] = old[:, :kept]
                 mine[index] = new
         self.addresses = [tensor.data_ptr() for tensor in (*self.keys, *self.values)]
@@ -45,11 +48,13 @@ class Part:
 
     def emptied(self) -> Part:
         """Another of this kind, without memory."""
-        return Part(len(self.keys), *self._shape, self._dtype, self._device)
+        return Part(len(self.keys), *self._shape, self._dtype, self._device, turned=self._turned)
 
-    def _made(self, capacity: int) -> torch.Tensor:
+    def _made(self, capacity: int, turned: bool = False) -> torch.Tensor:
         heads, size = self._shape
-        return torch.zeros(heads, capacity, size, dtype=self._dtype, device=self._device)
+        inner = (size, capacity) if turned else (capacity, size)
+        made = torch.zeros(heads, *inner, dtype=self._dtype, device=self._device)
+        return made.mT if turned else made
 
 
 class CardKeysValues:

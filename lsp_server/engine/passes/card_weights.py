@@ -27,6 +27,16 @@ class Weight:
         self.rows, self.depth = len(weight), depth
         self.step = next(step for step in STEPS if depth % step == 0)
 
+    @property
+    def scales(self) -> torch.Tensor:
+        """Those of each row, [rows] or [rows, blocks]."""
+        return self.scale
+
+    @classmethod
+    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> Weight:
+        """Others of the same kind."""
+        raise NotImplementedError
+
     def cut(self, settings: Settings, tokens: int, *, gated: bool = False) -> tuple[Tile, int]:
         """How the product with so many tokens is cut, and how many programs the depth is dealt out to."""
         few = tokens <= FEW
@@ -47,6 +57,10 @@ class EightBits(Weight):
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__(weight, scale, weight.shape[1])
+
+    @classmethod
+    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> EightBits:
+        return cls(weight, scales)
 
     @classmethod
     def rounded(cls, weight: torch.Tensor) -> EightBits:
@@ -75,6 +89,14 @@ class FourBits(Weight):
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__(weight, scale.T, 2 * weight.shape[1])  # of the rows of a tile, scales lie side by side
+
+    @property
+    def scales(self) -> torch.Tensor:
+        return self.scale.T
+
+    @classmethod
+    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> FourBits:
+        return cls(weight, scales)
 
     def launch(self, x: torch.Tensor, out: torch.Tensor, tile: Tile, parts: int, *, gated: bool = False) -> None:
         tokens, rows = len(x), self.rows // (2 if gated else 1)

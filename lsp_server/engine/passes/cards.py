@@ -100,6 +100,8 @@ LEAST_CAPABILITY = (8, 0)  # older ones Triton does not compile for, or they hav
 # Cards that compute a thousand tokens of a prompt as soon as others do half of them, by their names.
 DATA_CENTRE = ("A100", "A800", "H100", "H800", "H200", "H20", "GH200", "B100", "B200", "GB200", "B300", "GB300")
 DATA_CENTRE_CHUNK = 1024
+# Where each pass over a prompt has layers copied to a card: most tokens of it, and below how many it takes little less.
+COPIED_CHUNK, LEAST_COPIED_CHUNK = DATA_CENTRE_CHUNK, 256
 
 
 def settings(device: torch.device) -> Settings:
@@ -119,28 +121,38 @@ def settings_of(name: str, capability: tuple[int, int]) -> Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """Layers that lie on one device one after the other; the first run has the embeddings, the last one the head."""
+    """Layers that lie on one device one after the other; the first run has the embeddings, the last one the head.
+
+    in_memory: they lie in the computer's memory, beside a card.
+    """
 
     device: torch.device
     layers: list[Any] = field(default_factory=list)
+    in_memory: bool = False
 
 
-def runs(model: Any) -> list[Run]:
-    """Where the layers of transformers' `model` lie, in the order in which they compute."""
-    devices = [_device(model.model.embed_tokens)]
-    found = [Run(devices[0])]
-    for layer in model.model.layers:
-        if (device := _device(layer)) != found[-1].device:
-            found.append(Run(device))
-        found[-1].layers.append(layer)
-    if (device := _device(model.lm_head)) != found[-1].device:
-        found.append(Run(device))
+def runs(model: Any, computing: str = "cuda") -> list[Run]:
+    """Where the layers of transformers' `model` lie, in the order in which they compute: on cards of type `computing`,
+    or in memory beside them."""
+    inner = model.model
+    devices = [_device(module) for module in (inner.embed_tokens, *inner.layers, model.lm_head)]
+    beside = any(device.type == computing != "cpu" for device in devices)
+    found: list[Run] = []
+    for device, layer in zip(devices, (None, *inner.layers, None), strict=True):
+        if not found or device != found[-1].device:
+            found.append(Run(device, in_memory=beside and device.type == "cpu"))
+        if layer is not None:
+            found[-1].layers.append(layer)
     return found
 
 
 def _device(module: Any) -> torch.device:
-    tensors = [*module.parameters(), *module.buffers()]
+    tensors = _tensors(module)
     return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _tensors(module: Any) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def on_a_card(model: Any) -> bool:
@@ -152,16 +164,16 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
     """Why `LlamaOnCuda` does not take `model`, as the end of a sentence; None where it does.
 
     It computes a plain Llama, its linear layers all in 8 bits or all in 4, on cards of type `computing` (which tests
-    change).
+    change), some of them perhaps in memory.
     """
     config = model.config
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
     if (reason := unlike_llama(config) or _not_cut_for(config)) is not None:
         return reason
-    devices = {run.device for run in runs(model)}
+    devices = {run.device for run in runs(model, computing) if not run.in_memory}
     if any(device.type != computing for device in devices):
-        return "not all of it is on cards"
+        return "it is not on cards"
     for device in devices:
         if device.type == "cuda" and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
             return f"{torch.cuda.get_device_name(device)} is older than its kernels are made for"
@@ -170,6 +182,8 @@ def refusal(model: Any, computing: str = "cuda") -> str | None:
         attention, feed = layer.self_attn, layer.mlp
         linears = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         for linear in (*linears, feed.gate_proj, feed.up_proj, feed.down_proj):
+            if not _tensors(linear):
+                return "some of its layers lie on disk"
             bits.add(_bits(linear))
     return None if bits <= {8} or bits == {4} else "its weights are not all in 8 bits, nor all in nf4"
 

@@ -31,9 +31,10 @@ def chosen(
         if reason is None:
             from lsp_server.engine.passes import llama_cuda, stretch  # which need Triton
 
-            reason = next(filter(None, map(stretch.trouble, cards.runs(model))), None)
+            on = [run for run in cards.runs(model) if not run.in_memory]
+            reason = next(filter(None, map(stretch.trouble, on)), None)
             if reason is None:
-                ours = llama_cuda.LlamaOnCuda(model, context_length, on_cards)
+                ours = llama_cuda.LlamaOnCuda(model, context_length, on_cards, threads=threads)
                 return ours, ours.remark
         _log.info("transformers' own pass computes this model: %s", reason)
         remark = f"transformers' own pass computes it, since {reason}"

@@ -78,17 +78,21 @@ def rms_norm(x: Any, weight: Any, eps: float) -> Any:
 
 
 @compiled
-def _rotate(mixed: Any, rotations: Any, keys: Any, values: Any, start: int, heads: int) -> None:
-    """Rotate queries and keys in place, neighbouring pairs together; put new keys and values into the cache."""
+def _rotate(  # noqa: PLR0917 - by position, as all that is compiled
+    mixed: Any, rotations: Any, keys: Any, values: Any, start: int, heads: int, apart: int
+) -> None:
+    """Rotate queries and keys in place, pairs of numbers that lie so far `apart`; put new keys and values into the
+    cache."""
     kv_heads, size = keys.shape[0], keys.shape[1]
     for t in range(mixed.shape[0]):
         for head in range(heads + kv_heads):
-            for pair in range(size // 2):
-                at = head * size + 2 * pair
-                real, imaginary = mixed[t, at], mixed[t, at + 1]
-                cosine, sine = rotations[t, 2 * pair], rotations[t, 2 * pair + 1]
-                mixed[t, at] = real * cosine - imaginary * sine
-                mixed[t, at + 1] = real * sine + imaginary * cosine
+            for first in range(0, size, 2 * apart):
+                for k in range(apart):
+                    at, pair = head * size + first + k, first // 2 + k
+                    real, imaginary = mixed[t, at], mixed[t, at + apart]
+                    cosine, sine = rotations[t, 2 * pair], rotations[t, 2 * pair + 1]
+                    mixed[t, at] = real * cosine - imaginary * sine
+                    mixed[t, at + apart] = real * sine + imaginary * cosine
         for head in range(kv_heads):
             key, value = (heads + head) * size, (heads + kv_heads + head) * size
             for k in range(size):
@@ -143,7 +147,8 @@ def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: A
 class Weights(NamedTuple):
     """Those of a layer: of each norm a factor [hidden], of each product the numbers and the scales (`products`).
 
-    mixing: queries, keys and values, one below the other; gate_up: the gate's rows, then those of the values.
+    mixing: queries, keys and values, one below the other; gate_up: the gate's rows, then those of the values. apart:
+    how far from each other the two numbers of a query or key are that are rotated together.
     """
 
     attention_norm: Floats
@@ -156,6 +161,7 @@ class Weights(NamedTuple):
     gate_up_scale: Floats
     down: Bytes
     down_scale: Floats
+    apart: int
 
 
 class Seen(NamedTuple):
@@ -193,7 +199,7 @@ def layer(  # noqa: PLR0913, PLR0917 - compiled functions take their arguments b
     kv_heads, size = keys.shape[0], keys.shape[1]
     heads = weights.mixing.shape[0] // size - 2 * kv_heads
     mixed = linear(rms_norm(x, weights.attention_norm, eps), weights.mixing, weights.mixing_scale, threads)
-    _rotate(mixed, rotations, keys, values, start, heads)
+    _rotate(mixed, rotations, keys, values, start, heads, weights.apart)
     taken = np.empty((tokens, heads * size), np.float32)
     for item in prange(tokens * heads):
         t, head = item // heads, item % heads

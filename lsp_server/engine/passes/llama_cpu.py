@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import mmap
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -20,22 +19,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine import priority
 from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products, tiles
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.linears import RoundedLinear
-from lsp_server.engine.passes.model import CHUNK_TOKENS, unlike_llama
-from lsp_server.engine.passes.threads import SharedThreads
+from lsp_server.engine.passes.model import CHUNK_TOKENS, FEWEST_GUESSES_ON_CPU, unlike_llama
+from lsp_server.engine.passes.threads import Pauses, SharedThreads
 
 # Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
 # product for 0.6 ms.
 _STEP = 128
 # Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
 _SCORES_BYTES = 64 * 2**20
-# While all cores compute, a program that is woken waits for the system's next tick, 4 ms on many: the language server
-# for a key, the editor for the answer. So a pass pauses between two layers, after so many seconds for so many.
-_BETWEEN_PAUSES, _PAUSE = 0.001, 0.00005
 # Memory that no other process shares. Windows has no other.
 _OWN: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
@@ -134,6 +129,7 @@ class _Layer:
             gate_up_scale=gate_up_scale,
             down=down,
             down_scale=down_scale,
+            apart=1,
         )
 
 
@@ -148,20 +144,6 @@ def _floats(tensor: torch.Tensor) -> Floats:
     return cast(Floats, tensor.detach().float().numpy())
 
 
-class _Pauses:
-    """The pauses of one pass."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _BETWEEN_PAUSES
-
-    def take(self) -> None:
-        """Pause, if it is time; and as long as another engine is to compute first."""
-        if time.monotonic() >= self._next:
-            time.sleep(_PAUSE)
-            priority.stand()
-            self._next = time.monotonic() + _BETWEEN_PAUSES
-
-
 class LlamaOnCpu:
     """A `model.Model`. It takes the weights out of transformers' `model`, which cannot be used any more.
 
@@ -169,7 +151,8 @@ class LlamaOnCpu:
     prepared; after the last of them, 1, everything is compiled, which takes a while.
     """
 
-    fewest_guesses = 1  # a second token costs nearly half of a pass
+    fewest_guesses = FEWEST_GUESSES_ON_CPU
+    least_chunk = 1
     branches = True
     chunk_tokens = CHUNK_TOKENS
 
@@ -225,7 +208,7 @@ class LlamaOnCpu:
             ),
             dim=1,
         )
-        mask, pauses = _mask(start, len(ids), cache.capacity), _Pauses()
+        mask, pauses = _mask(start, len(ids), cache.capacity), Pauses()
         for index, layer in enumerate(self._layers):
             mixed = layer.queries_keys_values(F.rms_norm(x, (self._hidden,), layer.attention_norm, self._eps))
             attended = self._attend(mixed, rotations, mask, cache.keys[index], cache.values[index], start)
@@ -258,7 +241,7 @@ class LlamaOnCpu:
         rows, turned = _floats(x), torch.view_as_real(rotations).flatten(1).numpy()
         # numpy has no bfloat16.
         keys, values = cache.keys.view(torch.uint16).numpy(), cache.values.view(torch.uint16).numpy()
-        pauses = _Pauses()
+        pauses = Pauses()
         for index, layer in enumerate(self._layers):
             fused.layer(rows, layer.weights, self._eps, turned, keys[index], values[index], cache.length, seen, threads)
             pauses.take()

@@ -2,7 +2,8 @@
 
 Stock, each 8-bit layer has the host wait for the card to learn whether there are outliers, and a token takes thousands
 of launches. Here a few tokens are one captured graph for each card: one copy in, one copy out and one wait. Activations
-are 16 bits wide and weights are never rounded again, so there are no outliers to look for.
+are 16 bits wide and weights are never rounded again, so there are no outliers to look for. Layers may lie in memory
+beside the cards (`stretch_in_memory`).
 
 What a token gives does not depend on what is computed beside it, bit for bit: guesses never change an answer.
 """
@@ -18,8 +19,10 @@ from lsp_server.engine.passes import cards
 from lsp_server.engine.passes.card_keys_values import CardKeysValues
 from lsp_server.engine.passes.card_weights import EightBits
 from lsp_server.engine.passes.kernels import FEW, PATH
-from lsp_server.engine.passes.model import FEWEST_GUESSES
+from lsp_server.engine.passes.model import FEWEST_GUESSES, FEWEST_GUESSES_ON_CPU
 from lsp_server.engine.passes.stretch import BUCKETS, Few, Shape, Stretch
+from lsp_server.engine.passes.stretch_in_memory import StretchInMemory
+from lsp_server.engine.passes.threads import SharedThreads
 
 # Room for places that passes have beyond the context: a filled-up pass, and a branch behind a prompt of full length.
 _BEYOND = FEW + PATH
@@ -31,10 +34,10 @@ class LlamaOnCuda:
 
     context_length: tokens of a sequence, at most. report: told which share of the passes is captured; before that,
     everything is compiled, which takes half a minute the first time. settings: for all cards, those of each where None.
-    runs: where its layers lie, for whoever knows better than `cards.runs`. `remark`: what the user should know, or "".
+    runs: where its layers lie, for whoever knows better than `cards.runs`. threads: those of layers in memory.
+    `remark`: what the user should know, or "".
     """
 
-    fewest_guesses = FEWEST_GUESSES
     branches = True
 
     def __init__(
@@ -44,6 +47,7 @@ class LlamaOnCuda:
         report: Callable[[float], None] = lambda done: None,
         settings: cards.Settings | None = None,
         runs: Sequence[cards.Run] | None = None,
+        threads: SharedThreads | None = None,
     ) -> None:
         config, runs = model.config, runs or cards.runs(model)
         embeddings = model.model.embed_tokens.weight.detach()
@@ -60,19 +64,21 @@ class LlamaOnCuda:
         norm = model.model.norm.weight.detach().to(runs[-1].device)
         head = (norm, EightBits.rounded(model.lm_head.weight.detach()))
         model.lm_head = None
-        self._stretches = [
-            Stretch(
-                run,
-                shape,
-                settings or cards.settings(run.device),
-                model.model.rotary_emb.inv_freq,
-                embeddings if number == 0 else None,
-                head if number == len(runs) - 1 else None,
-            )
-            for number, run in enumerate(runs)
-        ]
+        frequencies = model.model.rotary_emb.inv_freq
+
+        def made(number: int, run: cards.Run) -> Stretch | StretchInMemory:
+            card = _card(runs, number)
+            ends = (embeddings if number == 0 else None, head if number == len(runs) - 1 else None)
+            common = (run, shape, settings or cards.settings(card), frequencies, *ends)
+            return StretchInMemory(*common, card=card, threads=threads) if run.in_memory else Stretch(*common)
+
+        self._stretches = [made(number, run) for number, run in enumerate(runs)]
+        in_memory = any(run.in_memory for run in runs)
+        self.fewest_guesses = FEWEST_GUESSES_ON_CPU if in_memory else FEWEST_GUESSES
         # Between two chunks an urgent request comes first; the slowest card says how long that may take.
-        self.chunk_tokens = min(stretch.settings.chunk_tokens for stretch in self._stretches)
+        slowest = min((settings or cards.settings(run.device)).chunk_tokens for run in runs if not run.in_memory)
+        self.chunk_tokens = cards.COPIED_CHUNK if in_memory else slowest
+        self.least_chunk = cards.LEAST_COPIED_CHUNK if in_memory else 1
         self.remark = self._prepare(report)
 
     @property
@@ -142,4 +148,12 @@ class LlamaOnCuda:
                 reason = reason or stretch.capture(bucket)
             report((number + 1) / len(BUCKETS))
         self.forward([0] * (FEW + 1), self.new_keys_values())
-        return f"a token takes longer than it need, since this card takes no graphs ({reason})" if reason else ""
+        said = f"a token takes longer than it need, since this card takes no graphs ({reason})" if reason else ""
+        remarks = (stretch.remark for stretch in self._stretches if isinstance(stretch, StretchInMemory))
+        return "; ".join(filter(None, (said, *remarks)))
+
+
+def _card(runs: Sequence[cards.Run], number: int) -> torch.device:
+    """Where the layers of this run are computed: on their own card, or, of those in memory, a prompt on the card before
+    them, else on the first one."""
+    return next(run.device for run in (*runs[number::-1], *runs) if not run.in_memory)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # Tokens guessed at a time at first: as many as are nearly free where weights are read much more slowly than computed
 # with.
 FEWEST_GUESSES = 3
+FEWEST_GUESSES_ON_CPU = 1  # a second token costs nearly half of a pass
 # Tokens of a prompt in one pass, at most, where a processor computes them: a pass is not broken off, and whoever comes
 # meanwhile waits for its end.
 CHUNK_TOKENS = 256
@@ -45,6 +46,7 @@ class Model(Protocol):
     fewest_guesses: int  # tokens worth guessing at when nothing is known of how often the guesses are right
     branches: bool  # whether it can `branch`
     chunk_tokens: int  # most tokens of a prompt that are best run in one pass
+    least_chunk: int  # below so many a pass takes hardly less time: none is worth it that others could wait for
 
     @property
     def vocab_size(self) -> int:

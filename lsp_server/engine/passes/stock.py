@@ -64,6 +64,7 @@ class TransformersModel:
 
     fewest_guesses = FEWEST_GUESSES
     chunk_tokens = CHUNK_TOKENS
+    least_chunk = 1
 
     def __init__(self, model: Any) -> None:
         self._model = model.eval()

@@ -105,7 +105,7 @@ class Few:
         return numbers
 
 
-class _Layer:
+class Layer:
     """One layer's weights, taken from transformers' module, which loses them."""
 
     def __init__(self, layer: Any) -> None:
@@ -157,7 +157,7 @@ class Stretch:
         self._embeddings, self._head = embeddings, head
         self._width = triton.next_power_of_2(shape.hidden)
         with self._on_device():
-            self._layers = [_Layer(layer) for layer in run.layers]
+            self._layers = [Layer(layer) for layer in run.layers]
             places = torch.arange(shape.longest, device=self.device).float()
             angles = torch.outer(places, frequencies.to(self.device).float())
             self._cosines, self._sines = angles.cos(), angles.sin()
@@ -191,7 +191,7 @@ class Stretch:
             with self._on_device():
                 self._graphs[bucket] = captured(lambda: self.compute(bucket), self.device)
         except RuntimeError as error:
-            return _named(error)
+            return named(error)
         return ""
 
     def compute(self, tokens: int) -> None:
@@ -237,7 +237,7 @@ class Stretch:
         normed, attended = (new(tokens, width, dtype=shape.dtype) for width in (shape.hidden, shape.attended))
         added, mixed = new(tokens, shape.hidden), new(tokens, shape.mixed)
         queries = new(tokens, shape.heads, shape.size, dtype=shape.dtype)
-        fed = new(tokens, self._buffers.fed.shape[1], dtype=shape.dtype)
+        fed = new(tokens, max((layer.down.depth for layer in self._layers), default=0), dtype=shape.dtype)
         for index, layer in enumerate(self._layers):
             self._add_norm(x, added, layer.attention_norm, normed, parts)
             parts = self._product(normed, layer.mixing, mixed)
@@ -334,10 +334,10 @@ def trouble(run: Run) -> str | None:
             kernels.add_norm[(1,)](x, x, torch.full((16,), 3.0, device=run.device), y, 1, 16, 0.0, PARTS=0, WIDTH=16)
             return None if torch.equal(y, torch.full_like(y, 3.0)) else "a kernel gave a wrong result"
     except Exception as error:  # of Triton's, of a compiler's, of the card's
-        return f"Triton does not run here ({_named(error)})"
+        return f"Triton does not run here ({named(error)})"
 
 
-def _named(error: Exception) -> str:
+def named(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 

@@ -1,4 +1,4 @@
-"""How many threads compute a forward pass on the CPU."""
+"""How many threads compute a forward pass on the CPU, and when they pause."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from lsp_server.engine import priority
 _SECONDS = 0.25
 # A look back says something only where this process has computed for that share of the time, and not waited.
 _SHARE = 0.5
+# While all cores compute, a program that is woken waits for the system's next tick, 4 ms on many: the language server
+# for a key, the editor for the answer. So a pass pauses between two layers, after so many seconds for so many.
+_BETWEEN_PAUSES, _PAUSE = 0.001, 0.00005
 
 
 def processors() -> list[int]:
@@ -60,6 +63,20 @@ class SharedThreads:
         self._looked, self._busy, self._own = now, busy, own
         if used >= _SHARE:
             torch.set_num_threads(min(self._most, max(round(len(processors()) - others), (self._most + 1) // 2)))
+
+
+class Pauses:
+    """The pauses of one pass."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _BETWEEN_PAUSES
+
+    def take(self) -> None:
+        """Pause, if it is time; and as long as another engine is to compute first."""
+        if time.monotonic() >= self._next:
+            time.sleep(_PAUSE)
+            priority.stand()
+            self._next = time.monotonic() + _BETWEEN_PAUSES
 
 
 def _busy_seconds() -> float:
