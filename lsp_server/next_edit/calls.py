@@ -14,6 +14,7 @@ from lsp_server.next_edit import renames
 from lsp_server.next_edit.arguments import Rewriting, rewriting_of, rewritten
 from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.elsewhere import elsewhere
+from lsp_server.next_edit.literals import is_object
 from lsp_server.next_edit.names import Hit, class_of, hits
 from lsp_server.next_edit.objects import COMMON, bases, is_bound, owner_of
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
@@ -106,6 +107,8 @@ def _may_be(hit: Hit, defined: Hit, tree: Tree, alone: bool) -> bool:
         return owner == defined.owner
     if not hit.receiver:
         return True
+    if is_object(defined.owner):
+        return False
     # Of what class the object is, nothing tells: it may be that one where few others have such a method.
     return alone and is_bound(hit, tree) and hit.node.text.decode() not in COMMON
 

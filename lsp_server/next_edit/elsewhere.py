@@ -10,6 +10,7 @@ from typing import Any
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import is_field, parent_of
 from lsp_server.next_edit.documents import Document
+from lsp_server.next_edit.literals import is_object, object_called
 from lsp_server.next_edit.modules import imported_name, is_from, stem_of
 from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.objects import COMMON, is_anothers, owner_of
@@ -42,6 +43,9 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     assert other.tree is not None
     places = hits(other.tree, name)
     stem = stem_of(document.uri)
+    if changed.role == "member" and is_object(changed.owner):
+        called = [hit for hit in places if object_called(hit.receiver) == changed.owner]
+        return [hit for hit in called if _is_through(document, other, hit)]
     if changed.role == "member":
         members = [hit for hit in places if hit.role == "member" and not is_anothers(hit, other.tree, changed.owner)]
         if name in COMMON:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field, parent_of
+from lsp_server.next_edit.literals import object_around, variable_of
 from lsp_server.next_edit.scopes import IN_ORDER, begins, bound_in, said_elsewhere, scopes
 
 Role = Literal["plain", "member", "key", "path"]
@@ -83,7 +84,7 @@ class Hit:
     @functools.cached_property
     def owner(self) -> str:
         """The class it is a member of by where it is defined, or by what stands in front; "" if that does not tell."""
-        around = above(self.node, CLASSES)
+        around = class_of(self.node)
         if around is not None and is_field(around, "name", self.node):  # it is one itself
             around = above(around, CLASSES)
         if not self.receiver or self.receiver in ("self", "this", "Self", "cls", "*this"):
@@ -91,7 +92,7 @@ class Hit:
                 return name_of_class(around)
             method = above(self.node, frozenset(("method_declaration",)))  # of Go
             of_go = _received(method)[1] if method is not None and not self.receiver else ""
-            return of_go or class_outside(self.node)
+            return of_go or class_outside(self.node) or object_around(self.node, not self.receiver)
         method = above(self.node, frozenset(("method_declaration",)))
         name, kind = _received(method)
         return kind if name and name == self.receiver else self.receiver if self.receiver[:1].isupper() else ""
@@ -135,7 +136,8 @@ def _found(tree: Tree, name: str) -> list[Hit]:
             role = _role(node)
             row, column = node.start_point
             characters = len(tree.lines[row][:column].decode())
-            found.append(Hit(node, row, characters, role, role != "key" and binding(node) is not None))
+            binds = role != "key" and (binding(node) is not None or bool(variable_of(node)))
+            found.append(Hit(node, row, characters, role, binds))
         if len(found) > MOST_HITS:
             return []
     return _resolved(tree, found)
@@ -145,8 +147,8 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
     # Where members need no `self`, they are bound in their class; in Python, for what stands directly in it.
     free = tree.language.id not in WITH_SELF or tree.language.id == "python"
     members = [hit for hit in found if free and hit.role == "member" and hit.binds and hit.owner]
-    owned = {above(hit.node, CLASSES).id for hit in members}
-    classes = {hit.owner: above(hit.node, CLASSES).id for hit in members}
+    owned = {class_of(hit.node).id for hit in members}
+    classes = {hit.owner: class_of(hit.node).id for hit in members}
     elsewhere = {
         next(scopes(tree, parent_of(hit.node))).id: said for hit in found if (said := said_elsewhere(tree, hit.node))
     }
@@ -217,8 +219,18 @@ def function_of(node: Any) -> Any:
 
 
 def class_of(node: Any) -> Any:
-    """The class around a node."""
-    return above(node, CLASSES)
+    """The class around a node; of a name in an enum of C that is said without it, the one around that."""
+    around = above(node, CLASSES)
+    return above(around, CLASSES) if around is not None and _is_open(around, node) else around
+
+
+def _is_open(enum: Any, node: Any) -> bool:
+    """Whether a name is one of an enum of C, and no `enum class`."""
+    return (
+        enum.type == "enum_specifier"
+        and parent_of(node).type == "enumerator"
+        and all(each.type not in ("class", "struct") for each in enum.children[:2])
+    )
 
 
 def is_member_definition(node: Any) -> bool:
@@ -232,6 +244,11 @@ def is_member_definition(node: Any) -> bool:
         return True
     if definition.type == "constructor_declaration":
         return False
+    if definition.type == "enumerator":
+        if not is_field(definition, "name", node):
+            return False
+        enum = above(node, CLASSES)
+        definition = enum if _is_open(enum, node) else definition
     if definition.type in CLASSES and not (
         definition.type == "class_definition" and is_field(definition, "name", node)
     ):
@@ -307,6 +324,8 @@ def _role(node: Any) -> Role:
     if parent is None:
         return "plain"
     kind = parent.type
+    if variable_of(node):
+        return "member"
     if kind in _KEYS and is_field(parent, _KEYS[kind], node):
         return "plain" if kind == "pair" and node.type == "identifier" else "key"  # of Python, a variable
     if kind == "literal_element" and parent_of(parent) is not None and parent_of(parent).type == "keyed_element":

@@ -8,6 +8,7 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
+from lsp_server.next_edit.literals import object_called, variable_with
 from lsp_server.next_edit.names import Hit, hits
 
 # Members that many classes have: of what an object is, only `self` tells.
@@ -107,6 +108,8 @@ def _said(node: Any) -> str:
         if kind is not None and kind != inner and kind.text != b"auto" and kind.text != b"var":
             return _bare(kind.text.decode())
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
+        if value is not None and value != inner and (variable := variable_with(value)):
+            return object_called(variable)
         if value is not None and value != inner:
             made = _MADE.match(value.text.decode())
             return made[2] if made is not None else ""

@@ -11,9 +11,10 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import parent_of
+from lsp_server.next_edit.binding import CLASSES, parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
+from lsp_server.next_edit.literals import is_object
 from lsp_server.next_edit.names import (
     WITH_SELF,
     Hit,
@@ -191,7 +192,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         owner = next(iter(owners))
     if owner not in owners:
         return []
-    if len(owners) > 1 or changed.node.text.decode() in COMMON:
+    if len(owners) > 1 or changed.node.text.decode() in COMMON or is_object(owner):
         members = [hit for hit in members if owner_of(hit, base) == owner]
     members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
     return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
@@ -234,6 +235,8 @@ def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """Where what is bound at a place is said in another way than by its name alone."""
     found = _keywords(changed, places) + _fields(changed, places)
     around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
+    if parent_of(changed.node).type == "enumerator":
+        around = above(changed.node, CLASSES)
     named = around.child_by_field_name("name") if around is not None else None
     if named is not None:
         spelled = named.text.decode()

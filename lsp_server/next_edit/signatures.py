@@ -83,7 +83,8 @@ def _parameters_of(node: Any) -> Any:
 def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
     named = node.child_by_field_name("name") or node.child_by_field_name("declarator")
     if named is None and node.parent is not None:  # const f = (a) => a
-        named = node.parent.child_by_field_name("name") or node.parent.child_by_field_name("left")
+        fields = ("name", "left", "key")
+        named = next(filter(None, map(node.parent.child_by_field_name, fields)), None)
     if named is None:
         return None
     row, start = named.start_point
