@@ -56,6 +56,8 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
         return members
     if other.spoken.id == "go":
         return _of_package(document, other, places)
+    if other.spoken.id == "java":
+        return _of_java(document, other, places)
     imported = [hit for hit in places if _is_import(hit) and is_from(hit.node, document.uri, other.uri)]
     bound = {hit.scope for hit in imported if hit.imported}
     found = [hit for hit in places if hit in imported or (hit.role == "plain" and hit.scope in bound)]
@@ -108,3 +110,17 @@ def _of_package(document: Document, other: Document, places: Sequence[Hit]) -> l
     said = re.search(rb'(?:(\w+)[ \t]+)?"(?:[^"\n]*/)?%s"' % spelled, other.tree.data)
     called = ((said[1] or b"").decode().removeprefix("import") or mine.name) if said is not None else ""
     return found + [hit for hit in places if hit.role == "member" and called and hit.receiver == called]
+
+
+def _of_java(document: Document, other: Document, places: Sequence[Hit]) -> list[Hit]:
+    """In Java the classes of a folder see each other; others import the class, or all of the folder."""
+    assert other.tree is not None
+    mine, theirs = (PurePosixPath(each.uri).parent for each in (document, other))
+    named = [hit for hit in places if hit.role == "path" and is_field(parent_of(hit.node), "name", hit.node)]
+    paths = [parent_of(hit.node).child_by_field_name("scope") for hit in named]
+    if not all(path is not None and path.text.decode().rpartition(".")[2] == mine.name for path in paths):
+        return []  # another class of that name
+    whole = re.compile(rb"\bimport\s+(?:[\w.]+\.)?%s\.\*" % re.escape(mine.name.encode()))
+    if mine != theirs and not named and not whole.search(other.tree.data):
+        return []
+    return named + [hit for hit in places if hit.role == "plain" and not hit.scope]

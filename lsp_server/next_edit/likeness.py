@@ -122,11 +122,20 @@ def _is_such(mine: _Sense, example: Example, base: Tree, theirs: _Sense, tree: T
         return False
     if mine.hit is None or theirs.hit is None or theirs.hit.role != "plain":
         return True
+    if mine.hit.node.type == "type_identifier" and _is_local(mine.hit) != _is_local(theirs.hit):
+        return False
     if theirs.hit.scope in (0, base.root.id):
         return mine.hit.scope in (0, tree.root.id)
     later = here.since(example.step)
     same = (each for each in hits(base, theirs.hit.node.text.decode()) if each.scope == theirs.hit.scope)
     return (mine.hit.row, mine.hit.column) in (now(later, each.row, each.column) for each in same)
+
+
+def _is_local(hit: Hit) -> bool:
+    """Whether a type is said in a function: that of a member is another matter."""
+    function = function_of(hit.node)
+    body = function.child_by_field_name("body") if function is not None else None
+    return body is not None and bool(body.start_byte <= hit.node.start_byte)
 
 
 def _is_allowed(tree: Tree, line: str, made: str, proposal: Proposal) -> bool:

@@ -244,6 +244,8 @@ def is_member_definition(node: Any) -> bool:
         return True
     if definition.type == "constructor_declaration":
         return False
+    if node.type == "type_identifier" and not is_field(definition, "name", node):
+        return False  # the type of a member
     if definition.type == "enumerator":
         if not is_field(definition, "name", node):
             return False

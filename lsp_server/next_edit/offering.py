@@ -8,7 +8,7 @@ from typing import Any
 
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
-from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
+from lsp_server.next_edit import branches, calls, imports, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation, is_text
 from lsp_server.next_edit.proposal import Hole, Proposal, applied
 from lsp_server.next_edit.standing import is_in_scope
@@ -21,6 +21,7 @@ MOST_LINES, MOST_CHARACTERS = 8, 600
 
 RULES: tuple[Callable[[Situation, Step], Iterator[Proposal]], ...] = (
     renames.proposals,
+    imports.proposals,
     calls.proposals,
     parallels.proposals,
     repeats.proposals,

@@ -131,12 +131,13 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     ):
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair, changed))]
-    yield from lines(document, pair, left)
+    yield from lines(document, pair.old, pair.new, left)
     if is_seen_elsewhere(document, base, changed):
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
-                yield from lines(other, pair, [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found])
+                places = [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found]
+                yield from lines(other, pair.old, pair.new, places)
 
 
 def _was_done_to_another(steps: list[Step], pair: Pair, same: list[Hit]) -> bool:
@@ -163,17 +164,17 @@ def _written(hit: Hit, pair: Pair, changed: Hit) -> str:
     return f"{pair.new}: {pair.old}" if changed.role == "member" else f"{pair.old}: {pair.new}"
 
 
-def lines(document: Document, pair: Pair, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
+def lines(document: Document, old: str, new: str, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
     """One proposal for each line, with all its places."""
     for row in dict.fromkeys(row for row, _, _ in sorted(places)):
         mine = sorted({(column, written) for at, column, written in places if at == row})
-        first, last = mine[0][0], mine[-1][0] + len(pair.old)
-        line, new, end = document.lines[row], "", first
+        first, last = mine[0][0], mine[-1][0] + len(old)
+        line, made, end = document.lines[row], "", first
         for column, written in mine:
-            new += line[end:column] + written
-            end = column + len(pair.old)
-        why = f"{pair.old} → {pair.new}"
-        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
+            made += line[end:column] + written
+            end = column + len(old)
+        why = f"{old} → {new}"
+        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], made, "rename", why)
 
 
 def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
