@@ -69,17 +69,37 @@ def rewritten(document: Document, call: Any, rewriting: Rewriting, example: str,
     arguments = call.child_by_field_name("arguments")
     if arguments is None or arguments.end_point.row - arguments.start_point.row > MOST_ROWS:
         return None
+    if arguments.type == "generator_expression":  # whose brackets are those of the call
+        return _beside_generator(arguments, rewriting, document, call, example) if not ahead else None
     given = [each for each in arguments.named_children if not is_comment(each)]
     if any(each.type in _SPREAD for each in given) or len(given) < ahead:
         return None
     first, given = given[:ahead], given[ahead:]
     if rewriting.adds:
-        assert document.tree is not None
-        value = rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
-        return _with_one_more(arguments, first, given, rewriting, value)
+        return _with_one_more(arguments, first, given, rewriting, _value(document, call, rewriting, example))
     if rewriting.at >= 0:
         return _with_one_less(arguments, first, given, rewriting)
     return _in_order(given, rewriting)
+
+
+def _value(document: Document, call: Any, rewriting: Rewriting, example: str) -> str:
+    """What a call gives for a new parameter: the variable of that name, or what another call gave."""
+    assert document.tree is not None
+    return rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
+
+
+def _beside_generator(
+    generator: Any, rewriting: Rewriting, document: Document, call: Any, example: str
+) -> Rewritten | None:
+    """The same where the one argument of Python is a generator without brackets of its own."""
+    if rewriting.count != 1:
+        return None
+    if not rewriting.adds:
+        return generator, generator, "()"
+    value, own = _value(document, call, rewriting, example), generator.text.decode()
+    if rewriting.by_name:
+        value = f"{rewriting.name}={value}"
+    return generator, generator, f"({own}, {value})" if rewriting.at else f"({value}, {own})"
 
 
 def _name_of(argument: Any) -> str:

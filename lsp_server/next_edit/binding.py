@@ -70,6 +70,8 @@ _BINDS = {
     "catch_clause": "parameter",
     "init_declarator": "declarator",
     "declaration": "declarator",
+    "type_definition": "declarator",
+    "type_parameter_declaration": "*",
     "field_declaration": "declarator",
     "parameter_declaration": "declarator",
     "optional_parameter_declaration": "declarator",
@@ -84,7 +86,7 @@ _BINDS = {
 IMPORTS = frozenset(words("import_statement import_from_statement use_declaration import_declaration import_spec"))
 _NAMED = re.compile(
     r"(definition|declaration|declarator|_item|_spec|signature|specifier|parameter|variant|enum_constant|enumerator"
-    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|class|module)$"
+    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|method_elem|class|module|preproc_(function_)?def)$"
 )
 
 
@@ -154,7 +156,7 @@ def _bound_by_pattern(node: Any) -> Any:
     if parent.type == "typed_parameter" and parent.named_children[0] != inner:
         return None
     if parent.type == "function_declarator":
-        return _declared(parent)
+        return None if is_constructor(parent) else _declared(parent)
     return parent
 
 
@@ -168,6 +170,18 @@ def _imported(node: Any, dotted: Any) -> Any:
     if statement.type == "import_from_statement" and not is_field(statement, "name", dotted):
         return None
     return statement if dotted.named_children[0] == node else None
+
+
+def is_constructor(declarator: Any) -> bool:
+    """Whether what C++ declares in a class is its constructor: it has no type, and the name of the class."""
+    declared = parent_of(declarator)
+    around = parent_of(declared) if declared is not None else None
+    return bool(
+        around is not None
+        and around.type == "field_declaration_list"
+        and declared.child_by_field_name("type") is None
+        and declarator.child_by_field_name("declarator").type == "identifier"
+    )
 
 
 def _declared(declarator: Any) -> Any:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field, parent_of
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_constructor, is_field, parent_of
 from lsp_server.next_edit.literals import object_around, variable_of
 from lsp_server.next_edit.scopes import IN_ORDER, begins, bound_in, said_elsewhere, scopes
 
@@ -259,6 +259,8 @@ def is_member_definition(node: Any) -> bool:
         if not is_field(definition, "name", node):
             return False
     elif definition.type == "function_declarator":
+        if is_constructor(definition):
+            return False
         definition = parent_of(definition)
     node = definition if definition.type in _BODIES else parent_of(definition)
     if node is None or node.type not in _BODIES:
@@ -274,7 +276,12 @@ def class_outside(node: Any) -> str:
     named = function.child_by_field_name("declarator") if function is not None else None
     while named is not None and named.type != "qualified_identifier":
         named = named.child_by_field_name("declarator")
-    scope = named.child_by_field_name("scope") if named is not None else None
+    return _scope_of(named) if named is not None else ""
+
+
+def _scope_of(qualified: Any) -> str:
+    """What C++ says in front of a name, without the types that it is made for."""
+    scope = qualified.child_by_field_name("scope")
     return scope.text.decode().partition("<")[0] if scope is not None else ""
 
 
@@ -336,7 +343,12 @@ def _role(node: Any) -> Role:
     if kind in _MEMBER and is_field(parent, _MEMBER[kind], node):
         if kind == "method_invocation" and parent.child_by_field_name("object") is None:
             return "plain"
-        return "plain" if above(node, IMPORTS) is not None and binding(node) is not None else "member"
+        around = above(node, IMPORTS)
+        if kind == "qualified_identifier" and _scope_of(parent) == node.text.decode():
+            return "plain"  # the constructor of C++, outside of its class
+        if around is None or binding(node) is None:
+            return "path" if around is not None and around.type == "import_declaration" else "member"
+        return "plain"
     if above(node, IMPORTS) is not None and binding(node) is None:
         return "path"
     if kind == "export_specifier" and _is_handed_on(parent):

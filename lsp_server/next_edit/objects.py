@@ -9,7 +9,7 @@ from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
 from lsp_server.next_edit.literals import object_called, variable_with
-from lsp_server.next_edit.names import Hit, hits
+from lsp_server.next_edit.names import Hit, class_of, hits
 
 # Members that many classes have: of what an object is, only `self` tells.
 COMMON = frozenset(
@@ -55,7 +55,7 @@ def owner_of(hit: Hit, tree: Tree) -> str:
     kind = hit.owner or class_of_receiver(hit, tree)
     if not kind or hit.binds:
         return kind
-    definers = {each.owner for each in hits(tree, hit.node.text.decode()) if each.role == "member" and each.binds}
+    definers = {each.owner for each in hits(tree, hit.node.text.decode()) if each.role == "member" and each.defines}
     seen = kind
     for _ in range(MOST_ABOVE):
         if seen in definers:
@@ -120,6 +120,17 @@ def _bare(text: str) -> str:
     """The last part of the name of a type."""
     found = re.match(r"(?:\w+(?:::|\.))*(\w+)", _AROUND_TYPE.sub("", text))
     return found[1] if found is not None else ""
+
+
+def is_promised(hit: Hit, owner: str, tree: Tree) -> bool:
+    """Whether a class defines a member because it keeps to the interface or trait `owner`, which has it."""
+    around = class_of(hit.node)
+    trait = around.child_by_field_name("trait") if around is not None else None
+    if trait is not None:
+        return _bare(trait.text.decode()) == owner
+    named = [each.node for each in hits(tree, owner) if each.binds]
+    is_interface = any(parent_of(node).type == "interface_declaration" for node in named)
+    return is_interface and around is not None and owner in bases(around)
 
 
 def bases(around: Any) -> set[str]:

@@ -171,7 +171,7 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
             for at in range(1, len(texts)):
                 if (
                     _bare(texts[at]) == other
-                    or _is_prose(texts[at])
+                    or _is_prose(items[at])
                     or texts[at] == texts[at - 1]
                     or substituted(texts[at - 1], one, other) != texts[at]
                 ):
@@ -181,9 +181,9 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
                 yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", new)
 
 
-def _is_prose(text: str) -> bool:
+def _is_prose(item: Sequence[Token]) -> bool:
     """Whether an item is a string of several words: what stands in it is no name."""
-    return text[:1] in "\"'`" and " " in text
+    return len(item) == 1 and item[0].text[:1] in "\"'`" and " " in item[0].text
 
 
 def _text(line: str, item: Sequence[Token]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, parent_of
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
 from lsp_server.next_edit.literals import is_object
@@ -26,7 +26,7 @@ from lsp_server.next_edit.names import (
     name_at,
     name_of_class,
 )
-from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, owner_of
+from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, is_promised, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
@@ -193,9 +193,11 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         owner = next(iter(owners))
     if owner not in owners:
         return []
-    if len(owners) > 1 or changed.node.text.decode() in COMMON or is_object(owner):
-        members = [hit for hit in members if owner_of(hit, base) == owner]
-    members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
+    kin = {owner} | {each.owner for each in members if each.defines and is_promised(each, owner, base)}
+    others = {kind for each in members if (kind := owner_of(each, base))} - kin
+    if others or changed.node.text.decode() in COMMON or is_object(owner):
+        members = [hit for hit in members if owner_of(hit, base) in kin]
+    members = [hit for hit in members if hit is changed or any(not is_anothers(hit, base, each) for each in kin)]
     return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
 
 
@@ -234,7 +236,7 @@ def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
 
 def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """Where what is bound at a place is said in another way than by its name alone."""
-    found = _keywords(changed, places) + _fields(changed, places)
+    found = _keywords(changed, places) + _fields(changed, places, base)
     around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
     if parent_of(changed.node).type == "enumerator":
         around = above(changed.node, CLASSES)
@@ -245,20 +247,25 @@ def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     return found
 
 
-def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
-    """Of a parameter of TypeScript's constructors that is a field as well, where that is used."""
-    if not any(each.type == "accessibility_modifier" for each in parent_of(changed.node).named_children):
+def _fields(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
+    """Of a parameter that is a field as well, in TypeScript's constructors and Java's records, where that is used."""
+    parameter = parent_of(changed.node)
+    around = above(parameter, FUNCTIONS | CLASSES)
+    of_record = parameter.type == "formal_parameter" and around is not None and around.type == "record_declaration"
+    if not of_record and not any(each.type == "accessibility_modifier" for each in parameter.named_children):
         return []
-    return [hit for hit in places if hit.role == "member" and hit.owner == changed.owner]
+    return [hit for hit in places if hit.role == "member" and owner_of(hit, base) == changed.owner]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
-    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit)]
+    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit) and hit.owner == changed.owner]
     if _is_taken(base, pair.new, changed):
         return False
     if not changed.defines:
+        if _is_begun(base, pair) or (pair.new.startswith(pair.old) and any(map(function_like, (h.node for h in defining)))):
+            return False
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
         return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
     if not others:
@@ -266,6 +273,11 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
         return False  # shadowed, given anew, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _is_begun(base: Tree, pair: Pair) -> bool:
+    """Whether a new name may be the beginning of another that is known: it is being written."""
+    return re.search(rb"\b%s\w" % re.escape(pair.new.encode()), base.data) is not None
 
 
 def _is_accessor(hit: Hit) -> bool:

@@ -24,7 +24,8 @@ _SCOPES = frozenset(
         "lambda_expression enhanced_for_statement try_with_resources_statement function_definition compound_statement "
         "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
         "field_declaration_list method singleton_method do_block type_switch_statement function_type constructor_type "
-        "call_signature construct_signature abstract_method_signature for_range_loop"
+        "call_signature construct_signature abstract_method_signature for_range_loop record_declaration "
+        "template_declaration"
     )
 )
 # What `var` of JavaScript is bound in.
@@ -83,6 +84,8 @@ def _is_outside(node: Any, inner: Any) -> bool:
 
 def bound_in(tree: Tree, node: Any, binder: Any) -> Any:
     """The scope that a name is bound in, where `binder` binds it."""
+    if binder.type == "template_declaration":  # of what has the parameters, not of these
+        binder = parent_of(binder)
     found = scopes(tree, binder)
     around = parent_of(binder)
     if around is not None and around.type == "variable_declaration" and binder.type == "variable_declarator":
