@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
-from lsp_server.next_edit import renames
+from lsp_server.next_edit import comparisons, renames
 from lsp_server.next_edit.documents import Document, Situation, touched
 from lsp_server.next_edit.likeness import Example, is_alike
 from lsp_server.next_edit.proposal import Proposal
@@ -32,7 +32,7 @@ ORDINARY = frozenset(
     )
 )
 
-_PART = re.compile(r"\s*(?:\w+|=>|->|::|==|!=|<=|>=|:=|&&|\|\||\S)")
+_PART = re.compile(r"\s*(?:\w+|=>|->|::|===|!==|==|!=|<=|>=|:=|&&|\|\||\S)")
 
 Words = tuple[str, ...]
 
@@ -115,6 +115,9 @@ def spaced(line: str) -> Words:
 def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
     """The pattern of what two rewrites began with, and that of what they made of it; None where they differ in what
     they did, or where too little is the same."""
+    comparison = comparisons.compared((one.before, one.after), (other.before, other.after))
+    if comparison is not None:
+        return comparison
     if one.before == other.before and one.after == other.after:
         before: Pattern = one.before
         after: Pattern = one.after
@@ -254,7 +257,8 @@ def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
 def _fitting(document: Document, before: Pattern, after: Pattern, around: int, written: set[int]) -> Iterator[Proposal]:
     """The lines of a document that fit, as they would become. `around`: the row of an example. `written`: the rows
     that were changed since the first of them."""
-    anchors = _anchors(before)
+    is_comparison = comparisons.is_comparison(before)
+    anchors = [str(before[0]).strip()] if is_comparison else _anchors(before)
     anchor = max(anchors, key=len)
     # What only ordinary words hold together is the same in lines next to each other alone.
     near = _block(document, around) if set(anchors) <= ORDINARY else range(len(document.lines))
@@ -267,6 +271,8 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
         if found is None:
             continue
         start, end, gaps = found
+        if is_comparison and comparisons.is_with_nothing(there[end:]):
+            continue
         made = _made(after, gaps)
         indent = len(line) - len(line.lstrip())
         head, old = "".join(there[:start]), "".join(there[start:end])
