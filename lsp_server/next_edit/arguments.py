@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from lsp_server.next_edit.signatures import Parameter
 _SPREAD = frozenset(words("list_splat dictionary_splat spread_element variadic_argument parameter_pack_expansion"))
 # Lines of the arguments of a call.
 MOST_ROWS = 8
+# Letters of a name that may be one that is being written.
+MOST_BEGUN = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,8 @@ def rewritten(document: Document, call: Any, rewriting: Rewriting, example: str,
         return None
     first, given = given[:ahead], given[ahead:]
     if rewriting.adds:
+        if _is_begun(document, call, rewriting.name):
+            return None
         return _with_one_more(arguments, first, given, rewriting, _value(document, call, rewriting, example))
     if rewriting.at >= 0:
         return _with_one_less(arguments, first, given, rewriting)
@@ -86,6 +91,16 @@ def _value(document: Document, call: Any, rewriting: Rewriting, example: str) ->
     """What a call gives for a new parameter: the variable of that name, or what another call gave."""
     assert document.tree is not None
     return rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
+
+
+def _is_begun(document: Document, call: Any, name: str) -> bool:
+    """Whether a new parameter may be the beginning of a name that a call has at hand: it is being written."""
+    tree = document.tree
+    assert tree is not None
+    if len(name) > MOST_BEGUN:
+        return False
+    longer = {each.decode() for each in re.findall(rb"\b%s\w+" % re.escape(name.encode()), tree.data)}
+    return any(is_visible(tree, each, call) for each in longer)
 
 
 def _beside_generator(

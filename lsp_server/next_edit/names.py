@@ -186,14 +186,24 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
 
 
 def is_visible(tree: Tree, name: str, node: Any) -> bool:
-    """Whether a variable or parameter of that name is bound where a node stands, and before it: nothing imported, and
-    no function."""
+    """Whether a variable or parameter of that name is bound where a node stands, and before it: no module, no
+    function, and nothing that a loop of the file left behind or that was deleted."""
     around = {scope.id for scope in scopes(tree, node)}
-    return any(
-        hit.role == "plain" and hit.scope in around and hit.binds and hit.node.start_byte < node.start_byte
-        and not hit.imported and parent_of(hit.node).child_by_field_name("parameters") is None
-        for hit in hits(tree, name)
-    )  # fmt: skip
+    there = [hit for hit in hits(tree, name) if hit.role == "plain" and hit.scope in around]
+    ahead = [hit for hit in there if hit.node.start_byte < node.start_byte]
+    return any(hit.binds and _is_value(tree, hit, node) for hit in ahead) and not any(map(_is_deleted, ahead))
+
+
+def _is_value(tree: Tree, hit: Hit, node: Any) -> bool:
+    around = parent_of(hit.node)
+    if hit.imported:
+        return bool(around.type == "import_specifier")
+    left = hit.scope == tree.root.id and around.type == "for_statement" and function_of(node) is not None
+    return not left and around.child_by_field_name("parameters") is None
+
+
+def _is_deleted(hit: Hit) -> bool:
+    return above(hit.node, frozenset(("delete_statement",))) is not None
 
 
 def name_at(tree: Tree, row: int, column: int, name: str) -> bool:

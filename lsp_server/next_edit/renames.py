@@ -268,6 +268,8 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
             return False
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
         return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
+    if len(pair.old) == 1 and pair.new[:-1] == pair.old and pair.new.isalpha():
+        return False  # it is being written
     if not others:
         return True
     if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
