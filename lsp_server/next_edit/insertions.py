@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from lsp_server.context.steps import Step
 from lsp_server.next_edit.documents import Document, Situation, touched
+from lsp_server.next_edit.patterns import ORDINARY, Gap, Pattern, Words, alike, fit, in_writings, is_name, spaced
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
-from lsp_server.next_edit.repeats import ORDINARY, Gap, Pattern, Words, alike, fit, in_writings, is_name, spaced
 
 # Steps among which the one before is looked for, and lines of one insertion.
 MOST_STEPS, MOST_LINES = 6, 4

@@ -243,6 +243,20 @@ def _is_open(enum: Any, node: Any) -> bool:
     )
 
 
+def _names_one(definition: Any, node: Any) -> bool:
+    """Whether what a name stands in may be a member that has this name."""
+    kind, named = definition.type, is_field(definition, "name", node)
+    if kind in CLASSES:  # none but Python's, which are said as `Outer.Inner`
+        return kind == "class_definition" and named
+    if kind in ("variable_declarator", "assignment"):
+        return named or is_field(definition, "left", node)
+    if kind == "enumerator" or node.type == "type_identifier":  # which has a value, or is the type of one
+        return named
+    if kind == "function_declarator":
+        return not is_constructor(definition)
+    return bool(kind != "constructor_declaration")
+
+
 def is_member_definition(node: Any) -> bool:
     """Whether a name is defined directly in a class."""
     definition = parent_of(node)
@@ -252,25 +266,11 @@ def is_member_definition(node: Any) -> bool:
         return True  # Go
     if definition.type == "property_signature":  # also of a type that has no name
         return True
-    if definition.type == "constructor_declaration":
+    if not _names_one(definition, node):
         return False
-    if node.type == "type_identifier" and not is_field(definition, "name", node):
-        return False  # the type of a member
-    if definition.type == "enumerator":
-        if not is_field(definition, "name", node):
-            return False
-        enum = above(node, CLASSES)
-        definition = enum if _is_open(enum, node) else definition
-    if definition.type in CLASSES and not (
-        definition.type == "class_definition" and is_field(definition, "name", node)
-    ):
-        return False  # but for Python's, which are said as `Outer.Inner`
-    if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):
-        if not is_field(definition, "name", node):
-            return False
+    if definition.type == "enumerator" and _is_open(above(node, CLASSES), node):
+        definition = above(node, CLASSES)
     elif definition.type == "function_declarator":
-        if is_constructor(definition):
-            return False
         definition = parent_of(definition)
     node = definition if definition.type in _BODIES else parent_of(definition)
     if node is None or node.type not in _BODIES:

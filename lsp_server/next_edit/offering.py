@@ -10,6 +10,7 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
 from lsp_server.next_edit import branches, calls, imports, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation, is_text
+from lsp_server.next_edit.patterns import ORDINARY
 from lsp_server.next_edit.proposal import Hole, Proposal, applied
 from lsp_server.next_edit.standing import is_in_scope
 from lsp_server.next_edit.tokens import tokens
@@ -96,7 +97,7 @@ def _leading(here: Situation) -> Iterator[Step]:
 def _is_related(one: Step, other: Step) -> bool:
     """Whether two steps were made on lines with a name in common."""
     names = [
-        {token.text for token in tokens("".join((*step.before, *step.after))) if token.is_word} - repeats.ORDINARY
+        {token.text for token in tokens("".join((*step.before, *step.after))) if token.is_word} - ORDINARY
         for step in (one, other)
     ]
     return not names[0].isdisjoint(names[1])

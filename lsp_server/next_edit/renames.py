@@ -264,7 +264,7 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     if _is_taken(base, pair.new, changed):
         return False
     if not changed.defines:
-        if _is_begun(base, pair) or (pair.new.startswith(pair.old) and any(map(function_like, (h.node for h in defining)))):
+        if _is_begun(base, pair) or _is_another_function(pair, defining):
             return False
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
         return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
@@ -280,6 +280,11 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
 def _is_begun(base: Tree, pair: Pair) -> bool:
     """Whether a new name may be the beginning of another that is known: it is being written."""
     return re.search(rb"\b%s\w" % re.escape(pair.new.encode()), base.data) is not None
+
+
+def _is_another_function(pair: Pair, defining: Sequence[Hit]) -> bool:
+    """Whether to the name of a function something was added where it is called: such a function will come."""
+    return pair.new.startswith(pair.old) and any(function_like(hit.node) for hit in defining)
 
 
 def _is_accessor(hit: Hit) -> bool:
