@@ -72,6 +72,7 @@ _BINDS = {
     "declaration": "declarator",
     "type_definition": "declarator",
     "type_parameter_declaration": "*",
+    "type_parameter": "*",
     "field_declaration": "declarator",
     "parameter_declaration": "declarator",
     "optional_parameter_declaration": "declarator",

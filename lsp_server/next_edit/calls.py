@@ -80,7 +80,8 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
             call = _call_of(each)
             if call is None or not done.isdisjoint(range(call.start_point.row, call.end_point.row + 1)):
                 continue
-            through = new.receives and each.receiver.strip("(*)") in (defined.owner, new.name, "Self")
+            ahead = each.receiver.strip("(*)")
+            through = new.receives and ahead != "" and ahead in (defined.owner, new.name, "Self")
             changed = rewritten(at, call, rewriting, example, int(through))
             if changed is not None:
                 yield _proposal(at, *changed, why)

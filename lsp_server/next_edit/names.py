@@ -38,7 +38,8 @@ _MEMBER = {
     "qualified_type": "name",
     "member_access_expression": "name",
 }
-_KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key"}
+_KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key",
+         "field_pattern": "name"}  # fmt: skip
 _SHORTHANDS = frozenset(
     words("shorthand_property_identifier shorthand_property_identifier_pattern shorthand_field_identifier")
 )
@@ -346,7 +347,10 @@ def _role(node: Any) -> Role:
     if variable_of(node):
         return "member"
     if kind in _KEYS and is_field(parent, _KEYS[kind], node):
-        return "plain" if kind == "pair" and node.type == "identifier" else "key"  # of Python, a variable
+        is_variable = (kind == "pair" and node.type == "identifier") or node.type in _SHORTHANDS  # of Python, and Rust
+        return "plain" if is_variable else "key"
+    if kind == "field_designator":  # C
+        return "key"
     if kind == "literal_element" and parent_of(parent) is not None and parent_of(parent).type == "keyed_element":
         is_key = parent_of(parent).named_children[0] == parent
         return "key" if is_key and literal_type(parent).type in _OF_FIELDS else "plain"

@@ -210,13 +210,25 @@ def called(hit: Hit) -> str:
     """The same, or the function, with all that stands in front of it."""
     if parent_of(hit.node).type == "literal_element":  # Go
         return str(literal_type(parent_of(hit.node)).text.decode())
-    around = above(hit.node, frozenset(words("call struct_expression new_expression")))
+    if parent_of(hit.node).type == "field_designator":  # C
+        return _initialized(hit.node)
+    around = above(hit.node, frozenset(words("call struct_expression struct_pattern new_expression")))
     named = around and (
         around.child_by_field_name("function")
         or around.child_by_field_name("type")
         or around.child_by_field_name("name")
     )
     return named.text.decode() if named is not None else ""
+
+
+def _initialized(key: Any) -> str:
+    """The type of what gets its values in a list of C, where that says it."""
+    around = parent_of(above(key, frozenset(("initializer_list",))))
+    if around.type == "init_declarator":
+        is_one = around.child_by_field_name("declarator").type == "identifier"
+        around = parent_of(around) if is_one else around
+    kind = around.child_by_field_name("type")
+    return kind.text.decode().removeprefix("struct ") if kind is not None else ""
 
 
 def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:

@@ -25,7 +25,7 @@ _SCOPES = frozenset(
         "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
         "field_declaration_list method singleton_method do_block type_switch_statement function_type constructor_type "
         "call_signature construct_signature abstract_method_signature for_range_loop record_declaration "
-        "template_declaration"
+        "template_declaration struct_item enum_item union_item impl_item trait_item"
     )
 )
 # What `var` of JavaScript is bound in.

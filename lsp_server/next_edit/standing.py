@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lsp_server.context.trees import Tree, parse
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.names import Hit, class_outside, function_of, hits
@@ -9,6 +11,8 @@ from lsp_server.next_edit.proposal import Proposal, applied
 from lsp_server.next_edit.renames import BUILT_IN, GIVEN
 from lsp_server.next_edit.tokens import tokens
 
+# A member is given the value of what has its name.
+_GIVEN = re.compile(r"\bthis(?:\.|->)(\w+)\s*=\s*\1\b")
 # Names that stand for something everywhere; Python's `self` is a parameter.
 KNOWN = (GIVEN | BUILT_IN) - {"self", "cls"}
 
@@ -20,6 +24,8 @@ def is_in_scope(document: Document, proposal: Proposal) -> bool:
     tree = parse(made, document.language_id, document.tree) if made is not None else None
     if tree is None:
         return False
+    if _gives_itself(tree, proposal):
+        return False
     there = {token.text for token in tokens(document.lines[proposal.row])} | KNOWN
     for token in tokens(proposal.new):
         if token.is_word and token.text not in there:
@@ -27,6 +33,15 @@ def is_in_scope(document: Document, proposal: Proposal) -> bool:
             if not _stands(tree, token.text, proposal.row + token.row, column):
                 return False
     return True
+
+
+def _gives_itself(tree: Tree, proposal: Proposal) -> bool:
+    """Whether a line gives a member the value of what is that member, too, as in `this.z = z` without a parameter."""
+    given = _GIVEN.search(proposal.new)
+    if given is None:
+        return False
+    row = proposal.row + proposal.new.count("\n", 0, given.start())
+    return any(hit.row == row and hit.role == "member" and not hit.receiver for hit in hits(tree, given[1]))
 
 
 def is_bound_in(document: Document, proposal: Proposal, name: str) -> bool:
