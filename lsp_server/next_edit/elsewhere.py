@@ -13,7 +13,7 @@ from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.literals import is_object, object_called
 from lsp_server.next_edit.modules import imported_name, is_from, stem_of
 from lsp_server.next_edit.names import Hit, hits
-from lsp_server.next_edit.objects import COMMON, is_anothers, owner_of
+from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, owner_of
 
 # Languages in which a file must import what it uses of others.
 _IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
@@ -48,8 +48,8 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
         return [hit for hit in called if _is_through(document, other, hit)]
     if changed.role == "member":
         members = [hit for hit in places if hit.role == "member" and not is_anothers(hit, other.tree, changed.owner)]
-        if name in COMMON:
-            members = [hit for hit in members if owner_of(hit, other.tree) == changed.owner]
+        own = [hit for hit in members if owner_of(hit, other.tree) == changed.owner]
+        members = [hit for hit in members if hit in own or hit.defines or (name not in COMMON and is_bound(hit, other.tree))]
         says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
         if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
             return []

@@ -7,7 +7,7 @@ from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
+from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, is_field, parent_of
 from lsp_server.next_edit.literals import object_called, variable_with
 from lsp_server.next_edit.names import Hit, class_of, hits
 
@@ -92,10 +92,18 @@ def class_of_receiver(hit: Hit, tree: Tree) -> str:
 
 
 def is_bound(hit: Hit, tree: Tree) -> bool:
-    """Whether in front of a member stands a variable, parameter or field of this file."""
+    """Whether in front of a member stands a variable or field of this file: of a parameter, or what a loop goes through,
+    only its type tells."""
     start = parent_of(hit.node).start_byte
     places = hits(tree, hit.receiver) if hit.receiver.isidentifier() else []
-    return any(each.node.start_byte == start and each.scope for each in places)
+    here = next((each for each in places if each.node.start_byte == start and each.scope), None)
+    return here is not None and not any(_is_handed(each) for each in places if each.scope == here.scope)
+
+
+def _is_handed(hit: Hit) -> bool:
+    around = parent_of(hit.node)
+    kind = around.type
+    return hit.binds and ("parameter" in kind or kind.startswith("for_") or is_field(around, "parameter", hit.node))
 
 
 def _said(node: Any) -> str:

@@ -195,8 +195,8 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         return []
     kin = {owner} | {each.owner for each in members if each.defines and is_promised(each, owner, base)}
     others = {kind for each in members if (kind := owner_of(each, base))} - kin
-    if others or changed.node.text.decode() in COMMON or is_object(owner):
-        members = [hit for hit in members if owner_of(hit, base) in kin]
+    only = bool(others) or changed.node.text.decode() in COMMON or is_object(owner)
+    members = [hit for hit in members if owner_of(hit, base) in kin or (not only and is_bound(hit, base))]
     members = [hit for hit in members if hit is changed or any(not is_anothers(hit, base, each) for each in kin)]
     return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
 
