@@ -74,6 +74,7 @@ _BINDS = {
     "type_parameter_declaration": "*",
     "type_parameter": "*",
     "field_declaration": "declarator",
+    "field_definition": "property",
     "parameter_declaration": "declarator",
     "optional_parameter_declaration": "declarator",
     "function_declarator": "declarator",

@@ -48,8 +48,7 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
         return [hit for hit in called if _is_through(document, other, hit)]
     if changed.role == "member":
         members = [hit for hit in places if hit.role == "member" and not is_anothers(hit, other.tree, changed.owner)]
-        own = [hit for hit in members if owner_of(hit, other.tree) == changed.owner]
-        members = [hit for hit in members if hit in own or hit.defines or (name not in COMMON and is_bound(hit, other.tree))]
+        members = [hit for hit in members if hit.defines or _is_of(changed.owner, hit, other.tree)]
         says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
         if any(hit.defines for hit in members) or not re.search(says, other.tree.data):
             return []
@@ -68,6 +67,11 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     if other.spoken.id in ("c", "cpp"):  # declared in one file, defined in the other
         free = [hit for hit in places if hit.role == "plain" and hit.scope in (0, other.tree.root.id)]
     return free
+
+
+def _is_of(owner: str, hit: Hit, tree: Tree) -> bool:
+    """Whether a member is one of a class of another file, as far as its object tells."""
+    return owner_of(hit, tree) == owner or (hit.node.text.decode() not in COMMON and is_bound(hit, tree))
 
 
 def _is_import(hit: Hit) -> bool:

@@ -36,7 +36,9 @@ Imported = tuple[str, str]
 
 
 def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
-    """What follows where one name is imported no more, and another in the same way."""
+    """What follows where one name is imported no more, and another in the same way; and where the last use of a module
+    of Python became one of another."""
+    yield from _of_uses(here, step)
     document = here.documents.get(step.uri)
     base = document.tree_before(step) if document is not None else None
     if document is None or base is None or document.tree is None or not _is_import(base, step):
@@ -55,6 +57,23 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     if {hit.row for hit in _uses(document.tree, new)} <= touched(later):
         places = [hit for hit in _uses(document.tree, old) if not hit.scope and _may_change(hit)]
         yield from renames.lines(document, old, new, [_written(hit, old, new) for hit in places])
+
+
+def _of_uses(here: Situation, step: Step) -> Iterator[Proposal]:
+    """The import itself, where nothing in the text says the old name any more, and nothing imports the new one."""
+    document = here.documents.get(step.uri)
+    if document is None or document.tree is None or document.spoken.id != "python":
+        return
+    for old, new in dict.fromkeys((each.old, each.new) for each in renames.pairs(step)):
+        left, now = hits(document.tree, old), hits(document.tree, new)
+        known = new in renames.BUILT_IN or any(hit.scope or parent_of(hit.node).type != "attribute" for hit in now)
+        if (
+            now
+            and not known
+            and [hit.imported for hit in left] == [True]
+            and ("module", old) in imported(document.tree)
+        ):
+            yield from renames.lines(document, old, new, [(left[0].row, left[0].column, new)])
 
 
 def _is_import(tree: Tree, step: Step) -> bool:

@@ -107,6 +107,11 @@ class Hit:
         return self.binds or (self.receiver in ("self", "this") and assigned)
 
     @property
+    def is_private(self) -> bool:
+        """Whether it is a `#name` of JavaScript, which stands beside a member without the sign."""
+        return bool(self.node.type == "private_property_identifier")
+
+    @property
     def is_shorthand(self) -> bool:
         """Whether it is the name of a field and its value at once."""
         parent = parent_of(self.node)
@@ -133,10 +138,11 @@ def _found(tree: Tree, name: str) -> list[Hit]:
         if _IN_WORD.match(data, at - 1 if at else end) or _IN_WORD.match(data, end):
             continue
         node = tree.root.descendant_for_byte_range(at, end)
-        if node is not None and (node.start_byte, node.end_byte) == (at, end) and _is_name(node):
+        sign = node is not None and node.type == "private_property_identifier"
+        if node is not None and (node.start_byte + sign, node.end_byte) == (at, end) and _is_name(node):
             role = _role(node)
             row, column = node.start_point
-            characters = len(tree.lines[row][:column].decode())
+            characters = len(tree.lines[row][: column + sign].decode())
             binds = role != "key" and (binding(node) is not None or bool(variable_of(node)))
             found.append(Hit(node, row, characters, role, binds))
         if len(found) > MOST_HITS:
@@ -213,7 +219,7 @@ def name_at(tree: Tree, row: int, column: int, name: str) -> bool:
         return False
     start = len(tree.lines[row].decode()[:column].encode())
     node = tree.root.descendant_for_point_range((row, start), (row, start + len(name.encode())))
-    return node is not None and _is_name(node) and bool(node.text.decode() == name)
+    return node is not None and _is_name(node) and bool(node.text.decode().removeprefix("#") == name)
 
 
 def above(node: Any, types: frozenset[str]) -> Any:
@@ -346,23 +352,14 @@ def _role(node: Any) -> Role:
     kind = parent.type
     if variable_of(node):
         return "member"
-    if kind in _KEYS and is_field(parent, _KEYS[kind], node):
+    if kind == "field_designator" or (kind in _KEYS and is_field(parent, _KEYS[kind], node)):  # the one of C
         is_variable = (kind == "pair" and node.type == "identifier") or node.type in _SHORTHANDS  # of Python, and Rust
         return "plain" if is_variable else "key"
-    if kind == "field_designator":  # C
-        return "key"
     if kind == "literal_element" and parent_of(parent) is not None and parent_of(parent).type == "keyed_element":
         is_key = parent_of(parent).named_children[0] == parent
         return "key" if is_key and literal_type(parent).type in _OF_FIELDS else "plain"
     if kind in _MEMBER and is_field(parent, _MEMBER[kind], node):
-        if kind == "method_invocation" and parent.child_by_field_name("object") is None:
-            return "plain"
-        around = above(node, IMPORTS)
-        if kind == "qualified_identifier" and _scope_of(parent) == node.text.decode():
-            return "plain"  # the constructor of C++, outside of its class
-        if around is None or binding(node) is None:
-            return "path" if around is not None and around.type == "import_declaration" else "member"
-        return "plain"
+        return _role_behind(parent, node)
     if above(node, IMPORTS) is not None and binding(node) is None:
         return "path"
     if kind == "export_specifier" and _is_handed_on(parent):
@@ -370,6 +367,18 @@ def _role(node: Any) -> Role:
     if is_member_definition(node):
         return "member"
     return "plain"
+
+
+def _role_behind(around: Any, node: Any) -> Role:
+    """What a name is behind something else."""
+    if around.type == "method_invocation" and around.child_by_field_name("object") is None:
+        return "plain"
+    if around.type == "qualified_identifier" and _scope_of(around) == node.text.decode():
+        return "plain"  # the constructor of C++, outside of its class
+    statement = above(node, IMPORTS)
+    if statement is not None and binding(node) is not None:
+        return "plain"
+    return "path" if statement is not None and statement.type == "import_declaration" else "member"
 
 
 def _is_handed_on(exported: Any) -> bool:

@@ -92,8 +92,8 @@ def class_of_receiver(hit: Hit, tree: Tree) -> str:
 
 
 def is_bound(hit: Hit, tree: Tree) -> bool:
-    """Whether in front of a member stands a variable or field of this file: of a parameter, or what a loop goes through,
-    only its type tells."""
+    """Whether in front of a member stands a variable or field of this file: of a parameter, or of what a loop goes
+    through, only its type tells."""
     start = parent_of(hit.node).start_byte
     places = hits(tree, hit.receiver) if hit.receiver.isidentifier() else []
     here = next((each for each in places if each.node.start_byte == start and each.scope), None)

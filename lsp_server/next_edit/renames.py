@@ -186,7 +186,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         return same + (_followers(changed, places, base) if changed.binds else [])
     if changed.role != "member":
         return []
-    members = [hit for hit in places if hit.role == "member"]
+    members = [hit for hit in places if hit.role == "member" and hit.is_private == changed.is_private]
     owners = {hit.owner for hit in members if hit.defines and hit.owner}
     owner = owner_of(changed, base)
     if not owner and len(owners) == 1 and is_bound(changed, base):

@@ -7,7 +7,7 @@ the examples became, with its own text in the gaps.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lsp_server.context.steps import Step
 from lsp_server.next_edit import comparisons, renames
@@ -100,6 +100,8 @@ def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
         after: Pattern = one.after
     elif (core := _core(one, other)) and _is_a_word_for_another(*core):
         return core
+    elif all(core) and _is_a_word_for_another(*core, ORDINARY) and (ahead := _ahead(one)) and ahead == _ahead(other):
+        return _behind(ahead, one.before, core[0]), _behind(ahead, one.after, core[1])
     else:
         before, after = alike(one.before, other.before), alike(one.after, other.after)
     gaps = [each for each in before if isinstance(each, Gap)]
@@ -136,11 +138,24 @@ def _anchors(pattern: Pattern) -> list[str]:
     return [each for each in names if len(each) > 1] or (names if len(kept) >= FEWEST_SIGNS else [])
 
 
-def _is_a_word_for_another(before: Pattern, after: Pattern) -> bool:
-    """Whether the same words took the place of the same name in both."""
+def _is_a_word_for_another(before: Pattern, after: Pattern, ordinary: Collection[str] = ()) -> bool:
+    """Whether the same words took the place of the same name in both, or (`ordinary`) of one word that says little."""
     anchors = _anchors(before)
     plain = not any(isinstance(each, Gap) for each in (*before, *after))
-    return plain and before != after and any(anchor not in ORDINARY for anchor in anchors)
+    said = set(anchors) <= set(ordinary) if ordinary else not set(anchors) <= ORDINARY
+    return plain and before != after and bool(anchors) and said
+
+
+def _ahead(rewrite: Rewrite) -> Words:
+    """The sign in front of what changed."""
+    at = _start(rewrite)
+    return (rewrite.before[at - 1].strip(),) if at and not is_name(rewrite.before[at - 1]) else ()
+
+
+def _behind(ahead: Words, line: Words, part: Pattern) -> Pattern:
+    """A part of a line behind the sign in front of it, with the blanks between the two."""
+    first = next(word for word in line if word.strip() == part[0])
+    return (*ahead, first, *part[1:])
 
 
 def _gaps_are_kept(before: Pattern, after: Pattern) -> bool:
@@ -159,10 +174,16 @@ def _core(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern]:
     return alike(b1, b2), alike(a1, a2)
 
 
+def _start(rewrite: Rewrite) -> int:
+    """The first token that changed."""
+    pairs = enumerate(zip(rewrite.before, rewrite.after, strict=False))
+    least = min(len(rewrite.before), len(rewrite.after))
+    return next((at for at, (one, other) in pairs if one.strip() != other.strip()), least)
+
+
 def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
-    before, after = rewrite.before, rewrite.after
+    before, after, start = rewrite.before, rewrite.after, _start(rewrite)
     most = min(len(before), len(after))
-    start = next((at for at in range(most) if before[at].strip() != after[at].strip()), most)
     end = next((at for at in range(most - start) if before[-1 - at].strip() != after[-1 - at].strip()), most - start)
     depth, left = 0, start
     if not any(is_name(word) for word in before[start : len(before) - end]):
