@@ -67,13 +67,14 @@ def _of_uses(here: Situation, step: Step) -> Iterator[Proposal]:
     for old, new in dict.fromkeys((each.old, each.new) for each in renames.pairs(step)):
         left, now = hits(document.tree, old), hits(document.tree, new)
         known = new in renames.BUILT_IN or any(hit.scope or parent_of(hit.node).type != "attribute" for hit in now)
-        if (
-            now
-            and not known
-            and [hit.imported for hit in left] == [True]
-            and ("module", old) in imported(document.tree)
-        ):
+        if now and not known and len(left) == 1 and _is_module(left[0]):
             yield from renames.lines(document, old, new, [(left[0].row, left[0].column, new)])
+
+
+def _is_module(hit: Hit) -> bool:
+    """Whether a name is what Python imports a module by, and not a part of it."""
+    path = parent_of(hit.node)
+    return path.type == "dotted_name" and path.child_count == 1 and parent_of(path).type == "import_statement"
 
 
 def _is_import(tree: Tree, step: Step) -> bool:
