@@ -158,10 +158,12 @@ def _with_one_less(arguments: Any, first: list[Any], given: list[Any], rewriting
 
 
 def _in_order(given: list[Any], rewriting: Rewriting) -> Rewritten | None:
-    texts = [each.text.decode() for each in given]
-    if len(given) != rewriting.count or any(map(_name_of, given)) or any("\n" in text for text in texts):
+    plain = [each for each in given if not _name_of(each)]
+    texts = [each.text.decode() for each in plain]
+    order = rewriting.order[: len(plain)]
+    if len(given) != rewriting.count or sorted(order) != list(range(len(plain))) or any("\n" in text for text in texts):
         return None
-    moved = [texts[at] for at in rewriting.order]
+    moved = [texts[at] for at in order]
     changed = [at for at in range(len(texts)) if moved[at] != texts[at]]
     if not changed:
         return None

@@ -174,7 +174,7 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
         inner = hit.node
         if is_initialized(hit.node):
             inner = above(hit.node, frozenset(("function_definition",))) or inner
-        for each in scopes(tree, parent_of(inner), inner, owned):
+        for each in scopes(tree, parent_of(inner), inner, owned | bound):
             if elsewhere.get(each.id) == "global":
                 return int(tree.root.id)
             late = in_order and each.id not in owned and hit.node.start_byte < first.get(each.id, 0)
@@ -195,8 +195,9 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
 def is_visible(tree: Tree, name: str, node: Any) -> bool:
     """Whether a variable or parameter of that name is bound where a node stands, and before it: no module, no
     function, and nothing that a loop of the file left behind or that was deleted."""
-    around = {scope.id for scope in scopes(tree, node)}
-    there = [hit for hit in hits(tree, name) if hit.role == "plain" and hit.scope in around]
+    places = [hit for hit in hits(tree, name) if hit.role == "plain"]
+    around = {scope.id for scope in scopes(tree, node, more={hit.scope for hit in places})}
+    there = [hit for hit in places if hit.scope in around]
     ahead = [hit for hit in there if hit.node.start_byte < node.start_byte]
     return any(hit.binds and _is_value(tree, hit, node) for hit in ahead) and not any(map(_is_deleted, ahead))
 

@@ -8,7 +8,7 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, is_field, parent_of
-from lsp_server.next_edit.literals import object_called, variable_with
+from lsp_server.next_edit.literals import is_object, object_called, variable_with
 from lsp_server.next_edit.names import Hit, class_of, hits
 
 # Members that many classes have: of what an object is, only `self` tells.
@@ -88,7 +88,15 @@ def class_of_receiver(hit: Hit, tree: Tree) -> str:
         if each.defines and (each.scope == here.scope or (here.role == "member" and each.owner == here.owner))
         if (kind := _said(each.node))
     }
-    return said.pop() if len(said) == 1 else ""
+    if len(said) != 1 or (is_object(next(iter(said))) and any(_is_given(each, here) for each in places)):
+        return ""
+    return said.pop()
+
+
+def _is_given(hit: Hit, other: Hit) -> bool:
+    """Whether a variable of JavaScript is given another value."""
+    around = parent_of(hit.node)
+    return hit.scope == other.scope and around.type == "assignment_expression" and is_field(around, "left", hit.node)
 
 
 def is_bound(hit: Hit, tree: Tree) -> bool:
@@ -131,14 +139,25 @@ def _bare(text: str) -> str:
 
 
 def is_promised(hit: Hit, owner: str, tree: Tree) -> bool:
-    """Whether a class defines a member because it keeps to the interface or trait `owner`, which has it."""
+    """Whether a class defines a member because it keeps to the interface or trait `owner`, or overrides that of a class
+    above, `owner`."""
     around = class_of(hit.node)
     trait = around.child_by_field_name("trait") if around is not None else None
     if trait is not None:
         return _bare(trait.text.decode()) == owner
     named = [each.node for each in hits(tree, owner) if each.binds]
     is_interface = any(parent_of(node).type == "interface_declaration" for node in named)
-    return is_interface and around is not None and owner in bases(around)
+    return around is not None and owner in bases(around) and (is_interface or _overrides(hit.node))
+
+
+def _overrides(name: Any) -> bool:
+    """Whether a method says that a class above has it."""
+    definition = parent_of(name)
+    while definition.type == "function_declarator":
+        definition = parent_of(definition)
+    body = definition.child_by_field_name("body")
+    head = definition.text[: body.start_byte - definition.start_byte] if body is not None else definition.text
+    return re.search(rb"@Override\b|\boverride\b", head) is not None
 
 
 def bases(around: Any) -> set[str]:

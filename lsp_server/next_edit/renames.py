@@ -41,19 +41,20 @@ _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """The name `old` became `new`, each at (row, column) of its text: that before a step, and that after it. `alone`:
-    nothing else changed. `behind`: the new one came behind the old one and a colon, which names a part of an object."""
+    nothing else changed. `behind`: what the new one came behind, next to the old one: `as`, or the colon that names a
+    part of an object."""
 
     old: str
     new: str
     was: tuple[int, int]
     now: tuple[int, int]
     alone: bool = False
-    behind: bool = False
+    behind: str = ""
 
     def changed(self, places: Sequence[Hit]) -> Hit | None:
         """Which of the places of the old name was changed."""
         found = next((hit for hit in places if (hit.row, hit.column) == self.was), None)
-        return None if found is not None and self.behind and not (found.is_shorthand and found.binds) else found
+        return None if found is not None and self.behind == ":" and not (found.is_shorthand and found.binds) else found
 
 
 def pairs(step: Step) -> list[Pair]:
@@ -70,7 +71,7 @@ def pairs(step: Step) -> list[Pair]:
             continue
         if old.is_word and new.is_word:
             places = (step.row + old.row, old.column), (step.row + new.row, new.column)
-            made.append(Pair(old.text, new.text, *places, behind=behind and each.new[0].text == ":"))
+            made.append(Pair(old.text, new.text, *places, behind=each.new[0].text if behind else ""))
     alone = len({(pair.old, pair.new) for pair in made}) == 1 and len(made) == len(found)
     return [dataclasses.replace(pair, alone=alone) for pair in made]
 
@@ -273,7 +274,7 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
     others = [hit for hit in defining if hit is not changed and not _is_accessor(hit) and hit.owner == changed.owner]
-    if _is_taken(base, pair.new, changed):
+    if _is_taken(base, pair.new, changed) or (changed.imported and _is_of_another_kind(pair)):
         return False
     if not changed.defines:
         if _is_begun(base, pair) or _is_another_function(pair, defining):
@@ -287,6 +288,11 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
         return False  # shadowed, given anew, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _is_of_another_kind(pair: Pair) -> bool:
+    """Whether what is imported in the place of another is a class in the place of a function, or the reverse."""
+    return not pair.behind and pair.old[:1].isupper() != pair.new[:1].isupper()
 
 
 def _is_begun(base: Tree, pair: Pair) -> bool:

@@ -88,6 +88,8 @@ def bound_in(tree: Tree, node: Any, binder: Any) -> Any:
         binder = parent_of(binder)
     found = scopes(tree, binder)
     around = parent_of(binder)
+    if binder.type == "as_pattern" and around.type == "except_clause":  # behind which Python forgets the name
+        return around
     if around is not None and around.type == "variable_declaration" and binder.type == "variable_declarator":
         of_functions = next((each for each in scopes(tree, binder) if each.type in _FUNCTIONS), None)
         if of_functions is not None:
