@@ -50,6 +50,7 @@ _BINDS = {
     "named_expression": "name",
     "let_declaration": "pattern",
     "let_condition": "pattern",
+    "instanceof_expression": "name",
     "for_expression": "pattern",
     "for_range_loop": "declarator",
     "match_pattern": "*",

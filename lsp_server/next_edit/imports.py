@@ -54,8 +54,10 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     (way, old), (new_way, new) = *gone, *come
     if way != new_way or not {old, new}.isdisjoint(("", "_", ".")) or _is_part(old, new):
         return
+    if old.startswith(new) and way != "package":  # it is being written; what Go calls a package is short
+        return
     if {hit.row for hit in _uses(document.tree, new)} <= touched(later):
-        places = [hit for hit in _uses(document.tree, old) if not hit.scope and _may_change(hit)]
+        places = [hit for hit in _uses(document.tree, old) if not hit.scope and _is_whole(hit)]
         yield from renames.lines(document, old, new, [_written(hit, old, new) for hit in places])
 
 
@@ -137,10 +139,9 @@ def _uses(tree: Tree, called: str) -> list[Hit]:
     return [hit for hit in hits(tree, name) if hit.role == "plain" and not hit.imported]
 
 
-def _may_change(hit: Hit) -> bool:
-    """Whether a name may be another where it stands: what is exported by it others know."""
-    parent = parent_of(hit.node)
-    return parent.type != "export_specifier" and (hit.role == "plain" or parent.start_point.row == hit.row)
+def _is_whole(hit: Hit) -> bool:
+    """Whether a name stands on one line with the modules in front of it."""
+    return hit.role == "plain" or bool(parent_of(hit.node).start_point.row == hit.row)
 
 
 def _written(hit: Hit, old: str, new: str) -> tuple[int, int, str]:

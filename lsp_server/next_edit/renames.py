@@ -274,7 +274,7 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
     others = [hit for hit in defining if hit is not changed and not _is_accessor(hit) and hit.owner == changed.owner]
-    if _is_taken(base, pair.new, changed) or (changed.imported and _is_of_another_kind(pair)):
+    if _is_taken(base, pair.new, changed) or (changed.imported and _is_none_yet(base, pair)):
         return False
     if not changed.defines:
         if _is_begun(base, pair) or _is_another_function(pair, defining):
@@ -290,9 +290,10 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     return pair.alone and changed is defining[0]
 
 
-def _is_of_another_kind(pair: Pair) -> bool:
-    """Whether what is imported in the place of another is a class in the place of a function, or the reverse."""
-    return not pair.behind and pair.old[:1].isupper() != pair.new[:1].isupper()
+def _is_none_yet(base: Tree, pair: Pair) -> bool:
+    """Whether what is imported in the place of another is none that can take it: it is being written, or a class, and
+    the other a function, or the reverse."""
+    return not pair.behind and (pair.old[:1].isupper() != pair.new[:1].isupper() or _is_begun(base, pair))
 
 
 def _is_begun(base: Tree, pair: Pair) -> bool:
