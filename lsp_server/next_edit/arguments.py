@@ -62,6 +62,14 @@ def rewriting_of(old: Sequence[Parameter], new: Sequence[Parameter]) -> Rewritin
     return None
 
 
+def arguments_of(call: Any) -> Any:
+    """What is given in a call, or to an object of C++ that is declared with it; None where nothing is."""
+    if call.type != "init_declarator":
+        return call.child_by_field_name("arguments")
+    value = call.child_by_field_name("value")
+    return value if value is not None and value.type == "argument_list" else None
+
+
 Rewritten = tuple[Any, Any, str]
 """The first node that changes, the last one, and what is there then."""
 
@@ -69,7 +77,7 @@ Rewritten = tuple[Any, Any, str]
 def rewritten(document: Document, call: Any, rewriting: Rewriting, example: str, ahead: int = 0) -> Rewritten | None:
     """What becomes of a call's arguments; None where that is not sure. `ahead`: arguments that stand in front of those
     for the parameters."""
-    arguments = call.child_by_field_name("arguments")
+    arguments = arguments_of(call)
     if arguments is None or arguments.end_point.row - arguments.start_point.row > MOST_ROWS:
         return None
     if arguments.type == "generator_expression":  # whose brackets are those of the call

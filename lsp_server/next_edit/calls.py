@@ -11,7 +11,8 @@ from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree, is_comment
 from lsp_server.next_edit import renames
-from lsp_server.next_edit.arguments import Rewriting, rewriting_of, rewritten
+from lsp_server.next_edit.arguments import Rewriting, arguments_of, rewriting_of, rewritten
+from lsp_server.next_edit.binding import is_field
 from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.elsewhere import elsewhere
 from lsp_server.next_edit.literals import is_object
@@ -118,6 +119,10 @@ def _call_of(hit: Hit) -> Any:
     """The call in which a name is what is called."""
     node = hit.node
     parent = node.parent
+    if parent is not None and parent.type == "declaration":  # of C++: `Point p(1)`
+        declared = parent.named_children[-1]
+        is_made = is_field(parent, "type", node) and len(parent.named_children) == 2
+        return declared if is_made and declared.type == "init_declarator" else None
     if parent is not None and parent.type not in _CALLS and hit.role in ("member", "path", "plain"):
         if parent.type not in ("attribute", "member_expression", "selector_expression", "field_expression",
                                "scoped_identifier", "qualified_identifier", "generic_type"):  # fmt: skip
@@ -134,7 +139,7 @@ def _call_of(hit: Hit) -> Any:
 def _example(hit: Hit, rewriting: Rewriting, document: Document, here: Situation) -> str:
     """What a call that was changed since then has for a new parameter, where that stands for itself."""
     call = _call_of(hit) if rewriting.adds else None
-    arguments = call.child_by_field_name("arguments") if call is not None else None
+    arguments = arguments_of(call) if call is not None else None
     if call is None or arguments is None:
         return ""
     given = [each for each in arguments.named_children if not is_comment(each)]

@@ -161,7 +161,11 @@ def _overrides(name: Any) -> bool:
 
 
 def bases(around: Any) -> set[str]:
-    """The names that a class says it is made from."""
+    """The names that a class says it is made from, or that a struct of Go has in it without a name of their own."""
+    if around.type == "type_spec":
+        fields = [each for part in around.named_children[-1].named_children for each in part.named_children]
+        own = [each for each in fields if each.type == "field_declaration" and each.child_by_field_name("name") is None]
+        return {_bare(each.text.decode()) for each in own}
     named, body = around.child_by_field_name("name"), around.child_by_field_name("body")
     if named is None or body is None:
         return set()

@@ -111,8 +111,18 @@ def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
     if tree.language.id == "python" and around is not None and found and found[0].name in ("self", "cls"):
         receives, found = found[0].name == "self", found[1:]
     if around is not None and (name in _CONSTRUCTORS or name == name_of_class(around)):
+        if sum(_constructs(each, name) for each in around.child_by_field_name("body").named_children) > 1:
+            return None  # overloaded
         name, called = name_of_class(around), around.child_by_field_name("name").start_point.row
     return Signature(name, row, column, called, tuple(found), receives)
+
+
+def _constructs(member: Any, name: str) -> bool:
+    """Whether a member of a class is a constructor, which is called so."""
+    named = member.child_by_field_name("name") or member.child_by_field_name("declarator")
+    if named is not None and named.type == "function_declarator":  # C++
+        named = named.child_by_field_name("declarator")
+    return named is not None and bool(named.text.decode() == name)
 
 
 def _parameter_name(node: Any) -> str:
