@@ -137,9 +137,9 @@ def _with_one_more(
     plain = [each for each in given if not _name_of(each)]
     if len(given) != rewriting.count or rewriting.name in map(_name_of, given):
         return None
-    if rewriting.at > len(plain) and not rewriting.by_name:
+    if rewriting.at > len(plain) == len(given) and not rewriting.by_name:
         return None
-    named = rewriting.by_name or (len(plain) < len(given) and rewriting.at == len(plain))
+    named = rewriting.by_name or (len(plain) < len(given) and rewriting.at >= len(plain))
     text = f"{rewriting.name}={value}" if named else value
     if not given and not first:
         return arguments, arguments, f"({text})"

@@ -29,7 +29,8 @@ _PATTERNS = frozenset(
         "pattern_list tuple_pattern list_pattern expression_list object_pattern array_pattern pair_pattern "
         "rest_pattern object_assignment_pattern list_splat_pattern dictionary_splat_pattern mut_pattern ref_pattern "
         "reference_pattern slice_pattern struct_pattern field_pattern pointer_declarator array_declarator "
-        "reference_declarator as_pattern_target captured_pattern tuple_struct_pattern left_assignment_list"
+        "reference_declarator as_pattern_target captured_pattern tuple_struct_pattern left_assignment_list "
+        "structured_binding_declarator"
     )
 )
 # In these, the field that a name must stand in to be bound, and the one that it must not.

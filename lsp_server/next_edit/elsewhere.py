@@ -90,13 +90,19 @@ def _is_import(hit: Hit) -> bool:
     return hit.imported and kind != "import_clause"  # which names what has none of its own
 
 
+def _is_from_file(hit: Hit) -> bool:
+    """Whether a name is imported, or that of a module of Rust which is another file."""
+    around = parent_of(hit.node)
+    return hit.imported or (around.type == "mod_item" and around.child_by_field_name("body") is None)
+
+
 def _is_through(document: Document, other: Document, hit: Hit) -> bool:
     """Whether the module stands in front of a name."""
     assert other.tree is not None
     first, *more = re.split(r"\.|::|->", hit.receiver)
     there = hits(other.tree, first) if first else []
     if other.spoken.id not in _IMPORTING:
-        local = any(each.binds and each.role == "plain" and not each.imported for each in there)
+        local = any(each.binds and each.role == "plain" and not _is_from_file(each) for each in there)
         return (more or [first])[-1] == stem_of(document.uri) and not local
     return any(
         each.imported and is_from(each.node, document.uri, other.uri)

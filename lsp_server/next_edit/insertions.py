@@ -16,6 +16,8 @@ from lsp_server.next_edit.proposal import GAP, Hole, Proposal
 
 # Steps among which the one before is looked for, and lines of one insertion.
 MOST_STEPS, MOST_LINES = 6, 4
+# Of ordinary words, those that a function begins with.
+_OF_FUNCTIONS = frozenset(("def", "func", "fn", "function", "void", "public", "private", "protected"))
 # The share of the tokens of a line that must be the same in both.
 ALIKE = 0.5
 
@@ -104,7 +106,7 @@ def _places(
     same = sum(isinstance(each, str) for each in neighbour)
     if not names or same < ALIKE * len(neighbour) or not isinstance(neighbour[0], str):
         return
-    if set(names) <= ORDINARY and "def" not in names and not {"func", "fn", "function"} & set(names):
+    if set(names) <= ORDINARY and _OF_FUNCTIONS.isdisjoint(names):
         return
     known = [each for each in neighbour if isinstance(each, Gap)]
     for row, line in enumerate(document.lines):

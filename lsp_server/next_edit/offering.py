@@ -49,7 +49,7 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
 def _is_in_text(here: Situation, step: Step, proposal: Proposal) -> bool:
     """Whether a proposal goes into a comment or a string, while the change that it follows from was none there."""
     document = here.documents.get(proposal.uri)
-    if document is None:
+    if document is None or proposal.kind in ("rename", "call"):  # which are found as code
         return False
     end = proposal.end_column if proposal.end_row == proposal.row else len(document.lines[proposal.row])
     if not document.is_text(proposal.row, proposal.column, end):

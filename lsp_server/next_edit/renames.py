@@ -219,6 +219,8 @@ def called(hit: Hit) -> str:
         or around.child_by_field_name("type")
         or around.child_by_field_name("name")
     )
+    if named is not None and named.text == b"Self" and class_of(named) is not None:  # Rust
+        return name_of_class(class_of(named))
     return named.text.decode() if named is not None else ""
 
 
@@ -355,11 +357,21 @@ def _is_known(base: Tree, name: str, changed: Hit) -> bool:
     return bool(there) or _STAR.search(base.data) is not None or b"#define " + name.encode() in base.data
 
 
+def _is_method(node: Any) -> bool:
+    """Whether a name of Java is that of a method."""
+    return "method" in parent_of(node).type
+
+
 def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
     """Whether the new name meant something there already."""
     there = hits(base, name)
     if changed.role == "member":
-        return any(hit.role == "member" and hit.owner == changed.owner for hit in there)
+        apart = base.language.id == "java"  # methods and fields, which may have the same name
+        mine = _is_method(changed.node)
+        return any(
+            hit.role == "member" and hit.owner == changed.owner and (not apart or _is_method(hit.node) == mine)
+            for hit in there
+        )
     scope = changed.node
     while scope.parent is not None and scope.id != changed.scope:
         scope = scope.parent
