@@ -76,7 +76,7 @@ def _of_uses(here: Situation, step: Step) -> Iterator[Proposal]:
 def _is_module(hit: Hit) -> bool:
     """Whether a name is what Python imports a module by, and not a part of it."""
     path = parent_of(hit.node)
-    return path.type == "dotted_name" and path.child_count == 1 and parent_of(path).type == "import_statement"
+    return bool(path.type == "dotted_name" and path.child_count == 1 and parent_of(path).type == "import_statement")
 
 
 def _is_import(tree: Tree, step: Step) -> bool:

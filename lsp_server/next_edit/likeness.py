@@ -21,6 +21,8 @@ from lsp_server.next_edit.renames import called
 from lsp_server.next_edit.standing import is_bound_in
 from lsp_server.next_edit.tokens import Token, differences, tokens
 
+# What is in each method something of its own.
+_OF_METHODS = {"self", "cls"}
 _ITEMS = frozenset(words("subscript subscript_expression index_expression array_access"))
 _ASSIGNMENTS = frozenset(words("assignment_expression augmented_assignment_expression update_expression"))
 _ARGUMENTS = frozenset(words("argument_list arguments"))
@@ -62,7 +64,7 @@ def is_alike(here: Situation, document: Document, examples: Sequence[Example], p
     line = document.lines[proposal.row]
     made = line[: proposal.column] + proposal.new + line[proposal.end_column :]
     one_by_one = [each for each in differences([line], [made]) if len(each.old) == len(each.new) == 1]
-    renamed = {each.old[0].text for each in one_by_one if each.new[0].is_word}
+    renamed = {each.old[0].text for each in one_by_one if each.new[0].is_word} - _OF_METHODS
     for token in _changed(line, made, 0):
         mine = _sense(tree, proposal.row, token.column, token.text)
         theirs = [

@@ -168,6 +168,30 @@ def _has_comma(some: Sequence[str]) -> bool:
     return False
 
 
+def kept_parts(one: Pattern, other: Pattern) -> tuple[int, int]:
+    """How many parts two patterns begin with alike, and end with; a gap whose word is written in another way is not."""
+    most = min(len(one), len(other))
+
+    def same(at: int) -> bool:
+        mine, theirs = one[at], other[at]
+        if isinstance(mine, str) or isinstance(theirs, str):
+            return mine == theirs
+        return mine == theirs and mine.lead == theirs.lead and mine.written is theirs.written
+
+    first = next((at for at in range(most) if not same(at)), most)
+    return first, next((at for at in range(most - first) if not same(-1 - at)), most - first)
+
+
+def blanks(part: str | Gap) -> str:
+    """Those in front of a part of a pattern, or of a text."""
+    return part[: len(part) - len(part.lstrip())] if isinstance(part, str) else part.lead
+
+
+def taken(some: Pattern, gaps: dict[Gap, Words]) -> int:
+    """How many tokens of a line a part of a pattern takes."""
+    return sum(1 if isinstance(each, str) else len(gaps[each]) for each in some)
+
+
 def filled(pattern: Pattern, gaps: dict[Gap, Words]) -> str:
     """The text of a pattern with its gaps filled, each behind the blanks that it has in the example."""
     made = ""
@@ -176,7 +200,7 @@ def filled(pattern: Pattern, gaps: dict[Gap, Words]) -> str:
         if isinstance(part, Gap) and text:
             text = part.lead + (part.written(text) if part.written is not None else text)
         made += text
-    return made.lstrip()
+    return made
 
 
 def shown(pattern: Pattern) -> str:

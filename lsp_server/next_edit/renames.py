@@ -137,8 +137,8 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
-                places = [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found]
-                yield from lines(other, pair.old, pair.new, places)
+                there = [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found]
+                yield from lines(other, pair.old, pair.new, there)
 
 
 def _was_done_to_another(steps: list[Step], pair: Pair, same: list[Hit]) -> bool:

@@ -22,12 +22,15 @@ from lsp_server.next_edit.patterns import (
     Words,
     alike,
     bare,
+    blanks,
     filled,
     fit,
     in_writings,
     is_name,
+    kept_parts,
     shown,
     spaced,
+    taken,
 )
 from lsp_server.next_edit.proposal import Proposal
 
@@ -114,7 +117,13 @@ def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
             return None
     if len({gap.one for gap in gaps}) < len(set(gaps)) or before == after or not _gaps_are_kept(before, after):
         return None
-    return _with_any_number(before, after) if _anchors(before) else None
+    return _with_any_number(before, after) if _anchors(before) or _is_of_entries(before) else None
+
+
+def _is_of_entries(before: Pattern) -> bool:
+    """Whether lines of a pattern are those of fields or of a table: of all that is in them, the colon is the same."""
+    signs = [each.strip() for each in before if isinstance(each, str)]
+    return isinstance(before[0], Gap) and ":" in signs and set(signs) <= set(":;,")
 
 
 def _with_any_number(before: Pattern, after: Pattern) -> tuple[Pattern, Pattern]:
@@ -213,10 +222,12 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
     that were changed since the first of them."""
     is_comparison = comparisons.is_comparison(before)
     anchors = [str(before[0]).strip()] if is_comparison else _anchors(before)
-    anchor = max(anchors, key=len)
+    anchor = max(anchors, key=len, default=":")
     # What only ordinary words hold together is the same in lines next to each other alone.
     names = {each.strip() for each in before if isinstance(each, str) and is_name(each)}
     near = _block(document, around) if names <= ORDINARY and not is_comparison else range(len(document.lines))
+    first, last = kept_parts(before, after)
+    lead = blanks(before[first]) if first < len(before) else ""
     for row in near:
         line = document.lines[row]
         if anchor not in line or row in written:
@@ -226,13 +237,17 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
         if found is None:
             continue
         start, end, gaps = found
+        if not anchors and (end < len(there) or taken(before[:1], gaps) > 1):
+            continue  # no field
         if is_comparison and comparisons.is_with_nothing(there[end:]):
             continue
+        start, end = start + taken(before[:first], gaps), end - taken(before[len(before) - last :], gaps)
         indent = len(line) - len(line.lstrip())
         head, old = "".join(there[:start]), "".join(there[start:end])
-        lead = old[: len(old) - len(old.lstrip())] if start else ""
-        new = lead + filled(after, gaps)
-        if new != old and _is_code(document, row, indent + len(head) + len(lead)):
+        new = filled(after[first : len(after) - last], gaps)
+        if old and lead == blanks(new):  # as wide as it is here
+            new = blanks(old) + new.lstrip()
+        if new != old and _is_code(document, row, indent + len(head) + len(blanks(old))):
             column = indent + len(head)
             why = f"{shown(before)} → {shown(after)}"
             version = document.version
