@@ -15,7 +15,7 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, function_of, hits
+from lsp_server.next_edit.names import Hit, function_of, hits, name_at
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.renames import called
 from lsp_server.next_edit.standing import is_bound_in
@@ -92,7 +92,8 @@ def _changed(before: str, after: str, side: int) -> Iterator[Token]:
 
 
 def _sense(tree: Tree, row: int, column: int, text: str) -> _Sense:
-    hit = next((each for each in hits(tree, text) if (each.row, each.column) == (row, column)), None)
+    places = hits(tree, text) if name_at(tree, row, column, text) else ()
+    hit = next((each for each in places if (each.row, each.column) == (row, column)), None)
     if hit is not None:
         kind = f"{hit.role} {'bound' if hit.binds else ''}"
         return _Sense(kind, called(hit) if hit.role == "key" else hit.receiver, hit)

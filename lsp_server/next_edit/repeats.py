@@ -221,23 +221,23 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
     """The lines of a document that fit, as they would become. `around`: the row of an example. `written`: the rows
     that were changed since the first of them."""
     is_comparison = comparisons.is_comparison(before)
-    anchors = [str(before[0]).strip()] if is_comparison else _anchors(before)
-    anchor = max(anchors, key=len, default=":")
+    is_entry = not is_comparison and _is_of_entries(before)
+    same = sorted((each.strip() for each in before if isinstance(each, str)), key=len, reverse=True)
     # What only ordinary words hold together is the same in lines next to each other alone.
-    names = {each.strip() for each in before if isinstance(each, str) and is_name(each)}
+    names = set(filter(is_name, same))
     near = _block(document, around) if names <= ORDINARY and not is_comparison else range(len(document.lines))
     first, last = kept_parts(before, after)
     lead = blanks(before[first]) if first < len(before) else ""
     for row in near:
         line = document.lines[row]
-        if anchor not in line or row in written:
+        if row in written or not all(each in line for each in same):
             continue
         there = spaced(line)
         found = fit(before, there)
         if found is None:
             continue
         start, end, gaps = found
-        if not anchors and (end < len(there) or taken(before[:1], gaps) > 1):
+        if is_entry and (end < len(there) or taken(before[:1], gaps) > 1):
             continue  # no field
         if is_comparison and comparisons.is_with_nothing(there[end:]):
             continue
