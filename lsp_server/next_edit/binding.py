@@ -24,6 +24,9 @@ FUNCTIONS = frozenset(
         "singleton_method abstract_method_signature local_function_statement"
     )
 )
+_TAGGED = frozenset(words("struct_specifier union_specifier enum_specifier class_specifier"))
+# Where these are declared, and not said.
+_BLOCKS = frozenset(words("translation_unit declaration_list preproc_ifdef preproc_if preproc_else friend_declaration"))
 _PATTERNS = frozenset(
     words(
         "pattern_list tuple_pattern list_pattern expression_list object_pattern array_pattern pair_pattern "
@@ -139,6 +142,8 @@ def binding(node: Any) -> Any:
         and _NAMED.search(kind)
         and kind not in ("import_spec", "constructor_declaration")
     ):
+        if kind in _TAGGED and parent.child_by_field_name("body") is None and parent_of(parent).type not in _BLOCKS:
+            return None  # of C, a type that is said with its kind
         if kind in FUNCTIONS or kind in CLASSES or kind in ("type_spec", "function_definition"):
             return parent_of(parent)
         return parent

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_constructor, is_field, parent_of
+from lsp_server.next_edit.lineage import bases
 from lsp_server.next_edit.literals import object_around, variable_of
 from lsp_server.next_edit.scopes import IN_ORDER, begins, bound_in, said_elsewhere, scopes
 
@@ -180,7 +181,9 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
             late = in_order and each.id not in owned and hit.node.start_byte < first.get(each.id, 0)
             if each.id in bound and each.id not in elsewhere and not (late and parent_of(each) is not None):
                 return int(each.id)
-        return classes.get(class_outside(hit.node), 0) if tree.language.id in ("c", "cpp") else 0
+        around = class_of(hit.node) if classes and tree.language.id not in WITH_SELF else None
+        above_it = bases(around) if around is not None else ()
+        return next((classes[each] for each in (class_outside(hit.node), *sorted(above_it)) if each in classes), 0)
 
     placed = []
     for hit in found:

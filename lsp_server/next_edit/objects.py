@@ -8,6 +8,7 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, is_field, parent_of
+from lsp_server.next_edit.lineage import bases, type_name
 from lsp_server.next_edit.literals import is_object, object_called, variable_with
 from lsp_server.next_edit.names import Hit, class_of, hits
 
@@ -22,15 +23,11 @@ COMMON = frozenset(
 )
 # Receivers whose members are never those of a class at hand.
 _OTHERS = ("super", "Object", "Math")
-# Words between the name of a class and its body that are no names.
-KEYWORDS = frozenset(words("extends implements public private protected virtual final object metaclass permits for"))
 # Classes above each other that are looked through.
 MOST_ABOVE = 4
 _SELF = ("self", "this", "Self", "cls", "*this")
 
 
-# What a type is written with beside its name.
-_AROUND_TYPE = re.compile(r"^(?:[\s:&*]|mut\b|const\b|dyn\b|impl\b|readonly\b|final\b|struct\b|'\w+)+")
 _MADE = re.compile(r"(?:new\s+)?&?((?:\w+(?:::|\.))*)([A-Z]\w*)(?:<[^>]*>)?(?:::\w+)?\s*[({]")
 
 
@@ -122,7 +119,7 @@ def _said(node: Any) -> str:
             return ""
         kind = node.child_by_field_name("type")
         if kind is not None and kind != inner and kind.text != b"auto" and kind.text != b"var":
-            return _bare(kind.text.decode())
+            return type_name(kind.text.decode())
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         if value is not None and value != inner and (variable := variable_with(value)):
             return object_called(variable)
@@ -132,19 +129,13 @@ def _said(node: Any) -> str:
     return ""
 
 
-def _bare(text: str) -> str:
-    """The last part of the name of a type."""
-    found = re.match(r"(?:\w+(?:::|\.))*(\w+)", _AROUND_TYPE.sub("", text))
-    return found[1] if found is not None else ""
-
-
 def is_promised(hit: Hit, owner: str, tree: Tree) -> bool:
     """Whether a class defines a member because it keeps to the interface or trait `owner`, or overrides that of a class
     above, `owner`."""
     around = class_of(hit.node)
     trait = around.child_by_field_name("trait") if around is not None else None
     if trait is not None:
-        return _bare(trait.text.decode()) == owner
+        return type_name(trait.text.decode()) == owner
     named = [each.node for each in hits(tree, owner) if each.binds]
     is_interface = any(parent_of(node).type == "interface_declaration" for node in named)
     return around is not None and owner in bases(around) and (is_interface or _overrides(hit.node))
@@ -158,16 +149,3 @@ def _overrides(name: Any) -> bool:
     body = definition.child_by_field_name("body")
     head = definition.text[: body.start_byte - definition.start_byte] if body is not None else definition.text
     return re.search(rb"@Override\b|\boverride\b", head) is not None
-
-
-def bases(around: Any) -> set[str]:
-    """The names that a class says it is made from, or that a struct of Go has in it without a name of their own."""
-    if around.type == "type_spec":
-        fields = [each for part in around.named_children[-1].named_children for each in part.named_children]
-        own = [each for each in fields if each.type == "field_declaration" and each.child_by_field_name("name") is None]
-        return {_bare(each.text.decode()) for each in own}
-    named, body = around.child_by_field_name("name"), around.child_by_field_name("body")
-    if named is None or body is None:
-        return set()
-    head = around.text[named.end_byte - around.start_byte : body.start_byte - around.start_byte].decode()
-    return set(re.findall(r"\w+", head)) - KEYWORDS

@@ -32,8 +32,20 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     if document is None or names is None or document.is_broken(step.row):
         return
     written = touched(here.since(step))
-    yield from _lines(document, names, written)
-    yield from _items(document, names, written)
+    for each in (names, _stems(names)):
+        if each is not None:
+            yield from _lines(document, each, written)
+            yield from _items(document, each, written)
+
+
+def _stems(names: Names) -> Names | None:
+    """What names differ in that begin or end alike, as `on_open` and `on_close` do; None where that is all of them."""
+    parts = [re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name) for name in names]
+    whole = min(map(len, parts))
+    head = next((at for at in range(whole) if len({each[at] for each in parts}) > 1), whole)
+    tail = next((at for at in range(whole - head) if len({each[-1 - at] for each in parts}) > 1), whole - head)
+    one, other, new = ("_".join(each[head : len(each) - tail]).lower() for each in parts)
+    return (one, other, new) if head + tail and one and other and new else None
 
 
 def added(document: Document, step: Step) -> Names | None:

@@ -14,6 +14,7 @@ from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
+from lsp_server.next_edit.lineage import bases, type_name
 from lsp_server.next_edit.literals import is_object
 from lsp_server.next_edit.names import (
     WITH_SELF,
@@ -26,13 +27,14 @@ from lsp_server.next_edit.names import (
     name_at,
     name_of_class,
 )
-from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, is_promised, owner_of
+from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, is_promised, owner_of
 from lsp_server.next_edit.proposal import Proposal
 from lsp_server.next_edit.tokens import differences
 
 # Names that are there without being bound; what Python has built in may be bound anew.
 GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
+_GIVING = frozenset(words("for_statement with_statement"))
 _NAMESPACES = frozenset(words("namespace_definition mod_item"))
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
@@ -182,6 +184,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
+        same = _of_block(changed, same)
         if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
             same = [hit for hit in same if hit.node.type == changed.node.type]
         return same + (_followers(changed, places, base) if changed.binds else [])
@@ -200,6 +203,15 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     members = [hit for hit in members if owner_of(hit, base) in kin or (not only and is_bound(hit, base))]
     members = [hit for hit in members if hit is changed or any(not is_anothers(hit, base, each) for each in kin)]
     return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
+
+
+def _of_block(changed: Hit, same: list[Hit]) -> list[Hit]:
+    """Of the places of a variable of Python that a loop or a `with` gives its values, those in it, where the same name
+    gets others outside of it."""
+    target = parent_of(changed.node)
+    block = above(changed.node, _GIVING) if target.type in ("for_statement", "as_pattern_target") else None
+    inside = [hit for hit in same if block is not None and block.start_byte <= hit.node.start_byte < block.end_byte]
+    return inside if inside and any(hit.defines for hit in same if hit not in inside) else same
 
 
 def _made(hit: Hit) -> str:
@@ -231,7 +243,7 @@ def _initialized(key: Any) -> str:
         is_one = around.child_by_field_name("declarator").type == "identifier"
         around = parent_of(around) if is_one else around
     kind = around.child_by_field_name("type")
-    return kind.text.decode().removeprefix("struct ") if kind is not None else ""
+    return type_name(kind.text.decode()) if kind is not None else ""
 
 
 def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:

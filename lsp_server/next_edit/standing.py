@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lsp_server.context.trees import Tree, parse
+from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.names import Hit, class_outside, function_of, hits
 from lsp_server.next_edit.proposal import Proposal, applied
@@ -63,6 +64,8 @@ def _stands(tree: Tree, name: str, row: int, column: int) -> bool:
         return True  # text, a word of the language, or what needs nothing before it
     if here.binds:
         return not _is_parameter(here)  # of what is like it, nobody knows if it takes one more
+    if parent_of(here.node).type == "switch_label":  # of Java, which says what enum by what it is a case of
+        return any(hit.defines for hit in places)
     if here.role == "plain":
         outside = class_outside(here.node)  # whose members may be in another file
         free = any(not hit.scope and class_outside(hit.node) == outside for hit in places if hit.row != row)
