@@ -112,6 +112,14 @@ def remembering() -> Iterator[None]:
         parent_of.cache_clear()
 
 
+def above(node: Any, types: frozenset[str]) -> Any:
+    """The innermost node of some types around a node; None where there is none."""
+    node = parent_of(node)
+    while node is not None and node.type not in types:
+        node = parent_of(node)
+    return node
+
+
 def is_field(parent: Any, field: str, node: Any) -> bool:
     """Whether a node is in a field of the one above it."""
     return bool(field) and node in parent.children_by_field_name(field)

@@ -17,9 +17,10 @@ from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.elsewhere import elsewhere
 from lsp_server.next_edit.lineage import bases
 from lsp_server.next_edit.literals import is_object
-from lsp_server.next_edit.names import Hit, class_of, hits
+from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.objects import COMMON, is_bound, owner_of
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
+from lsp_server.next_edit.roles import class_of
 from lsp_server.next_edit.signatures import Signature, signature_at
 
 _CALLS = frozenset(words("call call_expression new_expression method_invocation object_creation_expression"))

@@ -10,9 +10,9 @@ from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree, nodes
 from lsp_server.next_edit import renames
-from lsp_server.next_edit.binding import IMPORTS, parent_of
+from lsp_server.next_edit.binding import IMPORTS, above, parent_of
 from lsp_server.next_edit.documents import Situation, touched
-from lsp_server.next_edit.names import Hit, above, hits
+from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.proposal import Proposal
 
 # The statements of each language, one for each package in Go; JavaScript has one of Python's.

@@ -15,9 +15,10 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, function_of, hits, name_at
+from lsp_server.next_edit.followers import called
+from lsp_server.next_edit.names import Hit, hits, name_at
 from lsp_server.next_edit.proposal import Proposal
-from lsp_server.next_edit.renames import called
+from lsp_server.next_edit.roles import function_of
 from lsp_server.next_edit.standing import is_bound_in
 from lsp_server.next_edit.tokens import Token, differences, tokens
 

@@ -10,7 +10,8 @@ from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, is_field, parent_of
 from lsp_server.next_edit.lineage import bases, type_name
 from lsp_server.next_edit.literals import is_object, object_called, variable_with
-from lsp_server.next_edit.names import Hit, class_of, hits
+from lsp_server.next_edit.names import Hit, hits
+from lsp_server.next_edit.roles import class_of
 
 # Members that many classes have: of what an object is, only `self` tells.
 COMMON = frozenset(

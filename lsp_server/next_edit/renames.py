@@ -11,31 +11,22 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, parent_of
+from lsp_server.next_edit.binding import above, parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
-from lsp_server.next_edit.lineage import bases, type_name
+from lsp_server.next_edit.followers import followers, made
+from lsp_server.next_edit.lineage import bases
 from lsp_server.next_edit.literals import is_object
-from lsp_server.next_edit.names import (
-    WITH_SELF,
-    Hit,
-    above,
-    class_of,
-    function_of,
-    hits,
-    literal_type,
-    name_at,
-    name_of_class,
-)
+from lsp_server.next_edit.names import WITH_SELF, Hit, hits, name_at
 from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, is_promised, owner_of
 from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.roles import class_of
 from lsp_server.next_edit.tokens import differences
 
 # Names that are there without being bound; what Python has built in may be bound anew.
 GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
 _GIVING = frozenset(words("for_statement with_statement"))
-_NAMESPACES = frozenset(words("namespace_definition mod_item"))
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 
@@ -187,7 +178,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
         same = _of_block(changed, same)
         if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
             same = [hit for hit in same if hit.node.type == changed.node.type]
-        return same + (_followers(changed, places, base) if changed.binds else [])
+        return same + (followers(changed, places, base) if changed.binds else [])
     if changed.role != "member":
         return []
     members = [hit for hit in places if hit.role == "member" and hit.is_private == changed.is_private]
@@ -202,7 +193,7 @@ def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     only = bool(others) or changed.node.text.decode() in COMMON or is_object(owner)
     members = [hit for hit in members if owner_of(hit, base) in kin or (not only and is_bound(hit, base))]
     members = [hit for hit in members if hit is changed or any(not is_anothers(hit, base, each) for each in kin)]
-    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
+    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and made(hit) == owner]
 
 
 def _of_block(changed: Hit, same: list[Hit]) -> list[Hit]:
@@ -212,76 +203,6 @@ def _of_block(changed: Hit, same: list[Hit]) -> list[Hit]:
     block = above(changed.node, _GIVING) if target.type in ("for_statement", "as_pattern_target") else None
     inside = [hit for hit in same if block is not None and block.start_byte <= hit.node.start_byte < block.end_byte]
     return inside if inside and any(hit.defines for hit in same if hit not in inside) else same
-
-
-def _made(hit: Hit) -> str:
-    """The class that is made or called where a name is a key."""
-    return called(hit).rpartition(".")[2]
-
-
-def called(hit: Hit) -> str:
-    """The same, or the function, with all that stands in front of it."""
-    if parent_of(hit.node).type == "literal_element":  # Go
-        return str(literal_type(parent_of(hit.node)).text.decode())
-    if parent_of(hit.node).type == "field_designator":  # C
-        return _initialized(hit.node)
-    around = above(hit.node, frozenset(words("call struct_expression struct_pattern new_expression")))
-    named = around and (
-        around.child_by_field_name("function")
-        or around.child_by_field_name("type")
-        or around.child_by_field_name("name")
-    )
-    if named is not None and named.text == b"Self" and class_of(named) is not None:  # Rust
-        return name_of_class(class_of(named))
-    return named.text.decode() if named is not None else ""
-
-
-def _initialized(key: Any) -> str:
-    """The type of what gets its values in a list of C, where that says it."""
-    around = parent_of(above(key, frozenset(("initializer_list",))))
-    if around.type == "init_declarator":
-        is_one = around.child_by_field_name("declarator").type == "identifier"
-        around = parent_of(around) if is_one else around
-    kind = around.child_by_field_name("type")
-    return type_name(kind.text.decode()) if kind is not None else ""
-
-
-def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
-    """Where a parameter is given by its name."""
-    function = function_of(changed.node)
-    parameters = function.child_by_field_name("parameters") if function is not None else None
-    if parameters is None or not parameters.start_byte <= changed.node.start_byte < parameters.end_byte:
-        return []
-    named = function.child_by_field_name("name")
-    name = named.text.decode() if named is not None else ""
-    if name == "__init__":
-        around = class_of(function)
-        name = name_of_class(around) if around is not None else ""
-    by = _made if class_of(function) is not None else called  # a method is called with something in front of it
-    return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
-
-
-def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
-    """Where what is bound at a place is said in another way than by its name alone."""
-    found = _keywords(changed, places) + _fields(changed, places, base)
-    around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
-    if parent_of(changed.node).type == "enumerator":
-        around = above(changed.node, CLASSES)
-    named = around.child_by_field_name("name") if around is not None else None
-    if named is not None:
-        spelled = named.text.decode()
-        found += [hit for hit in places if hit.role != "plain" and hit.receiver.rpartition("::")[2] == spelled]
-    return found
-
-
-def _fields(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
-    """Of a parameter that is a field as well, in TypeScript's constructors and Java's records, where that is used."""
-    parameter = parent_of(changed.node)
-    around = above(parameter, FUNCTIONS | CLASSES)
-    of_record = parameter.type == "formal_parameter" and around is not None and around.type == "record_declaration"
-    if not of_record and not any(each.type == "accessibility_modifier" for each in parameter.named_children):
-        return []
-    return [hit for hit in places if hit.role == "member" and owner_of(hit, base) == changed.owner]
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:

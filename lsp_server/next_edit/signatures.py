@@ -7,7 +7,7 @@ from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree, is_comment
-from lsp_server.next_edit.names import class_of, name_of_class
+from lsp_server.next_edit.roles import class_of, name_of_class
 
 _OPTIONAL = frozenset(
     words(

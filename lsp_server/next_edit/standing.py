@@ -7,9 +7,10 @@ import re
 from lsp_server.context.trees import Tree, parse
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document
-from lsp_server.next_edit.names import Hit, class_outside, function_of, hits
+from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.proposal import Proposal, applied
 from lsp_server.next_edit.renames import BUILT_IN, GIVEN
+from lsp_server.next_edit.roles import class_outside, function_of
 from lsp_server.next_edit.tokens import tokens
 
 # A member is given the value of what has its name.
