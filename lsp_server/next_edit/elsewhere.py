@@ -14,6 +14,7 @@ from lsp_server.next_edit.literals import is_object, object_called
 from lsp_server.next_edit.modules import imported_name, is_from, stem_of
 from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, owner_of
+from lsp_server.next_edit.roles import class_outside
 
 # Languages in which a file must import what it uses of others.
 _IMPORTING = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact")
@@ -48,6 +49,8 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
         return [hit for hit in called if _is_through(document, other, hit)]
     if changed.role == "member":
         members = [hit for hit in places if hit.role == "member" and not is_anothers(hit, other.tree, changed.owner)]
+        free = [hit for hit in places if hit.role == "plain" and not hit.scope and changed.owner]
+        members += [hit for hit in free if class_outside(hit.node) == changed.owner]
         members = [hit for hit in members if hit.defines or _is_of(changed.owner, hit, other.tree)]
         says = rb"\b(?:%s|%s)\b" % (re.escape((changed.owner or stem).encode()), re.escape(stem.encode()))
         if any(hit.defines for hit in members) or not re.search(says, other.tree.data):

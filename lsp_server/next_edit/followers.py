@@ -13,6 +13,7 @@ from lsp_server.next_edit.names import Hit
 from lsp_server.next_edit.objects import owner_of
 from lsp_server.next_edit.roles import class_of, function_of, literal_type, name_of_class
 
+_WITH_KEYS = frozenset(words("call struct_expression struct_pattern new_expression object object_pattern"))
 _NAMESPACES = frozenset(words("namespace_definition mod_item"))
 
 
@@ -27,7 +28,9 @@ def called(hit: Hit) -> str:
         return str(literal_type(parent_of(hit.node)).text.decode())
     if parent_of(hit.node).type == "field_designator":  # C
         return _initialized(hit.node)
-    around = above(hit.node, frozenset(words("call struct_expression struct_pattern new_expression")))
+    around = above(hit.node, _WITH_KEYS)
+    if around is not None and around.type in ("object", "object_pattern"):
+        return _typed(around)
     named = around and (
         around.child_by_field_name("function")
         or around.child_by_field_name("type")
@@ -36,6 +39,16 @@ def called(hit: Hit) -> str:
     if named is not None and named.text == b"Self" and class_of(named) is not None:  # Rust
         return name_of_class(class_of(named))
     return named.text.decode() if named is not None else ""
+
+
+def _typed(literal: Any) -> str:
+    """The type that an object of TypeScript, or what takes one apart, is said to be of."""
+    around = parent_of(literal)
+    kind = around.child_by_field_name("type")
+    if around.type == "return_statement":
+        function = function_of(around)
+        kind = function.child_by_field_name("return_type") if function is not None else None
+    return type_name(kind.text.decode()) if kind is not None else ""
 
 
 def _initialized(key: Any) -> str:

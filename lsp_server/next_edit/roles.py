@@ -33,7 +33,7 @@ MEMBER = {
     "member_access_expression": "name",
 }
 _KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key",
-         "field_pattern": "name"}  # fmt: skip
+         "field_pattern": "name", "pair_pattern": "key"}  # fmt: skip
 SHORTHANDS = frozenset(
     words("shorthand_property_identifier shorthand_property_identifier_pattern shorthand_field_identifier")
 )
