@@ -54,7 +54,9 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     (way, old), (new_way, new) = *gone, *come
     if way != new_way or not {old, new}.isdisjoint(("", "_", ".")) or _is_part(old, new):
         return
-    if way != "package" and (old.startswith(new) or len(new) == 1):  # it is being written; what Go calls one is short
+    if way != "package" and (
+        old.startswith(new) or len(new) == 1 < len(old)
+    ):  # it is being written; what Go calls one is short
         return
     if {hit.row for hit in _uses(document.tree, new)} <= touched(later):
         places = [hit for hit in _uses(document.tree, old) if not hit.scope and _is_whole(hit)]

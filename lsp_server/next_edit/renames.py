@@ -228,7 +228,7 @@ def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
 def _is_none_yet(base: Tree, pair: Pair) -> bool:
     """Whether what is imported in the place of another is none that can take it: it is being written, or a class, and
     the other a function, or the reverse."""
-    is_begun = len(pair.new) == 1 or _is_begun(base, pair)
+    is_begun = len(pair.new) == 1 < len(pair.old) or _is_begun(base, pair)
     return not pair.behind and (is_begun or pair.old[:1].isupper() != pair.new[:1].isupper())
 
 
