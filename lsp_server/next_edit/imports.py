@@ -22,6 +22,8 @@ _STATEMENTS = {
     "java": ("import_declaration",),
     "python": ("import_statement", "import_from_statement"),
 } | dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact"), ("import_statement",))
+# How Go imports.
+_OF_GO = "package"
 # In these stands what is imported, behind what it is taken from.
 _LISTS = frozenset(words("import_clause named_imports use_list scoped_use_list"))
 _SOURCES = ("path", "module_name", "source")
@@ -54,10 +56,8 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     (way, old), (new_way, new) = *gone, *come
     if way != new_way or not {old, new}.isdisjoint(("", "_", ".")) or _is_part(old, new):
         return
-    if way != "package" and (
-        old.startswith(new) or len(new) == 1 < len(old)
-    ):  # it is being written; what Go calls one is short
-        return
+    if way != _OF_GO and (old.startswith(new) or len(new) == 1 < len(old)):
+        return  # it is being written; what Go calls a package is short
     if {hit.row for hit in _uses(document.tree, new)} <= touched(later):
         places = [hit for hit in _uses(document.tree, old) if not hit.scope and _is_whole(hit)]
         yield from renames.lines(document, old, new, [_written(hit, old, new) for hit in places])
@@ -102,7 +102,7 @@ def _names(statement: Any) -> Iterator[Imported]:
     if statement.type == "import_spec":
         path, alias = (statement.child_by_field_name(field) for field in ("path", "name"))
         named = _PACKAGE.fullmatch(path.text.decode().strip('"`'))
-        yield "package", alias.text.decode() if alias is not None else named[1] if named is not None else ""
+        yield _OF_GO, alias.text.decode() if alias is not None else named[1] if named is not None else ""
         return
     waiting = [] if any(each.type == "asterisk" for each in statement.children) else [statement]
     while waiting:
