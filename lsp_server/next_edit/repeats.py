@@ -156,9 +156,9 @@ def _is_a_word_for_another(before: Pattern, after: Pattern, ordinary: Collection
 
 
 def _ahead(rewrite: Rewrite) -> Words:
-    """The sign in front of what changed."""
+    """The sign in front of a type that changed."""
     at = _start(rewrite)
-    return (rewrite.before[at - 1].strip(),) if at and not is_name(rewrite.before[at - 1]) else ()
+    return (rewrite.before[at - 1].strip(),) if at and rewrite.before[at - 1].strip() in (":", "->") else ()
 
 
 def _behind(ahead: Words, line: Words, part: Pattern) -> Pattern:
