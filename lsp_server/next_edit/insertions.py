@@ -106,9 +106,9 @@ def _places(
     same = sum(isinstance(each, str) for each in neighbour)
     if not names or same < ALIKE * len(neighbour) or not isinstance(neighbour[0], str):
         return
-    if set(names) <= ORDINARY and _OF_FUNCTIONS.isdisjoint(names):
-        return
     known = [each for each in neighbour if isinstance(each, Gap)]
+    if set(names) <= ORDINARY and _OF_FUNCTIONS.isdisjoint(names) and not _is_about(patterns, known):
+        return
     for row, line in enumerate(document.lines):
         if row in written or not all(name in line for name in names) or _depth(line) != _depth(mine):
             continue
@@ -127,6 +127,12 @@ def _places(
         made = _made(patterns, known, found[2], two.lines)
         if made is not None:
             yield _hole(document, top, side, made)
+
+
+def _is_about(patterns: Sequence[Pattern], known: Sequence[Gap]) -> bool:
+    """Whether lines say again what their neighbour is about, and nothing else that differs."""
+    gaps = [each for pattern in patterns for each in pattern if isinstance(each, Gap)]
+    return bool(gaps) and all(each in known for each in gaps)
 
 
 def _top(document: Document, row: int) -> int:
