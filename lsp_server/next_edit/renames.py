@@ -163,12 +163,12 @@ def lines(document: Document, old: str, new: str, places: list[tuple[int, int, s
     for row in dict.fromkeys(row for row, _, _ in sorted(places)):
         mine = sorted({(column, written) for at, column, written in places if at == row})
         first, last = mine[0][0], mine[-1][0] + len(old)
-        line, made, end = document.lines[row], "", first
+        line, text, end = document.lines[row], "", first
         for column, written in mine:
-            made += line[end:column] + written
+            text += line[end:column] + written
             end = column + len(old)
         why = f"{old} → {new}"
-        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], made, "rename", why)
+        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], text, "rename", why)
 
 
 def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:

@@ -58,13 +58,14 @@ def function_of(node: Any) -> Any:
 def class_of(node: Any) -> Any:
     """The class around a node; of a name in an enum of C that is said without it, the one around that."""
     around = above(node, CLASSES)
-    return above(around, CLASSES) if around is not None and _is_open(around, node) else around
+    return above(around, CLASSES) if _is_open(around, node) else around
 
 
 def _is_open(enum: Any, node: Any) -> bool:
     """Whether a name is one of an enum of C, and no `enum class`."""
     return (
-        enum.type == "enum_specifier"
+        enum is not None
+        and enum.type == "enum_specifier"
         and parent_of(node).type == "enumerator"
         and all(each.type not in ("class", "struct") for each in enum.children[:2])
     )
