@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import is_field, parent_of
+from lsp_server.next_edit.binding import above, is_field, parent_of
 from lsp_server.next_edit.documents import Document
 from lsp_server.next_edit.literals import is_object, object_called
 from lsp_server.next_edit.modules import imported_name, is_from, stem_of
@@ -27,6 +27,13 @@ def is_seen_elsewhere(document: Document, base: Tree, changed: Hit) -> bool:
     if changed.imported and PurePosixPath(document.uri).stem != "__init__":  # which hands out what it imports
         return False
     return changed.scope == base.root.id and not _is_static(changed.node)
+
+
+def _namespace_of(changed: Hit) -> str:
+    """The namespace of C++ that a name is one of; "" for none."""
+    around = above(changed.node, frozenset(("namespace_definition",)))
+    named = around.child_by_field_name("name") if around is not None else None
+    return named.text.decode() if named is not None else ""
 
 
 def _is_static(node: Any) -> bool:
@@ -64,6 +71,7 @@ def elsewhere(document: Document, other: Document, name: str, changed: Hit) -> l
     bound = {hit.scope for hit in imported if hit.imported}
     found = [hit for hit in places if hit in imported or (hit.role == "plain" and hit.scope in bound)]
     found += [hit for hit in places if hit.role in ("member", "path") and _is_through(document, other, hit)]
+    found += [hit for hit in places if hit.receiver and hit.receiver.rpartition("::")[2] == _namespace_of(changed)]
     if other.spoken.id in _IMPORTING or found:
         return found
     free = [hit for hit in places if hit.role == "plain" and not hit.scope]

@@ -10,7 +10,7 @@ from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, above, parent_of
 from lsp_server.next_edit.lineage import type_name
 from lsp_server.next_edit.names import Hit
-from lsp_server.next_edit.objects import owner_of
+from lsp_server.next_edit.objects import is_made_a_field, owner_of
 from lsp_server.next_edit.roles import class_of, function_of, literal_type, name_of_class
 
 _WITH_KEYS = frozenset(words("call struct_expression struct_pattern new_expression object object_pattern"))
@@ -94,6 +94,6 @@ def _fields(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     parameter = parent_of(changed.node)
     around = above(parameter, FUNCTIONS | CLASSES)
     of_record = parameter.type == "formal_parameter" and around is not None and around.type == "record_declaration"
-    if not of_record and not any(each.type == "accessibility_modifier" for each in parameter.named_children):
+    if not of_record and not is_made_a_field(parameter):
         return []
     return [hit for hit in places if hit.role == "member" and owner_of(hit, base) == changed.owner]

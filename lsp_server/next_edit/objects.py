@@ -29,6 +29,8 @@ MOST_ABOVE = 4
 _SELF = ("self", "this", "Self", "cls", "*this")
 
 
+# The last name of what stands in front of a member.
+_LAST = re.compile(r"(?:^|(?<=\.)|(?<=->))\w+$")
 _MADE = re.compile(r"(?:new\s+)?&?((?:\w+(?:::|\.))*)([A-Z]\w*)(?:<[^>]*>)?(?:::\w+)?\s*[({]")
 
 
@@ -72,23 +74,32 @@ def owner_of(hit: Hit, tree: Tree) -> str:
 def class_of_receiver(hit: Hit, tree: Tree) -> str:
     """The class of the variable, parameter or field that stands in front of a member, where it is declared as one or
     made as one; "" where it is not."""
-    name = hit.receiver
-    if not name.isidentifier():
-        return ""
-    start = parent_of(hit.node).start_byte
-    places = hits(tree, name)
-    here = next((each for each in places if each.node.start_byte == start), None)
-    if here is None or not here.scope:
+    name = _LAST.search(hit.receiver)
+    end = parent_of(hit.node).named_children[0].end_byte if name is not None else 0
+    places = hits(tree, name[0]) if name is not None else []
+    here = next((each for each in places if each.node.end_byte == end), None)
+    owner = owner_of(here, tree) if here is not None and here.role == "member" else ""
+    if here is None or not (here.scope or owner):
         return ""
     said = {
         kind
         for each in places
-        if each.defines and (each.scope == here.scope or (here.role == "member" and each.owner == here.owner))
+        if (each.defines and each.scope == here.scope != 0) or (owner and each.owner == owner and _is_field_of(each))
         if (kind := _said(each.node))
     }
     if len(said) != 1 or (is_object(next(iter(said))) and any(_is_given(each, here) for each in places)):
         return ""
     return said.pop()
+
+
+def _is_field_of(hit: Hit) -> bool:
+    """Whether a member is defined at a place, or a parameter that becomes one."""
+    return hit.defines and (hit.role == "member" or is_made_a_field(parent_of(hit.node)))
+
+
+def is_made_a_field(parameter: Any) -> bool:
+    """Whether a parameter of TypeScript's constructors is a field as well."""
+    return any(each.type == "accessibility_modifier" for each in parameter.named_children)
 
 
 def _is_given(hit: Hit, other: Hit) -> bool:

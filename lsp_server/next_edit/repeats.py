@@ -121,9 +121,10 @@ def learnt(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern] | None:
 
 
 def _is_of_entries(before: Pattern) -> bool:
-    """Whether lines of a pattern are those of fields or of a table: of all that is in them, the colon is the same."""
+    """Whether lines of a pattern are those of fields or of a table: of all that is in them, the colon is the same, or
+    the star of C."""
     signs = [each.strip() for each in before if isinstance(each, str)]
-    return isinstance(before[0], Gap) and ":" in signs and set(signs) <= set(":;,")
+    return isinstance(before[0], Gap) and ((":" in signs and set(signs) <= set(":;,")) or signs == ["*", ";"])
 
 
 def _with_any_number(before: Pattern, after: Pattern) -> tuple[Pattern, Pattern]:
