@@ -85,7 +85,7 @@ def class_of_receiver(hit: Hit, tree: Tree) -> str:
         kind
         for each in places
         if (each.defines and each.scope == here.scope != 0) or (owner and each.owner == owner and _is_field_of(each))
-        if (kind := _said(each.node))
+        if (kind := _said(each.node) or _handed_on(each.node, tree))
     }
     if len(said) != 1 or (is_object(next(iter(said))) and any(_is_given(each, here) for each in places)):
         return ""
@@ -121,6 +121,18 @@ def _is_handed(hit: Hit) -> bool:
     around = parent_of(hit.node)
     kind = around.type
     return hit.binds and ("parameter" in kind or kind.startswith("for_") or is_field(around, "parameter", hit.node))
+
+
+def _handed_on(node: Any, tree: Tree) -> str:
+    """The class that a parameter is declared as whose value a field gets, as in `self.store = store`."""
+    around = parent_of(parent_of(node)) if parent_of(node) is not None else None
+    value = around.child_by_field_name("right") if around is not None else None
+    if value is None or value.type != "identifier":
+        return ""
+    places = hits(tree, value.text.decode())
+    here = next((each for each in places if each.node == value), None)
+    said = {_said(each.node) for each in places if here is not None and each.binds and each.scope == here.scope != 0}
+    return said.pop() if len(said) == 1 else ""
 
 
 def _said(node: Any) -> str:
