@@ -53,7 +53,10 @@ def _typed(literal: Any) -> str:
 
 def _initialized(key: Any) -> str:
     """The type of what gets its values in a list of C, where that says it."""
-    around = parent_of(above(key, frozenset(("initializer_list",))))
+    given = above(key, frozenset(("initializer_list",)))
+    around = parent_of(given) if given is not None else None
+    if around is None:
+        return ""
     if around.type == "init_declarator":
         is_one = around.child_by_field_name("declarator").type == "identifier"
         around = parent_of(around) if is_one else around

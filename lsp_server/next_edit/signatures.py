@@ -111,10 +111,10 @@ def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
     if tree.language.id == "python" and around is not None and found and found[0].name in ("self", "cls"):
         receives, found = found[0].name == "self", found[1:]
     if around is not None and (name in _CONSTRUCTORS or name == name_of_class(around)):
-        body = around.child_by_field_name("body")
-        if body is None or sum(_constructs(each, name) for each in body.named_children) > 1:
-            return None  # overloaded, or no whole class
-        name, called = name_of_class(around), around.child_by_field_name("name").start_point.row
+        body, of_class = around.child_by_field_name("body"), around.child_by_field_name("name")
+        if body is None or of_class is None or sum(_constructs(each, name) for each in body.named_children) > 1:
+            return None  # no whole class, or overloaded
+        name, called = name_of_class(around), of_class.start_point.row
     return Signature(name, row, column, called, tuple(found), receives)
 
 
