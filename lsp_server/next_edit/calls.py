@@ -45,7 +45,7 @@ def _all(here: Situation, step: Step) -> Iterator[Proposal]:
     if document is None or base is None or document.tree is None:
         return
     later = here.since(step)
-    for row in range(step.row, step.row + len(step.before)):
+    for row in range(step.row, step.row + max(1, len(step.before))):
         old = signature_at(base, row)
         place = now(later, old.row, old.column) if old is not None else None
         new = signature_at(document.tree, place[0]) if place is not None else None

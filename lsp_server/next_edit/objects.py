@@ -52,7 +52,10 @@ def is_anothers(hit: Hit, tree: Tree, owner: str) -> bool:
 def owner_of(hit: Hit, tree: Tree) -> str:
     """The class that a member is one of, by where it stands, or by what the object in front is declared as; "" where
     nothing tells. What a class of this file does not define is that of the one it is made from, if that does."""
-    kind = hit.owner or class_of_receiver(hit, tree)
+    kind = hit.owner
+    if not kind or kind == hit.receiver:  # an object of JavaScript may have a name like that of a class
+        declared = class_of_receiver(hit, tree)
+        kind = declared if not kind or is_object(declared) else kind
     if not kind or hit.binds:
         return kind
     definers = {each.owner for each in hits(tree, hit.node.text.decode()) if each.role == "member" and each.defines}

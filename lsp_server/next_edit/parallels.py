@@ -15,6 +15,8 @@ from lsp_server.next_edit.tokens import Token, differences, tokens
 
 # Characters of a line whose items are looked at: longer ones are generated.
 LONGEST_LINE = 2000
+# Lines around a place in which what follows there may be already.
+NEAR = 12
 _TYPE_FIRST = ("java", "c", "cpp", "cuda-cpp", "csharp")
 # A line that gives a variable a value: the variable, and the value.
 _GIVEN = re.compile(r"\s*(?:\w+ )?([\w.]+) *=(?![=>])(.*)")
@@ -153,7 +155,7 @@ def _lines(document: Document, names: Names, written: set[int]) -> Iterator[Prop
         if (
             made == line.rstrip()
             or _is_given_anew(line, made)
-            or any(made.strip().rstrip(",") in each for each in lines)
+            or any(made.strip().rstrip(",") in each for each in lines[max(0, row - NEAR) : row + NEAR])
         ):
             continue
         if substituted(line.rstrip(), other, "\0") == substituted(following.rstrip(), new, "\0"):

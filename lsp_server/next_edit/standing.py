@@ -64,7 +64,8 @@ def _stands(tree: Tree, name: str, row: int, column: int) -> bool:
     if here is None or here.role in ("key", "path"):
         return True  # text, a word of the language, or what needs nothing before it
     if here.binds:
-        return not _is_parameter(here)  # of what is like it, nobody knows if it takes one more
+        # Of what is like it, nobody knows if it takes one more: a parameter, a member.
+        return not _is_parameter(here) and here.role != "member"
     if parent_of(here.node).type == "switch_label":  # of Java, which says what enum by what it is a case of
         return any(hit.defines for hit in places)
     if here.role == "plain":
