@@ -39,11 +39,24 @@ def holes(here: Situation, step: Step) -> Iterator[Hole]:
             yield Hole(known, is_item=True, shown="".join(step.after))
 
 
+def changed(here: Situation) -> set[str]:
+    """The functions whose parameters were changed: what becomes of their calls is no matter of likeness."""
+    found = (_rewriting(here, step) for step in here.steps)
+    return {each[0].name for each in found if each is not None}
+
+
 def _all(here: Situation, step: Step) -> Iterator[Proposal]:
+    document, found = here.documents.get(step.uri), _rewriting(here, step)
+    if document is not None and found is not None:
+        yield from _calls(here, step, document, *found)
+
+
+def _rewriting(here: Situation, step: Step) -> tuple[Signature, Rewriting] | None:
+    """The function whose parameters a step changed, and what becomes of its calls."""
     document = here.documents.get(step.uri)
     base = document.tree_before(step) if document is not None else None
     if document is None or base is None or document.tree is None:
-        return
+        return None
     later = here.since(step)
     for row in range(step.row, step.row + max(1, len(step.before))):
         old = signature_at(base, row)
@@ -52,9 +65,8 @@ def _all(here: Situation, step: Step) -> Iterator[Proposal]:
         if old is None or new is None or old.name != new.name or document.is_broken(new.row):
             continue
         rewriting = rewriting_of(old.parameters, new.parameters)
-        if rewriting is not None:
-            yield from _calls(here, step, document, new, rewriting)
-        return
+        return (new, rewriting) if rewriting is not None else None
+    return None
 
 
 def _calls(here: Situation, step: Step, document: Document, new: Signature, rewriting: Rewriting) -> Iterator[Proposal]:

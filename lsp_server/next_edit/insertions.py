@@ -101,6 +101,8 @@ def _places(
     mine, theirs = one.neighbours[side], two.neighbours[side]
     if not mine.strip() or not theirs.strip() or _depth(mine) != _depth(theirs):
         return
+    if mine.strip() in map(str.strip, one.lines):  # it was put in itself
+        return
     neighbour = alike(spaced(mine), spaced(theirs))
     names = [each.strip() for each in neighbour if isinstance(each, str) and is_name(each) and len(each.strip()) > 1]
     same = sum(isinstance(each, str) for each in neighbour)
@@ -122,11 +124,17 @@ def _places(
         next_to = document.lines[beside].strip() if 0 <= beside < len(document.lines) else ""
         if next_to and not one.neighbours[1 - side].strip() and not two.neighbours[1 - side].strip():
             continue  # it would come between two that belong together
-        if next_to and spaced(next_to)[: _certain(patterns[0])] == spaced(two.lines[0])[: _certain(patterns[0])]:
-            continue  # it has them
+        if _has_them([next_to, *document.lines[top:row]], patterns[0], two.lines[0]):
+            continue
         made = _made(patterns, known, found[2], two.lines)
         if made is not None:
             yield _hole(document, top, side, made)
+
+
+def _has_them(around: Sequence[str], pattern: Pattern, line: str) -> bool:
+    """Whether one of the lines at a place, its decorators among them, begins as those do that were put in."""
+    certain = _certain(pattern)
+    return any(each.strip() and spaced(each)[:certain] == spaced(line)[:certain] for each in around)
 
 
 def _is_about(patterns: Sequence[Pattern], known: Sequence[Gap]) -> bool:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 
 from lsp_server.context.steps import Step
-from lsp_server.next_edit import comparisons, renames
+from lsp_server.next_edit import calls, comparisons, renames
 from lsp_server.next_edit.documents import Document, Situation, touched
 from lsp_server.next_edit.likeness import Example, is_alike
 from lsp_server.next_edit.patterns import (
@@ -33,6 +33,7 @@ from lsp_server.next_edit.patterns import (
     taken,
 )
 from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.tokens import tokens
 
 # Steps among which a rewrite and the one before are looked for.
 MOST_STEPS = 6
@@ -64,12 +65,18 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
             continue
         if any(document.is_broken(row) for row in range(step.row, step.row + len(step.after))):
             return
-        done = here.steps[here.steps.index(first) :]
+        alike = [one for each, one in earlier if learnt(each, newest[0]) is not None]
+        done = here.steps[min(map(here.steps.index, (first, *alike))) :]
         found = list(_fitting(document, *rule, step.row, touched([each for each in done if each.uri == step.uri])))
         names = renames.renamed(here) if found else set()
+        functions = calls.changed(here) if found else set()
         examples = [Example(first, other.row), Example(step, newest[0].row)]
         yield from (
-            each for each in found if not _is_of_names(each, names) and is_alike(here, document, examples, each)
+            each
+            for each in found
+            if not _is_of_names(each, names)
+            and functions.isdisjoint(token.text for token in tokens(document.lines[each.row]))
+            and is_alike(here, document, examples, each)
         )
         return
 
@@ -235,8 +242,8 @@ def _fitting(document: Document, before: Pattern, after: Pattern, around: int, w
             continue
         there = spaced(line)
         found = fit(before, there)
-        if found is None:
-            continue
+        if found is None or (len(after) > len(before) and fit(after, there) is not None):
+            continue  # it is none, or it is done
         start, end, gaps = found
         if is_entry and (end < len(there) or taken(before[:1], gaps) > 1):
             continue  # no field

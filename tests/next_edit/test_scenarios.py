@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.next_edit.figures import measured
-from benchmarks.next_edit.scenario import FOLDER, Outcome, played, read, scenarios
+from benchmarks.next_edit.scenario import FOLDER, Outcome, accepted, played, read, scenarios
 
+# Offers of one scenario that follow on each other.
+MOST_ACCEPTED = 8
 BASELINE = json.loads((FOLDER.parent / "baseline.json").read_text("utf-8"))
 
 
@@ -32,6 +34,15 @@ def test_of_the_hard_ones_no_fewer_are_right_than_were() -> None:
     assert len(found) >= 1300
     assert sum(each.right for each in found) >= BASELINE["hard"]["right"]
     assert measured(found).quiet >= BASELINE["hard"]["quiet"]
+
+
+def test_who_accepts_all_comes_to_an_end() -> None:
+    """What was done is not offered anew, nor taken back."""
+    for each in [*scenarios(), *scenarios(FOLDER / "hard")]:
+        offers = accepted(each, MOST_ACCEPTED)
+        assert len(offers) < MOST_ACCEPTED, each.title
+        done = {(offer.uri, offer.row, offer.old, offer.new) for offer in offers}
+        assert not any((uri, row, new, old) in done for uri, row, old, new in done), each.title
 
 
 def test_there_are_enough_of_them_and_a_third_wants_nothing(outcomes: list[Outcome]) -> None:
