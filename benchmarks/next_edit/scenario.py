@@ -168,7 +168,7 @@ def accepted(scenario: Scenario, most: int) -> list[Proposal]:
     for change in scenario.edits:
         editor.change(change)
     offer = editor.offered(scenario.edits[-1].name, scenario.edits[-1].first)
-    found = []
+    found: list[Proposal] = []
     while offer is not None and len(found) < most:
         found.append(offer)
         offer = editor.accept(offer)
