@@ -11,7 +11,7 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree, nodes
 from lsp_server.next_edit import renames
 from lsp_server.next_edit.binding import IMPORTS, above, parent_of
-from lsp_server.next_edit.documents import Situation, touched
+from lsp_server.next_edit.documents import Document, Situation, touched
 from lsp_server.next_edit.names import Hit, hits
 from lsp_server.next_edit.proposal import Proposal
 
@@ -40,10 +40,12 @@ Imported = tuple[str, str]
 def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     """What follows where one name is imported no more, and another in the same way; and where the last use of a module
     of Python became one of another."""
-    yield from _of_uses(here, step)
     document = here.documents.get(step.uri)
-    base = document.tree_before(step) if document is not None else None
-    if document is None or base is None or document.tree is None or not _is_import(base, step):
+    base = document.tree_before(step) if document is not None else None  # before the other: it is there already
+    if document is None or base is None or document.tree is None:
+        return
+    yield from _of_uses(document, document.tree, step)
+    if not _is_import(base, step):
         return
     later = here.since(step)
     after = document.tree_before(later[1]) if len(later) > 1 else document.tree
@@ -63,13 +65,12 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
         yield from renames.lines(document, old, new, [_written(hit, old, new) for hit in places])
 
 
-def _of_uses(here: Situation, step: Step) -> Iterator[Proposal]:
+def _of_uses(document: Document, tree: Tree, step: Step) -> Iterator[Proposal]:
     """The import itself, where nothing in the text says the old name any more, and nothing imports the new one."""
-    document = here.documents.get(step.uri)
-    if document is None or document.tree is None or document.spoken.id != "python":
+    if tree.language.id != "python":
         return
     for old, new in dict.fromkeys((each.old, each.new) for each in renames.pairs(step)):
-        left, now = hits(document.tree, old), hits(document.tree, new)
+        left, now = hits(tree, old), hits(tree, new)
         known = new in renames.BUILT_IN or any(hit.scope or parent_of(hit.node).type != "attribute" for hit in now)
         if now and not known and len(left) == 1 and _is_module(left[0]):
             yield from renames.lines(document, old, new, [(left[0].row, left[0].column, new)])
