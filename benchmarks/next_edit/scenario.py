@@ -108,40 +108,71 @@ def _change(words: list[str], body: str) -> Change:
     return Change(name, int(first) - 1, int(last or first), body)
 
 
+class Editor:
+    """One that has the files of a scenario open. `padding` comes behind each text."""
+
+    def __init__(self, scenario: Scenario, padding: str = "") -> None:
+        self._clock = 0.0
+        self._journal = Journal(lambda: self._clock)
+        self._trees = Trees()
+        self.buffers: dict[str, Buffer] = {}
+        for name, text in scenario.files.items():
+            uri, spoken = f"file:///work/{name}", language("", name).id
+            self.buffers[name] = Buffer(uri, text + padding, version=1, language_id=spoken, encoding="utf-32")
+            self._journal.opened(self.buffers[name])
+            self._trees.now(uri, spoken, self.buffers[name].lines)
+
+    def change(self, change: Change) -> None:
+        """Make a change of the user's."""
+        self._clock += SECONDS
+        make(self.buffers[change.name], change)
+
+    def offered(self, name: str, row: int) -> Proposal | None:
+        """What is offered to the user who is there."""
+        documents = {
+            each.uri: Document(each.uri, each.language_id, list(each.lines), each.version, self._trees)
+            for each in self.buffers.values()
+        }
+        steps = self._journal.steps
+        return offered(Situation(documents, steps.recent(), self.buffers[name].uri, row, taken_back=steps.taken_back()))
+
+    def accept(self, offer: Proposal) -> Proposal | None:
+        """Make what is offered, and give what is offered then."""
+        name = next(name for name, buffer in self.buffers.items() if buffer.uri == offer.uri)
+        lines = self.buffers[name].lines[offer.row : offer.end_row + 1]
+        made = applied([line.rstrip("\n") for line in self.buffers[name].lines], offer)
+        assert made is not None
+        count = len(lines) + offer.new.count("\n") - offer.old.count("\n")
+        text = "".join(split_lines(made)[offer.row : offer.row + count])
+        self.change(Change(name, offer.row, offer.end_row + 1, text))
+        return self.offered(name, offer.row)
+
+
 def played(scenario: Scenario, padding: str = "") -> Outcome:
     """A scenario, played: what is offered after its last edit. `padding` comes behind each text."""
-    clock = 0.0
-    journal = Journal(lambda: clock)
-    buffers: dict[str, Buffer] = {}
-    trees = Trees()
-    for name, text in scenario.files.items():
-        uri = f"file:///work/{name}"
-        spoken = language("", name).id
-        buffers[name] = Buffer(uri, text + padding, version=1, language_id=spoken, encoding="utf-32")
-        journal.opened(buffers[name])
-        trees.now(uri, spoken, buffers[name].lines)
-    row = 0
+    editor = Editor(scenario, padding)
     for change in scenario.edits[:-1]:
-        clock += SECONDS
-        make(buffers[change.name], change)
-        _offer(buffers, journal, trees, change.name, change.first)
+        editor.change(change)
+        editor.offered(change.name, change.first)
     last = scenario.edits[-1]
-    clock += SECONDS
-    make(buffers[last.name], last)
-    row = last.first
+    editor.change(last)
     wall, processor = time.perf_counter(), time.process_time()
-    offer = _offer(buffers, journal, trees, last.name, row)
+    offer = editor.offered(last.name, last.first)
     wall, processor = 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - processor)
-    return Outcome(scenario, offer, is_right(scenario, buffers, offer), wall, processor)
+    return Outcome(scenario, offer, is_right(scenario, editor.buffers, offer), wall, processor)
 
 
-def _offer(buffers: dict[str, Buffer], journal: Journal, trees: Trees, name: str, row: int) -> Proposal | None:
-    documents = {
-        each.uri: Document(each.uri, each.language_id, list(each.lines), each.version, trees)
-        for each in buffers.values()
-    }
-    back = journal.steps.taken_back()
-    return offered(Situation(documents, journal.steps.recent(), buffers[name].uri, row, taken_back=back))
+def accepted(scenario: Scenario, most: int) -> list[Proposal]:
+    """What is offered one after the other where all is accepted, at most so many."""
+    editor = Editor(scenario)
+    for change in scenario.edits:
+        editor.change(change)
+    offer = editor.offered(scenario.edits[-1].name, scenario.edits[-1].first)
+    found: list[Proposal] = []
+    while offer is not None and len(found) < most:
+        found.append(offer)
+        offer = editor.accept(offer)
+    return found
 
 
 def make(buffer: Buffer, change: Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from lsp_server.next_edit.signatures import Parameter
 _SPREAD = frozenset(words("list_splat dictionary_splat spread_element variadic_argument parameter_pack_expansion"))
 # Lines of the arguments of a call.
 MOST_ROWS = 8
+# Letters of a name that may be one that is being written.
+MOST_BEGUN = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +62,14 @@ def rewriting_of(old: Sequence[Parameter], new: Sequence[Parameter]) -> Rewritin
     return None
 
 
+def arguments_of(call: Any) -> Any:
+    """What is given in a call, or to an object of C++ that is declared with it; None where nothing is."""
+    if call.type != "init_declarator":
+        return call.child_by_field_name("arguments")
+    value = call.child_by_field_name("value")
+    return value if value is not None and value.type == "argument_list" else None
+
+
 Rewritten = tuple[Any, Any, str]
 """The first node that changes, the last one, and what is there then."""
 
@@ -66,20 +77,52 @@ Rewritten = tuple[Any, Any, str]
 def rewritten(document: Document, call: Any, rewriting: Rewriting, example: str, ahead: int = 0) -> Rewritten | None:
     """What becomes of a call's arguments; None where that is not sure. `ahead`: arguments that stand in front of those
     for the parameters."""
-    arguments = call.child_by_field_name("arguments")
+    arguments = arguments_of(call)
     if arguments is None or arguments.end_point.row - arguments.start_point.row > MOST_ROWS:
         return None
+    if arguments.type == "generator_expression":  # whose brackets are those of the call
+        return _beside_generator(arguments, rewriting, document, call, example) if not ahead else None
     given = [each for each in arguments.named_children if not is_comment(each)]
     if any(each.type in _SPREAD for each in given) or len(given) < ahead:
         return None
     first, given = given[:ahead], given[ahead:]
     if rewriting.adds:
-        assert document.tree is not None
-        value = rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
-        return _with_one_more(arguments, first, given, rewriting, value)
+        if _is_begun(document, call, rewriting.name):
+            return None
+        return _with_one_more(arguments, first, given, rewriting, _value(document, call, rewriting, example))
     if rewriting.at >= 0:
         return _with_one_less(arguments, first, given, rewriting)
     return _in_order(given, rewriting)
+
+
+def _value(document: Document, call: Any, rewriting: Rewriting, example: str) -> str:
+    """What a call gives for a new parameter: the variable of that name, or what another call gave."""
+    assert document.tree is not None
+    return rewriting.name if is_visible(document.tree, rewriting.name, call) else example or GAP
+
+
+def _is_begun(document: Document, call: Any, name: str) -> bool:
+    """Whether a new parameter may be the beginning of a name that a call has at hand: it is being written."""
+    tree = document.tree
+    assert tree is not None
+    if len(name) > MOST_BEGUN:
+        return False
+    longer = {each.decode() for each in re.findall(rb"\b%s\w+" % re.escape(name.encode()), tree.data)}
+    return any(is_visible(tree, each, call) for each in longer)
+
+
+def _beside_generator(
+    generator: Any, rewriting: Rewriting, document: Document, call: Any, example: str
+) -> Rewritten | None:
+    """The same where the one argument of Python is a generator without brackets of its own."""
+    if rewriting.count != 1:
+        return None
+    if not rewriting.adds:
+        return generator, generator, "()"
+    value, own = _value(document, call, rewriting, example), generator.text.decode()
+    if rewriting.by_name:
+        value = f"{rewriting.name}={value}"
+    return generator, generator, f"({own}, {value})" if rewriting.at else f"({value}, {own})"
 
 
 def _name_of(argument: Any) -> str:
@@ -94,9 +137,9 @@ def _with_one_more(
     plain = [each for each in given if not _name_of(each)]
     if len(given) != rewriting.count or rewriting.name in map(_name_of, given):
         return None
-    if rewriting.at > len(plain) and not rewriting.by_name:
+    if rewriting.at > len(plain) == len(given) and not rewriting.by_name:
         return None
-    named = rewriting.by_name or (len(plain) < len(given) and rewriting.at == len(plain))
+    named = rewriting.by_name or (len(plain) < len(given) and rewriting.at >= len(plain))
     text = f"{rewriting.name}={value}" if named else value
     if not given and not first:
         return arguments, arguments, f"({text})"
@@ -123,10 +166,12 @@ def _with_one_less(arguments: Any, first: list[Any], given: list[Any], rewriting
 
 
 def _in_order(given: list[Any], rewriting: Rewriting) -> Rewritten | None:
-    texts = [each.text.decode() for each in given]
-    if len(given) != rewriting.count or any(map(_name_of, given)) or any("\n" in text for text in texts):
+    plain = [each for each in given if not _name_of(each)]
+    texts = [each.text.decode() for each in plain]
+    order = rewriting.order[: len(plain)]
+    if len(given) != rewriting.count or sorted(order) != list(range(len(plain))) or any("\n" in text for text in texts):
         return None
-    moved = [texts[at] for at in rewriting.order]
+    moved = [texts[at] for at in order]
     changed = [at for at in range(len(texts)) if moved[at] != texts[at]]
     if not changed:
         return None

@@ -24,12 +24,16 @@ FUNCTIONS = frozenset(
         "singleton_method abstract_method_signature local_function_statement"
     )
 )
+_TAGGED = frozenset(words("struct_specifier union_specifier enum_specifier class_specifier"))
+# Where these are declared, and not said.
+_BLOCKS = frozenset(words("translation_unit declaration_list preproc_ifdef preproc_if preproc_else friend_declaration"))
 _PATTERNS = frozenset(
     words(
         "pattern_list tuple_pattern list_pattern expression_list object_pattern array_pattern pair_pattern "
         "rest_pattern object_assignment_pattern list_splat_pattern dictionary_splat_pattern mut_pattern ref_pattern "
         "reference_pattern slice_pattern struct_pattern field_pattern pointer_declarator array_declarator "
-        "reference_declarator as_pattern_target captured_pattern tuple_struct_pattern left_assignment_list"
+        "reference_declarator as_pattern_target captured_pattern tuple_struct_pattern left_assignment_list "
+        "structured_binding_declarator"
     )
 )
 # In these, the field that a name must stand in to be bound, and the one that it must not.
@@ -50,6 +54,7 @@ _BINDS = {
     "named_expression": "name",
     "let_declaration": "pattern",
     "let_condition": "pattern",
+    "instanceof_expression": "name",
     "for_expression": "pattern",
     "for_range_loop": "declarator",
     "match_pattern": "*",
@@ -70,7 +75,11 @@ _BINDS = {
     "catch_clause": "parameter",
     "init_declarator": "declarator",
     "declaration": "declarator",
+    "type_definition": "declarator",
+    "type_parameter_declaration": "*",
+    "type_parameter": "*",
     "field_declaration": "declarator",
+    "field_definition": "property",
     "parameter_declaration": "declarator",
     "optional_parameter_declaration": "declarator",
     "function_declarator": "declarator",
@@ -84,7 +93,7 @@ _BINDS = {
 IMPORTS = frozenset(words("import_statement import_from_statement use_declaration import_declaration import_spec"))
 _NAMED = re.compile(
     r"(definition|declaration|declarator|_item|_spec|signature|specifier|parameter|variant|enum_constant|enumerator"
-    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|class|module)$"
+    r"|enum_assignment|enhanced_for_statement|resource|type_alias|method|method_elem|class|module|preproc_(function_)?def)$"
 )
 
 
@@ -101,6 +110,14 @@ def remembering() -> Iterator[None]:
         yield
     finally:
         parent_of.cache_clear()
+
+
+def above(node: Any, types: frozenset[str]) -> Any:
+    """The innermost node of some types around a node; None where there is none."""
+    node = parent_of(node)
+    while node is not None and node.type not in types:
+        node = parent_of(node)
+    return node
 
 
 def is_field(parent: Any, field: str, node: Any) -> bool:
@@ -133,6 +150,8 @@ def binding(node: Any) -> Any:
         and _NAMED.search(kind)
         and kind not in ("import_spec", "constructor_declaration")
     ):
+        if kind in _TAGGED and parent.child_by_field_name("body") is None and parent_of(parent).type not in _BLOCKS:
+            return None  # of C, a type that is said with its kind
         if kind in FUNCTIONS or kind in CLASSES or kind in ("type_spec", "function_definition"):
             return parent_of(parent)
         return parent
@@ -154,7 +173,7 @@ def _bound_by_pattern(node: Any) -> Any:
     if parent.type == "typed_parameter" and parent.named_children[0] != inner:
         return None
     if parent.type == "function_declarator":
-        return _declared(parent)
+        return None if is_constructor(parent) else _declared(parent)
     return parent
 
 
@@ -168,6 +187,18 @@ def _imported(node: Any, dotted: Any) -> Any:
     if statement.type == "import_from_statement" and not is_field(statement, "name", dotted):
         return None
     return statement if dotted.named_children[0] == node else None
+
+
+def is_constructor(declarator: Any) -> bool:
+    """Whether what C++ declares in a class is its constructor: it has no type, and the name of the class."""
+    declared = parent_of(declarator)
+    around = parent_of(declared) if declared is not None else None
+    return bool(
+        around is not None
+        and around.type == "field_declaration_list"
+        and declared.child_by_field_name("type") is None
+        and declarator.child_by_field_name("declarator").type == "identifier"
+    )
 
 
 def _declared(declarator: Any) -> Any:

@@ -11,12 +11,16 @@ from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree, is_comment
 from lsp_server.next_edit import renames
-from lsp_server.next_edit.arguments import Rewriting, rewriting_of, rewritten
+from lsp_server.next_edit.arguments import Rewriting, arguments_of, rewriting_of, rewritten
+from lsp_server.next_edit.binding import is_field
 from lsp_server.next_edit.documents import Document, Situation, now, touched
 from lsp_server.next_edit.elsewhere import elsewhere
-from lsp_server.next_edit.names import Hit, class_of, hits
-from lsp_server.next_edit.objects import COMMON, bases, is_bound, owner_of
+from lsp_server.next_edit.lineage import bases
+from lsp_server.next_edit.literals import is_object
+from lsp_server.next_edit.names import Hit, hits
+from lsp_server.next_edit.objects import COMMON, is_bound, owner_of
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
+from lsp_server.next_edit.roles import class_of
 from lsp_server.next_edit.signatures import Signature, signature_at
 
 _CALLS = frozenset(words("call call_expression new_expression method_invocation object_creation_expression"))
@@ -35,22 +39,34 @@ def holes(here: Situation, step: Step) -> Iterator[Hole]:
             yield Hole(known, is_item=True, shown="".join(step.after))
 
 
+def changed(here: Situation) -> set[str]:
+    """The functions whose parameters were changed: what becomes of their calls is no matter of likeness."""
+    found = (_rewriting(here, step) for step in here.steps)
+    return {each[0].name for each in found if each is not None}
+
+
 def _all(here: Situation, step: Step) -> Iterator[Proposal]:
+    document, found = here.documents.get(step.uri), _rewriting(here, step)
+    if document is not None and found is not None:
+        yield from _calls(here, step, document, *found)
+
+
+def _rewriting(here: Situation, step: Step) -> tuple[Signature, Rewriting] | None:
+    """The function whose parameters a step changed, and what becomes of its calls."""
     document = here.documents.get(step.uri)
     base = document.tree_before(step) if document is not None else None
     if document is None or base is None or document.tree is None:
-        return
+        return None
     later = here.since(step)
-    for row in range(step.row, step.row + len(step.before)):
+    for row in range(step.row, step.row + max(1, len(step.before))):
         old = signature_at(base, row)
         place = now(later, old.row, old.column) if old is not None else None
         new = signature_at(document.tree, place[0]) if place is not None else None
         if old is None or new is None or old.name != new.name or document.is_broken(new.row):
             continue
         rewriting = rewriting_of(old.parameters, new.parameters)
-        if rewriting is not None:
-            yield from _calls(here, step, document, new, rewriting)
-        return
+        return (new, rewriting) if rewriting is not None else None
+    return None
 
 
 def _calls(here: Situation, step: Step, document: Document, new: Signature, rewriting: Rewriting) -> Iterator[Proposal]:
@@ -79,7 +95,8 @@ def _calls(here: Situation, step: Step, document: Document, new: Signature, rewr
             call = _call_of(each)
             if call is None or not done.isdisjoint(range(call.start_point.row, call.end_point.row + 1)):
                 continue
-            through = new.receives and each.receiver.strip("(*)") in (defined.owner, new.name, "Self")
+            ahead = each.receiver.strip("(*)")
+            through = new.receives and ahead != "" and ahead in (defined.owner, new.name, "Self")
             changed = rewritten(at, call, rewriting, example, int(through))
             if changed is not None:
                 yield _proposal(at, *changed, why)
@@ -106,6 +123,8 @@ def _may_be(hit: Hit, defined: Hit, tree: Tree, alone: bool) -> bool:
         return owner == defined.owner
     if not hit.receiver:
         return True
+    if is_object(defined.owner):
+        return False
     # Of what class the object is, nothing tells: it may be that one where few others have such a method.
     return alone and is_bound(hit, tree) and hit.node.text.decode() not in COMMON
 
@@ -114,6 +133,10 @@ def _call_of(hit: Hit) -> Any:
     """The call in which a name is what is called."""
     node = hit.node
     parent = node.parent
+    if parent is not None and parent.type == "declaration":  # of C++: `Point p(1)`
+        declared = parent.named_children[-1]
+        is_made = is_field(parent, "type", node) and len(parent.named_children) == 2
+        return declared if is_made and declared.type == "init_declarator" else None
     if parent is not None and parent.type not in _CALLS and hit.role in ("member", "path", "plain"):
         if parent.type not in ("attribute", "member_expression", "selector_expression", "field_expression",
                                "scoped_identifier", "qualified_identifier", "generic_type"):  # fmt: skip
@@ -130,7 +153,7 @@ def _call_of(hit: Hit) -> Any:
 def _example(hit: Hit, rewriting: Rewriting, document: Document, here: Situation) -> str:
     """What a call that was changed since then has for a new parameter, where that stands for itself."""
     call = _call_of(hit) if rewriting.adds else None
-    arguments = call.child_by_field_name("arguments") if call is not None else None
+    arguments = arguments_of(call) if call is not None else None
     if call is None or arguments is None:
         return ""
     given = [each for each in arguments.named_children if not is_comment(each)]

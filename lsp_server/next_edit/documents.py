@@ -144,6 +144,7 @@ def is_text(tree: Tree, row: int, start: int, end: int) -> bool:
     if row >= len(tree.lines):
         return False
     line = tree.lines[row].decode()
+    behind = start == end == len(line)  # of a string that ends there
     if start == end:  # what is on both sides of it
         start, end = max(0, start - 1), min(len(line), end + 1)
     first, last = (len(line[:column].encode()) for column in (start, end))
@@ -152,6 +153,7 @@ def is_text(tree: Tree, row: int, start: int, end: int) -> bool:
         if "interpolation" in node.type or "substitution" in node.type:
             return False
         whole = node.start_point == (row, first) and node.end_point == (row, last)
+        whole = whole or (behind and "string" in node.type and node.end_point == (row, last))
         if ("comment" in node.type or "string" in node.type) and not whole:
             return True
         node = node.parent

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from lsp_server.context.steps import Step
 from lsp_server.next_edit.documents import Document, Situation, touched
+from lsp_server.next_edit.patterns import ORDINARY, Gap, Pattern, Words, alike, fit, in_writings, is_name, spaced
 from lsp_server.next_edit.proposal import GAP, Hole, Proposal
-from lsp_server.next_edit.repeats import ORDINARY, Gap, Pattern, Words, alike, fit, in_writings, is_name, spaced
 
 # Steps among which the one before is looked for, and lines of one insertion.
 MOST_STEPS, MOST_LINES = 6, 4
+# Of ordinary words, those that a function begins with.
+_OF_FUNCTIONS = frozenset(("def", "func", "fn", "function", "void", "public", "private", "protected"))
 # The share of the tokens of a line that must be the same in both.
 ALIKE = 0.5
 
@@ -99,14 +101,16 @@ def _places(
     mine, theirs = one.neighbours[side], two.neighbours[side]
     if not mine.strip() or not theirs.strip() or _depth(mine) != _depth(theirs):
         return
+    if mine.strip() in map(str.strip, one.lines):  # it was put in itself
+        return
     neighbour = alike(spaced(mine), spaced(theirs))
     names = [each.strip() for each in neighbour if isinstance(each, str) and is_name(each) and len(each.strip()) > 1]
     same = sum(isinstance(each, str) for each in neighbour)
     if not names or same < ALIKE * len(neighbour) or not isinstance(neighbour[0], str):
         return
-    if set(names) <= ORDINARY and "def" not in names and not {"func", "fn", "function"} & set(names):
-        return
     known = [each for each in neighbour if isinstance(each, Gap)]
+    if set(names) <= ORDINARY and _OF_FUNCTIONS.isdisjoint(names) and not _is_about(patterns, known):
+        return
     for row, line in enumerate(document.lines):
         if row in written or not all(name in line for name in names) or _depth(line) != _depth(mine):
             continue
@@ -120,11 +124,23 @@ def _places(
         next_to = document.lines[beside].strip() if 0 <= beside < len(document.lines) else ""
         if next_to and not one.neighbours[1 - side].strip() and not two.neighbours[1 - side].strip():
             continue  # it would come between two that belong together
-        if next_to and spaced(next_to)[: _certain(patterns[0])] == spaced(two.lines[0])[: _certain(patterns[0])]:
-            continue  # it has them
+        if _has_them([next_to, *document.lines[top:row]], patterns[0], two.lines[0]):
+            continue
         made = _made(patterns, known, found[2], two.lines)
         if made is not None:
             yield _hole(document, top, side, made)
+
+
+def _has_them(around: Sequence[str], pattern: Pattern, line: str) -> bool:
+    """Whether one of the lines at a place, its decorators among them, begins as those do that were put in."""
+    certain = _certain(pattern)
+    return any(each.strip() and spaced(each)[:certain] == spaced(line)[:certain] for each in around)
+
+
+def _is_about(patterns: Sequence[Pattern], known: Sequence[Gap]) -> bool:
+    """Whether lines say again what their neighbour is about, and nothing else that differs."""
+    gaps = [each for pattern in patterns for each in pattern if isinstance(each, Gap)]
+    return bool(gaps) and all(each in known for each in gaps)
 
 
 def _top(document: Document, row: int) -> int:

@@ -15,12 +15,15 @@ from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
 from lsp_server.next_edit.binding import parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
-from lsp_server.next_edit.names import Hit, function_of, hits
+from lsp_server.next_edit.followers import called
+from lsp_server.next_edit.names import Hit, hits, name_at
 from lsp_server.next_edit.proposal import Proposal
-from lsp_server.next_edit.renames import called
+from lsp_server.next_edit.roles import function_of
 from lsp_server.next_edit.standing import is_bound_in
 from lsp_server.next_edit.tokens import Token, differences, tokens
 
+# What is in each method something of its own.
+_OF_METHODS = {"self", "cls"}
 _ITEMS = frozenset(words("subscript subscript_expression index_expression array_access"))
 _ASSIGNMENTS = frozenset(words("assignment_expression augmented_assignment_expression update_expression"))
 _ARGUMENTS = frozenset(words("argument_list arguments"))
@@ -62,7 +65,7 @@ def is_alike(here: Situation, document: Document, examples: Sequence[Example], p
     line = document.lines[proposal.row]
     made = line[: proposal.column] + proposal.new + line[proposal.end_column :]
     one_by_one = [each for each in differences([line], [made]) if len(each.old) == len(each.new) == 1]
-    renamed = {each.old[0].text for each in one_by_one if each.new[0].is_word}
+    renamed = {each.old[0].text for each in one_by_one if each.new[0].is_word} - _OF_METHODS
     for token in _changed(line, made, 0):
         mine = _sense(tree, proposal.row, token.column, token.text)
         theirs = [
@@ -90,7 +93,8 @@ def _changed(before: str, after: str, side: int) -> Iterator[Token]:
 
 
 def _sense(tree: Tree, row: int, column: int, text: str) -> _Sense:
-    hit = next((each for each in hits(tree, text) if (each.row, each.column) == (row, column)), None)
+    places = hits(tree, text) if name_at(tree, row, column, text) else ()
+    hit = next((each for each in places if (each.row, each.column) == (row, column)), None)
     if hit is not None:
         kind = f"{hit.role} {'bound' if hit.binds else ''}"
         return _Sense(kind, called(hit) if hit.role == "key" else hit.receiver, hit)
@@ -122,11 +126,20 @@ def _is_such(mine: _Sense, example: Example, base: Tree, theirs: _Sense, tree: T
         return False
     if mine.hit is None or theirs.hit is None or theirs.hit.role != "plain":
         return True
+    if mine.hit.node.type == "type_identifier" and _is_local(mine.hit) != _is_local(theirs.hit):
+        return False
     if theirs.hit.scope in (0, base.root.id):
         return mine.hit.scope in (0, tree.root.id)
     later = here.since(example.step)
     same = (each for each in hits(base, theirs.hit.node.text.decode()) if each.scope == theirs.hit.scope)
     return (mine.hit.row, mine.hit.column) in (now(later, each.row, each.column) for each in same)
+
+
+def _is_local(hit: Hit) -> bool:
+    """Whether a type is said in a function: that of a member is another matter."""
+    function = function_of(hit.node)
+    body = function.child_by_field_name("body") if function is not None else None
+    return body is not None and bool(body.start_byte <= hit.node.start_byte)
 
 
 def _is_allowed(tree: Tree, line: str, made: str, proposal: Proposal) -> bool:

@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lsp_server.context.languages import words
-from lsp_server.next_edit.binding import parent_of
-from lsp_server.next_edit.names import above
+from lsp_server.next_edit.binding import above, parent_of
 from lsp_server.next_edit.tokens import tokens
 
 _STATEMENTS = frozenset(words("import_statement import_from_statement use_declaration import_spec export_statement"))

@@ -9,50 +9,33 @@ import dataclasses
 import functools
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import CLASSES, FUNCTIONS, IMPORTS, binding, is_field, parent_of
+from lsp_server.next_edit.binding import CLASSES, IMPORTS, above, binding, is_field, parent_of
+from lsp_server.next_edit.lineage import bases
+from lsp_server.next_edit.literals import object_around, variable_of
+from lsp_server.next_edit.roles import (
+    MEMBER,
+    SHORTHANDS,
+    Role,
+    class_of,
+    class_outside,
+    function_of,
+    is_identifier,
+    is_initialized,
+    name_of_class,
+    received,
+    role_of,
+)
 from lsp_server.next_edit.scopes import IN_ORDER, begins, bound_in, said_elsewhere, scopes
 
-Role = Literal["plain", "member", "key", "path"]
 _IN_WORD = re.compile(rb"[\w\x80-\xff]")
 # Languages that say `self`, or the object, in front of a member.
 WITH_SELF = ("python", "javascript", "javascriptreact", "typescript", "typescriptreact", "rust", "go", "ruby", "php")
 # More places of one name than this are no work for single edits.
 MOST_HITS = 300
-
-_MEMBER = {
-    "attribute": "attribute",
-    "member_expression": "property",
-    "selector_expression": "field",
-    "field_expression": "field",
-    "field_access": "field",
-    "method_invocation": "name",
-    "scoped_identifier": "name",
-    "scoped_type_identifier": "name",
-    "qualified_identifier": "name",
-    "qualified_type": "name",
-    "member_access_expression": "name",
-}
-_KEYS = {"keyword_argument": "name", "pair": "key", "field_initializer": "field", "keyed_element": "key"}
-_SHORTHANDS = frozenset(
-    words("shorthand_property_identifier shorthand_property_identifier_pattern shorthand_field_identifier")
-)
-_PATHS = frozenset(words("import_from_statement import_statement dotted_name relative_import package_clause"))
-# Types of Go whose literals have the names of fields for keys.
-_OF_FIELDS = frozenset(words("type_identifier qualified_type generic_type struct_type"))
-# Between a class and its members.
-_BODIES = frozenset(
-    words(
-        "block class_body interface_body enum_body declaration_list field_declaration_list object_type struct_type "
-        "enum_variant_list ordered_field_declaration_list enum_body_declarations decorated_definition "
-        "field_declaration variable_declarator expression_statement assignment annotation body_statement "
-        "field_declaration_list interface_type method_spec_list enumerator_list"
-    )
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +58,7 @@ class Hit:
     def receiver(self) -> str:
         """What stands in front of a member; "" for its definition."""
         parent = parent_of(self.node)
-        if parent is None or not is_field(parent, _MEMBER.get(parent.type, ""), self.node):
+        if parent is None or not is_field(parent, MEMBER.get(parent.type, ""), self.node):
             return ""
         first = parent.named_children[0]
         return first.text.decode() if first != self.node else ""
@@ -83,17 +66,17 @@ class Hit:
     @functools.cached_property
     def owner(self) -> str:
         """The class it is a member of by where it is defined, or by what stands in front; "" if that does not tell."""
-        around = above(self.node, CLASSES)
+        around = class_of(self.node)
         if around is not None and is_field(around, "name", self.node):  # it is one itself
             around = above(around, CLASSES)
         if not self.receiver or self.receiver in ("self", "this", "Self", "cls", "*this"):
             if around is not None:
                 return name_of_class(around)
             method = above(self.node, frozenset(("method_declaration",)))  # of Go
-            of_go = _received(method)[1] if method is not None and not self.receiver else ""
-            return of_go or class_outside(self.node)
+            of_go = received(method)[1] if method is not None and not self.receiver else ""
+            return of_go or class_outside(self.node) or object_around(self.node, not self.receiver)
         method = above(self.node, frozenset(("method_declaration",)))
-        name, kind = _received(method)
+        name, kind = received(method)
         return kind if name and name == self.receiver else self.receiver if self.receiver[:1].isupper() else ""
 
     @functools.cached_property
@@ -105,10 +88,15 @@ class Hit:
         return self.binds or (self.receiver in ("self", "this") and assigned)
 
     @property
+    def is_private(self) -> bool:
+        """Whether it is a `#name` of JavaScript, which stands beside a member without the sign."""
+        return bool(self.node.type == "private_property_identifier")
+
+    @property
     def is_shorthand(self) -> bool:
         """Whether it is the name of a field and its value at once."""
         parent = parent_of(self.node)
-        return self.node.type in _SHORTHANDS or (parent is not None and parent.type == "shorthand_field_initializer")
+        return self.node.type in SHORTHANDS or (parent is not None and parent.type == "shorthand_field_initializer")
 
 
 # The places of the names of a tree that were looked for, as long as it is kept.
@@ -131,11 +119,13 @@ def _found(tree: Tree, name: str) -> list[Hit]:
         if _IN_WORD.match(data, at - 1 if at else end) or _IN_WORD.match(data, end):
             continue
         node = tree.root.descendant_for_byte_range(at, end)
-        if node is not None and (node.start_byte, node.end_byte) == (at, end) and _is_name(node):
-            role = _role(node)
+        sign = node is not None and node.type == "private_property_identifier"
+        if node is not None and (node.start_byte + sign, node.end_byte) == (at, end) and is_identifier(node):
+            role = role_of(node)
             row, column = node.start_point
-            characters = len(tree.lines[row][:column].decode())
-            found.append(Hit(node, row, characters, role, role != "key" and binding(node) is not None))
+            characters = len(tree.lines[row][: column + sign].decode())
+            binds = role != "key" and (binding(node) is not None or bool(variable_of(node)))
+            found.append(Hit(node, row, characters, role, binds))
         if len(found) > MOST_HITS:
             return []
     return _resolved(tree, found)
@@ -145,8 +135,8 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
     # Where members need no `self`, they are bound in their class; in Python, for what stands directly in it.
     free = tree.language.id not in WITH_SELF or tree.language.id == "python"
     members = [hit for hit in found if free and hit.role == "member" and hit.binds and hit.owner]
-    owned = {above(hit.node, CLASSES).id for hit in members}
-    classes = {hit.owner: above(hit.node, CLASSES).id for hit in members}
+    owned = {class_of(hit.node).id for hit in members}
+    classes = {hit.owner: class_of(hit.node).id for hit in members}
     elsewhere = {
         next(scopes(tree, parent_of(hit.node))).id: said for hit in found if (said := said_elsewhere(tree, hit.node))
     }
@@ -165,13 +155,15 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
         inner = hit.node
         if is_initialized(hit.node):
             inner = above(hit.node, frozenset(("function_definition",))) or inner
-        for each in scopes(tree, parent_of(inner), inner, owned):
+        for each in scopes(tree, parent_of(inner), inner, owned | bound):
             if elsewhere.get(each.id) == "global":
                 return int(tree.root.id)
             late = in_order and each.id not in owned and hit.node.start_byte < first.get(each.id, 0)
             if each.id in bound and each.id not in elsewhere and not (late and parent_of(each) is not None):
                 return int(each.id)
-        return classes.get(class_outside(hit.node), 0) if tree.language.id in ("c", "cpp") else 0
+        around = class_of(hit.node) if classes and tree.language.id not in WITH_SELF else None
+        above_it = bases(around) if around is not None else ()
+        return next((classes[each] for each in (class_outside(hit.node), *sorted(above_it)) if each in classes), 0)
 
     placed = []
     for hit in found:
@@ -184,14 +176,25 @@ def _resolved(tree: Tree, found: Sequence[Hit]) -> list[Hit]:
 
 
 def is_visible(tree: Tree, name: str, node: Any) -> bool:
-    """Whether a variable or parameter of that name is bound where a node stands, and before it: nothing imported, and
-    no function."""
-    around = {scope.id for scope in scopes(tree, node)}
-    return any(
-        hit.role == "plain" and hit.scope in around and hit.binds and hit.node.start_byte < node.start_byte
-        and not hit.imported and parent_of(hit.node).child_by_field_name("parameters") is None
-        for hit in hits(tree, name)
-    )  # fmt: skip
+    """Whether a variable or parameter of that name is bound where a node stands, and before it: no module, no
+    function, and nothing that a loop of the file left behind or that was deleted."""
+    places = [hit for hit in hits(tree, name) if hit.role == "plain"]
+    around = {scope.id for scope in scopes(tree, node, more={hit.scope for hit in places})}
+    there = [hit for hit in places if hit.scope in around]
+    ahead = [hit for hit in there if hit.node.start_byte < node.start_byte]
+    return any(hit.binds and _is_value(tree, hit, node) for hit in ahead) and not any(map(_is_deleted, ahead))
+
+
+def _is_value(tree: Tree, hit: Hit, node: Any) -> bool:
+    around = parent_of(hit.node)
+    if hit.imported:
+        return bool(around.type == "import_specifier")
+    left = hit.scope == tree.root.id and around.type == "for_statement" and function_of(node) is not None
+    return not left and around.child_by_field_name("parameters") is None
+
+
+def _is_deleted(hit: Hit) -> bool:
+    return above(hit.node, frozenset(("delete_statement",))) is not None
 
 
 def name_at(tree: Tree, row: int, column: int, name: str) -> bool:
@@ -200,132 +203,4 @@ def name_at(tree: Tree, row: int, column: int, name: str) -> bool:
         return False
     start = len(tree.lines[row].decode()[:column].encode())
     node = tree.root.descendant_for_point_range((row, start), (row, start + len(name.encode())))
-    return node is not None and _is_name(node) and bool(node.text.decode() == name)
-
-
-def above(node: Any, types: frozenset[str]) -> Any:
-    """The innermost node of some types around a node; None where there is none."""
-    node = parent_of(node)
-    while node is not None and node.type not in types:
-        node = parent_of(node)
-    return node
-
-
-def function_of(node: Any) -> Any:
-    """The function around a node."""
-    return above(node, FUNCTIONS | {"arrow_function", "function_expression", "lambda", "closure_expression"})
-
-
-def class_of(node: Any) -> Any:
-    """The class around a node."""
-    return above(node, CLASSES)
-
-
-def is_member_definition(node: Any) -> bool:
-    """Whether a name is defined directly in a class."""
-    definition = parent_of(node)
-    if definition is None:
-        return False
-    if definition.type == "method_declaration" and definition.child_by_field_name("receiver") is not None:
-        return True  # Go
-    if definition.type == "property_signature":  # also of a type that has no name
-        return True
-    if definition.type == "constructor_declaration":
-        return False
-    if definition.type in CLASSES and not (
-        definition.type == "class_definition" and is_field(definition, "name", node)
-    ):
-        return False  # but for Python's, which are said as `Outer.Inner`
-    if definition.type in ("variable_declarator", "assignment") and not is_field(definition, "left", node):
-        if not is_field(definition, "name", node):
-            return False
-    elif definition.type == "function_declarator":
-        definition = parent_of(definition)
-    node = definition if definition.type in _BODIES else parent_of(definition)
-    if node is None or node.type not in _BODIES:
-        return False  # such as what a class is made from
-    while node is not None and node.type in _BODIES:
-        node = parent_of(node)
-    return bool(node is not None and node.type in CLASSES)
-
-
-def class_outside(node: Any) -> str:
-    """The class whose method is written around a node, but not in it, as in `void Point::move() {}`; "" for none."""
-    function = above(node, frozenset(("function_definition",)))
-    named = function.child_by_field_name("declarator") if function is not None else None
-    while named is not None and named.type != "qualified_identifier":
-        named = named.child_by_field_name("declarator")
-    scope = named.child_by_field_name("scope") if named is not None else None
-    return scope.text.decode().partition("<")[0] if scope is not None else ""
-
-
-def is_initialized(node: Any) -> bool:
-    """Whether a name is that of a member in the list of C++ that gives the members of a new object their values."""
-    around = parent_of(node)
-    return around is not None and around.type == "field_initializer" and bool(node.type == "field_identifier")
-
-
-def name_of_class(node: Any) -> str:
-    """What a class is called; of an `impl`, what it is for."""
-    named = node.child_by_field_name("name") or node.child_by_field_name("type")
-    return named.text.decode().partition("<")[0] if named is not None else ""
-
-
-def _received(method: Any) -> tuple[str, str]:
-    """What a method of Go calls its receiver, and the type of that."""
-    receiver = method.child_by_field_name("receiver") if method is not None else None
-    parts = receiver.text.decode().strip("()").split("[")[0].split() if receiver is not None else []
-    return (parts[0] if len(parts) > 1 else "", parts[-1].lstrip("*")) if parts else ("", "")
-
-
-def literal_type(node: Any) -> Any:
-    """The type of the literal of Go that an element stands in, which may be said further out: in `[]A{{…}}` the `A`."""
-    if node.type == "composite_literal":
-        return node.child_by_field_name("type")
-    around, key = parent_of(node), None
-    while around is not None and around.type in ("literal_element", "keyed_element", "literal_value"):
-        if around.type == "literal_value":
-            whole = parent_of(around)
-            if whole.type == "composite_literal":
-                return whole.child_by_field_name("type")
-            outer = literal_type(whole)
-            key = is_field(parent_of(whole), "key", whole)
-            inner = outer.child_by_field_name("element") or outer.child_by_field_name("key" if key else "value")
-            return inner if inner is not None else outer
-        around = parent_of(around)
-    return node
-
-
-def _is_name(node: Any) -> bool:
-    return bool(node.child_count == 0) and (
-        node.type.endswith("identifier") or node.type.endswith("identifier_pattern")
-    )
-
-
-def _role(node: Any) -> Role:
-    parent = parent_of(node)
-    if parent is None:
-        return "plain"
-    kind = parent.type
-    if kind in _KEYS and is_field(parent, _KEYS[kind], node):
-        return "plain" if kind == "pair" and node.type == "identifier" else "key"  # of Python, a variable
-    if kind == "literal_element" and parent_of(parent) is not None and parent_of(parent).type == "keyed_element":
-        is_key = parent_of(parent).named_children[0] == parent
-        return "key" if is_key and literal_type(parent).type in _OF_FIELDS else "plain"
-    if kind in _MEMBER and is_field(parent, _MEMBER[kind], node):
-        if kind == "method_invocation" and parent.child_by_field_name("object") is None:
-            return "plain"
-        return "plain" if above(node, IMPORTS) is not None and binding(node) is not None else "member"
-    if above(node, IMPORTS) is not None and binding(node) is None:
-        return "path"
-    if kind == "export_specifier" and _is_handed_on(parent):
-        return "path"
-    if is_member_definition(node):
-        return "member"
-    return "plain"
-
-
-def _is_handed_on(exported: Any) -> bool:
-    """Whether what JavaScript exports is from another file."""
-    statement = above(exported, frozenset(("export_statement",)))
-    return statement is not None and statement.child_by_field_name("source") is not None
+    return node is not None and is_identifier(node) and bool(node.text.decode().removeprefix("#") == name)

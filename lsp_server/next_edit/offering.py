@@ -8,8 +8,9 @@ from typing import Any
 
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import errors_in, parse
-from lsp_server.next_edit import branches, calls, insertions, parallels, renames, repeats
+from lsp_server.next_edit import branches, calls, imports, insertions, parallels, renames, repeats
 from lsp_server.next_edit.documents import Situation, is_text
+from lsp_server.next_edit.patterns import ORDINARY
 from lsp_server.next_edit.proposal import Hole, Proposal, applied
 from lsp_server.next_edit.standing import is_in_scope
 from lsp_server.next_edit.tokens import tokens
@@ -21,6 +22,7 @@ MOST_LINES, MOST_CHARACTERS = 8, 600
 
 RULES: tuple[Callable[[Situation, Step], Iterator[Proposal]], ...] = (
     renames.proposals,
+    imports.proposals,
     calls.proposals,
     parallels.proposals,
     repeats.proposals,
@@ -47,7 +49,7 @@ def offered(here: Situation, is_wanted: Callable[[Proposal], bool] = lambda prop
 def _is_in_text(here: Situation, step: Step, proposal: Proposal) -> bool:
     """Whether a proposal goes into a comment or a string, while the change that it follows from was none there."""
     document = here.documents.get(proposal.uri)
-    if document is None:
+    if document is None or proposal.kind in ("rename", "call"):  # which are found as code
         return False
     end = proposal.end_column if proposal.end_row == proposal.row else len(document.lines[proposal.row])
     if not document.is_text(proposal.row, proposal.column, end):
@@ -95,7 +97,7 @@ def _leading(here: Situation) -> Iterator[Step]:
 def _is_related(one: Step, other: Step) -> bool:
     """Whether two steps were made on lines with a name in common."""
     names = [
-        {token.text for token in tokens("".join((*step.before, *step.after))) if token.is_word} - repeats.ORDINARY
+        {token.text for token in tokens("".join((*step.before, *step.after))) if token.is_word} - ORDINARY
         for step in (one, other)
     ]
     return not names[0].isdisjoint(names[1])

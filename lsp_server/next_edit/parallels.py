@@ -15,6 +15,8 @@ from lsp_server.next_edit.tokens import Token, differences, tokens
 
 # Characters of a line whose items are looked at: longer ones are generated.
 LONGEST_LINE = 2000
+# Lines around a place in which what follows there may be already.
+NEAR = 12
 _TYPE_FIRST = ("java", "c", "cpp", "cuda-cpp", "csharp")
 # A line that gives a variable a value: the variable, and the value.
 _GIVEN = re.compile(r"\s*(?:\w+ )?([\w.]+) *=(?![=>])(.*)")
@@ -32,8 +34,20 @@ def proposals(here: Situation, step: Step) -> Iterator[Proposal]:
     if document is None or names is None or document.is_broken(step.row):
         return
     written = touched(here.since(step))
-    yield from _lines(document, names, written)
-    yield from _items(document, names, written)
+    for each in (names, _stems(names)):
+        if each is not None:
+            yield from _lines(document, each, written)
+            yield from _items(document, each, written)
+
+
+def _stems(names: Names) -> Names | None:
+    """What names differ in that begin or end alike, as `on_open` and `on_close` do; None where that is all of them."""
+    parts = [re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name) for name in names]
+    whole = min(map(len, parts))
+    head = next((at for at in range(whole) if len({each[at] for each in parts}) > 1), whole)
+    tail = next((at for at in range(whole - head) if len({each[-1 - at] for each in parts}) > 1), whole - head)
+    one, other, new = ("_".join(each[head : len(each) - tail]).lower() for each in parts)
+    return (one, other, new) if head + tail and one and other and new else None
 
 
 def added(document: Document, step: Step) -> Names | None:
@@ -141,7 +155,7 @@ def _lines(document: Document, names: Names, written: set[int]) -> Iterator[Prop
         if (
             made == line.rstrip()
             or _is_given_anew(line, made)
-            or any(made.strip().rstrip(",") in each for each in lines)
+            or any(made.strip().rstrip(",") in each for each in lines[max(0, row - NEAR) : row + NEAR])
         ):
             continue
         if substituted(line.rstrip(), other, "\0") == substituted(following.rstrip(), new, "\0"):
@@ -171,7 +185,7 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
             for at in range(1, len(texts)):
                 if (
                     _bare(texts[at]) == other
-                    or _is_prose(texts[at])
+                    or _is_prose(items[at])
                     or texts[at] == texts[at - 1]
                     or substituted(texts[at - 1], one, other) != texts[at]
                 ):
@@ -181,9 +195,9 @@ def _items(document: Document, names: Names, written: set[int]) -> Iterator[Prop
                 yield Proposal(document.uri, document.version, row, column, row, column, "", text, "parallel", new)
 
 
-def _is_prose(text: str) -> bool:
+def _is_prose(item: Sequence[Token]) -> bool:
     """Whether an item is a string of several words: what stands in it is no name."""
-    return text[:1] in "\"'`" and " " in text
+    return len(item) == 1 and item[0].text[:1] in "\"'`" and " " in item[0].text
 
 
 def _text(line: str, item: Sequence[Token]) -> str:

@@ -11,28 +11,22 @@ from typing import Any
 from lsp_server.context.languages import words
 from lsp_server.context.steps import Step
 from lsp_server.context.trees import Tree
-from lsp_server.next_edit.binding import parent_of
+from lsp_server.next_edit.binding import above, parent_of
 from lsp_server.next_edit.documents import Document, Situation, now
 from lsp_server.next_edit.elsewhere import elsewhere, is_seen_elsewhere
-from lsp_server.next_edit.names import (
-    WITH_SELF,
-    Hit,
-    above,
-    class_of,
-    function_of,
-    hits,
-    literal_type,
-    name_at,
-    name_of_class,
-)
-from lsp_server.next_edit.objects import COMMON, bases, is_anothers, is_bound, owner_of
+from lsp_server.next_edit.followers import followers, made
+from lsp_server.next_edit.lineage import bases
+from lsp_server.next_edit.literals import is_object
+from lsp_server.next_edit.names import WITH_SELF, Hit, hits, name_at
+from lsp_server.next_edit.objects import COMMON, is_anothers, is_bound, is_promised, owner_of
 from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.roles import class_of
 from lsp_server.next_edit.tokens import differences
 
 # Names that are there without being bound; what Python has built in may be bound anew.
 GIVEN = frozenset(words("null nil undefined this self super cls true false NULL nullptr None True False"))
 BUILT_IN = frozenset(dir(builtins)) | frozenset(words("console window document std string error"))
-_NAMESPACES = frozenset(words("namespace_definition mod_item"))
+_GIVING = frozenset(words("for_statement with_statement"))
 # What brings names that the file does not say.
 _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 
@@ -40,19 +34,20 @@ _STAR = re.compile(rb"import \*|\buse [\w:]*::\*")
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """The name `old` became `new`, each at (row, column) of its text: that before a step, and that after it. `alone`:
-    nothing else changed. `behind`: the new one came behind the old one and a colon, which names a part of an object."""
+    nothing else changed. `behind`: what the new one came behind, next to the old one: `as`, or the colon that names a
+    part of an object."""
 
     old: str
     new: str
     was: tuple[int, int]
     now: tuple[int, int]
     alone: bool = False
-    behind: bool = False
+    behind: str = ""
 
     def changed(self, places: Sequence[Hit]) -> Hit | None:
         """Which of the places of the old name was changed."""
         found = next((hit for hit in places if (hit.row, hit.column) == self.was), None)
-        return None if found is not None and self.behind and not (found.is_shorthand and found.binds) else found
+        return None if found is not None and self.behind == ":" and not (found.is_shorthand and found.binds) else found
 
 
 def pairs(step: Step) -> list[Pair]:
@@ -69,7 +64,7 @@ def pairs(step: Step) -> list[Pair]:
             continue
         if old.is_word and new.is_word:
             places = (step.row + old.row, old.column), (step.row + new.row, new.column)
-            made.append(Pair(old.text, new.text, *places, behind=behind and each.new[0].text == ":"))
+            made.append(Pair(old.text, new.text, *places, behind=each.new[0].text if behind else ""))
     alone = len({(pair.old, pair.new) for pair in made}) == 1 and len(made) == len(found)
     return [dataclasses.replace(pair, alone=alone) for pair in made]
 
@@ -130,12 +125,13 @@ def _follow(here: Situation, step: Step, pair: Pair) -> Iterator[Proposal]:
     ):
         return
     left = [each for hit in same if hit is not changed and (each := _left(document, later, hit, pair, changed))]
-    yield from lines(document, pair, left)
+    yield from lines(document, pair.old, pair.new, left)
     if is_seen_elsewhere(document, base, changed):
         for other in here.others(step.uri, pair.old):
             if other.tree is not None:
                 found = elsewhere(document, other, pair.old, changed)
-                yield from lines(other, pair, [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found])
+                there = [(hit.row, hit.column, _written(hit, pair, changed)) for hit in found]
+                yield from lines(other, pair.old, pair.new, there)
 
 
 def _was_done_to_another(steps: list[Step], pair: Pair, same: list[Hit]) -> bool:
@@ -162,106 +158,88 @@ def _written(hit: Hit, pair: Pair, changed: Hit) -> str:
     return f"{pair.new}: {pair.old}" if changed.role == "member" else f"{pair.old}: {pair.new}"
 
 
-def lines(document: Document, pair: Pair, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
+def lines(document: Document, old: str, new: str, places: list[tuple[int, int, str]]) -> Iterator[Proposal]:
     """One proposal for each line, with all its places."""
     for row in dict.fromkeys(row for row, _, _ in sorted(places)):
         mine = sorted({(column, written) for at, column, written in places if at == row})
-        first, last = mine[0][0], mine[-1][0] + len(pair.old)
-        line, new, end = document.lines[row], "", first
+        first, last = mine[0][0], mine[-1][0] + len(old)
+        line, text, end = document.lines[row], "", first
         for column, written in mine:
-            new += line[end:column] + written
-            end = column + len(pair.old)
-        why = f"{pair.old} → {pair.new}"
-        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], new, "rename", why)
+            text += line[end:column] + written
+            end = column + len(old)
+        why = f"{old} → {new}"
+        yield Proposal(document.uri, document.version, row, first, row, last, line[first:last], text, "rename", why)
 
 
 def _same(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
     """The places where the name means what it means at the changed one, that included."""
     if changed.role == "plain":
         same = [hit for hit in places if hit.role == "plain" and hit.scope == changed.scope and changed.scope]
+        same = _of_block(changed, same)
         if len({hit.node.type for hit in same if hit.defines}) > 1:  # a type and a value of TypeScript, side by side
             same = [hit for hit in same if hit.node.type == changed.node.type]
-        return same + (_followers(changed, places, base) if changed.binds else [])
+        return same + (followers(changed, places, base) if changed.binds else [])
     if changed.role != "member":
         return []
-    members = [hit for hit in places if hit.role == "member"]
+    members = [hit for hit in places if hit.role == "member" and hit.is_private == changed.is_private]
     owners = {hit.owner for hit in members if hit.defines and hit.owner}
     owner = owner_of(changed, base)
     if not owner and len(owners) == 1 and is_bound(changed, base):
         owner = next(iter(owners))
     if owner not in owners:
         return []
-    if len(owners) > 1 or changed.node.text.decode() in COMMON:
-        members = [hit for hit in members if owner_of(hit, base) == owner]
-    members = [hit for hit in members if hit is changed or not is_anothers(hit, base, owner)]
-    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and _made(hit) == owner]
+    kin = {owner} | {each.owner for each in members if each.defines and is_promised(each, owner, base)}
+    others = {kind for each in members if (kind := owner_of(each, base))} - kin
+    only = bool(others) or changed.node.text.decode() in COMMON or is_object(owner)
+    members = [hit for hit in members if owner_of(hit, base) in kin or (not only and is_bound(hit, base))]
+    members = [hit for hit in members if hit is changed or any(not is_anothers(hit, base, each) for each in kin)]
+    return members + [hit for hit in places if (hit.role == "key" or hit.is_shorthand) and made(hit) == owner]
 
 
-def _made(hit: Hit) -> str:
-    """The class that is made or called where a name is a key."""
-    return called(hit).rpartition(".")[2]
-
-
-def called(hit: Hit) -> str:
-    """The same, or the function, with all that stands in front of it."""
-    if parent_of(hit.node).type == "literal_element":  # Go
-        return str(literal_type(parent_of(hit.node)).text.decode())
-    around = above(hit.node, frozenset(words("call struct_expression new_expression")))
-    named = around and (
-        around.child_by_field_name("function")
-        or around.child_by_field_name("type")
-        or around.child_by_field_name("name")
-    )
-    return named.text.decode() if named is not None else ""
-
-
-def _keywords(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
-    """Where a parameter is given by its name."""
-    function = function_of(changed.node)
-    parameters = function.child_by_field_name("parameters") if function is not None else None
-    if parameters is None or not parameters.start_byte <= changed.node.start_byte < parameters.end_byte:
-        return []
-    named = function.child_by_field_name("name")
-    name = named.text.decode() if named is not None else ""
-    if name == "__init__":
-        around = class_of(function)
-        name = name_of_class(around) if around is not None else ""
-    by = _made if class_of(function) is not None else called  # a method is called with something in front of it
-    return [hit for hit in places if hit.role == "key" and name and by(hit) == name]
-
-
-def _followers(changed: Hit, places: Sequence[Hit], base: Tree) -> list[Hit]:
-    """Where what is bound at a place is said in another way than by its name alone."""
-    found = _keywords(changed, places) + _fields(changed, places)
-    around = above(changed.node, _NAMESPACES) if changed.scope == base.root.id else None
-    named = around.child_by_field_name("name") if around is not None else None
-    if named is not None:
-        spelled = named.text.decode()
-        found += [hit for hit in places if hit.role != "plain" and hit.receiver.rpartition("::")[2] == spelled]
-    return found
-
-
-def _fields(changed: Hit, places: Sequence[Hit]) -> list[Hit]:
-    """Of a parameter of TypeScript's constructors that is a field as well, where that is used."""
-    if not any(each.type == "accessibility_modifier" for each in parent_of(changed.node).named_children):
-        return []
-    return [hit for hit in places if hit.role == "member" and hit.owner == changed.owner]
+def _of_block(changed: Hit, same: list[Hit]) -> list[Hit]:
+    """Of the places of a variable of Python that a loop or a `with` gives its values, those in it, where the same name
+    gets others outside of it."""
+    target = parent_of(changed.node)
+    block = above(changed.node, _GIVING) if target.type in ("for_statement", "as_pattern_target") else None
+    inside = [hit for hit in same if block is not None and block.start_byte <= hit.node.start_byte < block.end_byte]
+    return inside if inside and any(hit.defines for hit in same if hit not in inside) else same
 
 
 def _is_renaming(base: Tree, pair: Pair, changed: Hit, same: list[Hit]) -> bool:
     """Whether the name was changed for all that it means, and not put in the place of another."""
     defining = [hit for hit in same if hit.defines]
-    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit)]
-    if _is_taken(base, pair.new, changed):
+    others = [hit for hit in defining if hit is not changed and not _is_accessor(hit) and hit.owner == changed.owner]
+    if _is_taken(base, pair.new, changed) or (changed.imported and _is_none_yet(base, pair)):
         return False
     if not changed.defines:
+        if _is_begun(base, pair) or _is_another_function(pair, defining):
+            return False
         bound_here = bool(defining) and not any(hit.imported for hit in defining)
         return pair.new not in BUILT_IN and pair.alone and bound_here and not _is_known(base, pair.new, changed)
+    if len(pair.old) == 1 and pair.new[:-1] == pair.old and pair.new.isalpha():
+        return False  # it is being written
     if not others:
         return True
     if base.language.id in ("rust", "go") or any(function_like(hit.node) for hit in defining):
         return False  # shadowed, given anew, overloaded
     return pair.alone and changed is defining[0]
+
+
+def _is_none_yet(base: Tree, pair: Pair) -> bool:
+    """Whether what is imported in the place of another is none that can take it: it is being written, or a class, and
+    the other a function, or the reverse."""
+    is_begun = len(pair.new) == 1 < len(pair.old) or _is_begun(base, pair)
+    return not pair.behind and (is_begun or pair.old[:1].isupper() != pair.new[:1].isupper())
+
+
+def _is_begun(base: Tree, pair: Pair) -> bool:
+    """Whether a new name may be the beginning of another that is known: it is being written."""
+    return re.search(rb"\b%s\w" % re.escape(pair.new.encode()), base.data) is not None
+
+
+def _is_another_function(pair: Pair, defining: Sequence[Hit]) -> bool:
+    """Whether to the name of a function something was added where it is called: such a function will come."""
+    return pair.new.startswith(pair.old) and any(function_like(hit.node) for hit in defining)
 
 
 def _is_accessor(hit: Hit) -> bool:
@@ -313,11 +291,21 @@ def _is_known(base: Tree, name: str, changed: Hit) -> bool:
     return bool(there) or _STAR.search(base.data) is not None or b"#define " + name.encode() in base.data
 
 
+def _is_method(node: Any) -> bool:
+    """Whether a name of Java is that of a method."""
+    return "method" in parent_of(node).type
+
+
 def _is_taken(base: Tree, name: str, changed: Hit) -> bool:
     """Whether the new name meant something there already."""
     there = hits(base, name)
     if changed.role == "member":
-        return any(hit.role == "member" and hit.owner == changed.owner for hit in there)
+        apart = base.language.id == "java"  # methods and fields, which may have the same name
+        mine = _is_method(changed.node)
+        return any(
+            hit.role == "member" and hit.owner == changed.owner and (not apart or _is_method(hit.node) == mine)
+            for hit in there
+        )
     scope = changed.node
     while scope.parent is not None and scope.id != changed.scope:
         scope = scope.parent

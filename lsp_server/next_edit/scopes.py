@@ -24,7 +24,8 @@ _SCOPES = frozenset(
         "lambda_expression enhanced_for_statement try_with_resources_statement function_definition compound_statement "
         "method_signature function_signature interface_body enum_body class_declaration interface_declaration "
         "field_declaration_list method singleton_method do_block type_switch_statement function_type constructor_type "
-        "call_signature construct_signature abstract_method_signature for_range_loop"
+        "call_signature construct_signature abstract_method_signature for_range_loop record_declaration "
+        "template_declaration struct_item enum_item union_item impl_item trait_item"
     )
 )
 # What `var` of JavaScript is bound in.
@@ -83,8 +84,12 @@ def _is_outside(node: Any, inner: Any) -> bool:
 
 def bound_in(tree: Tree, node: Any, binder: Any) -> Any:
     """The scope that a name is bound in, where `binder` binds it."""
+    if binder.type == "template_declaration":  # of what has the parameters, not of these
+        binder = parent_of(binder)
     found = scopes(tree, binder)
     around = parent_of(binder)
+    if binder.type == "as_pattern" and around.type == "except_clause":  # behind which Python forgets the name
+        return around
     if around is not None and around.type == "variable_declaration" and binder.type == "variable_declarator":
         of_functions = next((each for each in scopes(tree, binder) if each.type in _FUNCTIONS), None)
         if of_functions is not None:

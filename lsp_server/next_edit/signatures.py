@@ -7,7 +7,7 @@ from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree, is_comment
-from lsp_server.next_edit.names import class_of, name_of_class
+from lsp_server.next_edit.roles import class_of, name_of_class
 
 _OPTIONAL = frozenset(
     words(
@@ -83,7 +83,8 @@ def _parameters_of(node: Any) -> Any:
 def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
     named = node.child_by_field_name("name") or node.child_by_field_name("declarator")
     if named is None and node.parent is not None:  # const f = (a) => a
-        named = node.parent.child_by_field_name("name") or node.parent.child_by_field_name("left")
+        fields = ("name", "left", "key")
+        named = next(filter(None, map(node.parent.child_by_field_name, fields)), None)
     if named is None:
         return None
     row, start = named.start_point
@@ -110,8 +111,19 @@ def _signature(tree: Tree, node: Any, parameters: Any) -> Signature | None:
     if tree.language.id == "python" and around is not None and found and found[0].name in ("self", "cls"):
         receives, found = found[0].name == "self", found[1:]
     if around is not None and (name in _CONSTRUCTORS or name == name_of_class(around)):
-        name, called = name_of_class(around), around.child_by_field_name("name").start_point.row
+        body, of_class = around.child_by_field_name("body"), around.child_by_field_name("name")
+        if body is None or of_class is None or sum(_constructs(each, name) for each in body.named_children) > 1:
+            return None  # no whole class, or overloaded
+        name, called = name_of_class(around), of_class.start_point.row
     return Signature(name, row, column, called, tuple(found), receives)
+
+
+def _constructs(member: Any, name: str) -> bool:
+    """Whether a member of a class is a constructor, which is called so."""
+    named = member.child_by_field_name("name") or member.child_by_field_name("declarator")
+    if named is not None and named.type == "function_declarator":  # C++
+        named = named.child_by_field_name("declarator")
+    return named is not None and bool(named.text.decode() == name)
 
 
 def _parameter_name(node: Any) -> str:
