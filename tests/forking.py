@@ -249,7 +249,7 @@ def _load_engine() -> None:
 
     from lsp_server.engine import process
 
-    os.environ.update(process.THREADS, TORCHDYNAMO_DISABLE="1")
+    os.environ.update(process.THREADS | process.PREPARED, TORCHDYNAMO_DISABLE="1")
     importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
     for room in ("generating", "loading", "passes", "serving"):
         for module in pkgutil.iter_modules(importlib.import_module(f"lsp_server.engine.{room}").__path__):

@@ -1,12 +1,15 @@
-"""That memory which is free in the middle of a heap goes back to the system."""
+"""That an engine does not grow: what is free in a heap goes back to the system, and what is prepared is limited."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from lsp_server.engine import process
 
 # 200 MB in blocks that the heap holds, of which one in a hundred stays, the last among them.
 CODE = """
@@ -33,3 +36,27 @@ def test_what_is_free_between_blocks_that_stay_goes_back() -> None:
     full, left = map(int, done.stdout.split())
     assert full > 150
     assert left < 50
+
+
+# Products of 4 layers with any number of tokens up to 150, as prompts have them.
+PRODUCTS = """
+import torch
+from lsp_server.engine.loading import heap
+torch.set_num_threads(1)
+weights = [torch.randn(rows, depth, dtype=torch.bfloat16) for rows, depth in ((960, 576), (576, 576), (3072, 576))]
+before = heap.memory_held()
+for tokens in range(17, 150):
+    for weight in weights:
+        torch.nn.functional.linear(torch.ones(tokens, weight.shape[1], dtype=torch.bfloat16), weight)
+heap.give_back()
+print((heap.memory_held() - before) // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library's heap")
+def test_what_is_prepared_for_a_number_of_tokens_is_not_kept_for_good() -> None:
+    environment = os.environ | process.PREPARED
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCTS], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(done.stdout) < 100
