@@ -96,7 +96,7 @@ def correctness(task: Task) -> dict[str, Any]:
     settings, errors = cards.settings(task.device), []
     for shape, bits in (("7b", 8), ("7b", 4)) if task.small else itertools.product(("7b", "34b"), (8, 4)):
         for product in card_products.products(task.config(shape), bits):
-            for tokens in (1, 16, 150):
+            for tokens in (1, 16, 17 if task.small else 150):
                 error = card_products.error(product, tokens, settings, task.device)
                 right = error < (MOST_GATED_ERROR if product.gated else MOST_ERROR)
                 errors.append({
