@@ -9,13 +9,14 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
 import tokenizers
 
 from lsp_server.codellama import CodeLlamaTokenizer
-from lsp_server.engine.loading import starter
+from lsp_server.engine.loading import making, starter
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, validate
 
 
@@ -128,6 +129,14 @@ def test_a_damaged_starter_is_made_again(place, pip):
 def test_what_pip_says_becomes_a_sentence(place, pip, says, words):
     pip(f"print({says!r}, file=sys.stderr); sys.exit(1)")
     assert words in problem(place)
+
+
+def test_a_full_disk_on_which_nothing_can_be_said_is_told(place, pip, monkeypatch):
+    """The output of a program lies on that disk, too."""
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda folder: SimpleNamespace(free=20_000))
+    monkeypatch.setattr(starter, "BYTES_NEEDED", 0)
+    pip("sys.exit(1)")
+    assert "no disk space left" in problem(place)
 
 
 def test_pip_is_told_the_hash(place, pip, tmp_path):

@@ -133,7 +133,7 @@ def _done(output: Path) -> float:
 
 
 def _problem(what: str, said: str) -> CheckpointProblem:
-    if "No space left" in said or "Errno 28" in said or "os error 28" in said:
+    if any(sign in said for sign in making.NO_SPACE):
         return CheckpointProblem(
             f"There is no disk space left to unpack {what}; free some, "
             "or set CODELLAMA_LS_CACHE to a folder on another disk."

@@ -3,6 +3,8 @@ removing one."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import time
@@ -15,6 +17,10 @@ from lsp_server import processes
 from lsp_server.engine.loading.checkpoint import CheckpointProblem, Progress, Report
 
 OUTPUT = "output.txt"
+# Bytes; with less a disk is full.
+LEAST_FREE = 1_000_000
+# How Python, the system and Rust say that there is no room.
+NO_SPACE = ("No space left", "Errno 28", "os error 28")
 
 
 class locked:
@@ -69,7 +75,10 @@ def run(
             assert process.stdin is not None
             process.stdin.close()
     if process.returncode != 0:
-        raise problem(log.read_text(encoding="utf-8", errors="replace"))
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if not said.strip() and shutil.disk_usage(work).free < LEAST_FREE:  # of that it could not say anything
+            said = os.strerror(errno.ENOSPC)
+        raise problem(said)
 
 
 def remove(folder: Path) -> int | None:

