@@ -99,7 +99,8 @@ class Found:
 
     def close(self) -> None:
         """Remove the files, but for the lock's, which is let go of. What another engine has written stays."""
-        if address.read(self.files.address) == self._address:
+        found = address.read(self.files.address)
+        if found is not None and found.pid == self._address.pid:
             self.files.address.unlink(missing_ok=True)
         self.listener.close()
         if self._address.socket:
