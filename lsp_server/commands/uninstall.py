@@ -16,13 +16,13 @@ from lsp_server.commands import clients
 from lsp_server.commands.console import output
 from lsp_server.commands.machine import GIB
 from lsp_server.commands.terminal import agreed
-from lsp_server.engine import address
+from lsp_server.engine import address, priority
 from lsp_server.engine.loading import making
 from lsp_server.model import local
 
 # What lies in these folders is ours; a folder that the user names may have other things in it.
 _CACHE = ("starter", "hub", "gguf")
-_RUNTIME = tuple(f"[0-9a-f]*.{kind}" for kind in ("json", "lock", "sock", "tmp"))
+_RUNTIME = (*(f"[0-9a-f]*.{kind}" for kind in ("json", "lock", "sock", "tmp")), priority.FILE)
 _LOGS = ("engine-*.log*", "server.log*")
 _INDEXES = "[0-9a-f]*.db*"
 _CHATS = ("chats.sqlite3*",)

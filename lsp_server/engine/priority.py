@@ -24,6 +24,8 @@ NICE = 10
 # Linux has a priority for each thread; and where it shares the processors out between sessions first, of which an
 # engine is one, one for each session.
 _THREADS, _SESSION = Path("/proc/self/task"), Path("/proc/self/autogroup")
+# In the runtime folder; who computes a suggestion has it locked.
+FILE = "suggesting.lock"
 # Who stands still looks so often, and after so long computes for so long, whatever others do: a tenth of the time.
 LOOK_SECONDS, STAND_SECONDS, GO_SECONDS = 0.001, 0.2, 0.022
 
@@ -41,7 +43,7 @@ def meet(folder: Path) -> None:
     """Take turns with the user's other engines from now on, which meet in the same folder."""
     if fcntl is not None:
         with contextlib.suppress(OSError):  # then they share the processors as all others do
-            _Turns.file = os.open(folder / "suggesting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _Turns.file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def go_first() -> None:

@@ -240,6 +240,7 @@ def test_what_is_uninstalled_leaves_no_empty_folder(home: Path, monkeypatch: pyt
     (home / "mine").mkdir()
     for folder, name in (
         *((places.log_folder(), "engine-0.log"), (places.runtime_folder(), "0a.lock")),
+        (places.runtime_folder(), "suggesting.lock"),
         *((places.data_folder(), "statistics.sqlite3"), (places.index_folder(), "0a.db")),
         *((places.cache_folder() / "hub" / "org--name", "config.json"), (places.config_file().parent, "config.toml")),
     ):

@@ -71,7 +71,7 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     for name in ("file", "stands", "stood", "goes_until"):
         monkeypatch.setattr(priority._Turns, name, getattr(priority._Turns, name))
     priority.meet(tmp_path)
-    with open(tmp_path / "suggesting.lock", "rb") as theirs:
+    with open(tmp_path / priority.FILE, "rb") as theirs:
 
         def ask() -> bool:
             try:
