@@ -230,8 +230,7 @@ await scene('a bad day, which begins without a server', (engine) => ({
       await other.panel.locator('.history .entry', { hasText: 'Are you there?' }).click();
       engine.answer = 'And I too.';
       await other.ask('And you?');
-      await other.answered();
-      assert.match(await other.answer.innerText(), /And I too/);
+      await until(async () => /And I too/.test(await other.answer.innerText()), 'it is answered there');
     } finally {
       await other.close();
     }
