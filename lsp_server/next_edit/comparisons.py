@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lsp_server.next_edit.tokens import common_ends
+
 # A sign, and what says nearly the same.
 _SAME = {"==": (["==="], ["is"]), "!=": (["!=="], ["is", "not"]), "===": (["=="],), "!==": (["!="],)}
 # What is compared with in a way of its own: in JavaScript, `== null` is meant for two values.
@@ -26,10 +28,7 @@ def compared(one: tuple[Words, Words], other: tuple[Words, Words]) -> tuple[Word
 
 def _changed(before: Words, after: Words) -> tuple[Words, Words, Words]:
     """What of a line became what, and the token behind it."""
-    one, other = _bare(before), _bare(after)
-    most = min(len(one), len(other))
-    start = next((at for at in range(most) if one[at] != other[at]), most)
-    end = next((at for at in range(most - start) if one[-1 - at] != other[-1 - at]), most - start)
+    start, end = common_ends(_bare(before), _bare(after))
     first = len(before) - end
     return before[start:first], after[start : len(after) - end], before[first : first + 1]
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from lsp_server.context.languages import words
+from lsp_server.next_edit.tokens import common_ends
 
 # Tokens that a gap may take.
 MOST_IN_GAP = 12
@@ -170,16 +171,13 @@ def _has_comma(some: Sequence[str]) -> bool:
 
 def kept_parts(one: Pattern, other: Pattern) -> tuple[int, int]:
     """How many parts two patterns begin with alike, and end with; a gap whose word is written in another way is not."""
-    most = min(len(one), len(other))
 
-    def same(at: int) -> bool:
-        mine, theirs = one[at], other[at]
+    def same(mine: str | Gap, theirs: str | Gap) -> bool:
         if isinstance(mine, str) or isinstance(theirs, str):
             return mine == theirs
         return mine == theirs and mine.lead == theirs.lead and mine.written is theirs.written
 
-    first = next((at for at in range(most) if not same(at)), most)
-    return first, next((at for at in range(most - first) if not same(-1 - at)), most - first)
+    return common_ends(one, other, same)
 
 
 def blanks(part: str | Gap) -> str:

@@ -10,6 +10,7 @@ from lsp_server.next_edit.documents import Document, Situation
 from lsp_server.next_edit.formats import Format, Part
 from lsp_server.next_edit.offering import MOST_LINES
 from lsp_server.next_edit.proposal import Proposal
+from lsp_server.next_edit.tokens import common_ends
 
 # Changes that are shown, lines around one in its diff, and characters of a prompt.
 MOST_EDITS, AROUND, MOST_CHARACTERS = 8, 3, 24_000
@@ -135,9 +136,7 @@ def _smallest(region: Region, a: int, b: int, old: Sequence[str], new: Sequence[
             start, end = (row, 0), (row + b - a, 0)
         return _made(region, start, end, before, after)
     before, after = "\n".join(old[a:b]), "\n".join(new)
-    most = min(len(before), len(after))
-    head = next((at for at in range(most) if before[at] != after[at]), most)
-    tail = next((at for at in range(most - head) if before[-1 - at] != after[-1 - at]), most - head)
+    head, tail = common_ends(before, after)
     start = _place(row, before, head)
     end = _place(row, before, len(before) - tail)
     return _made(region, start, end, before[head : len(before) - tail], after[head : len(after) - tail])

@@ -33,7 +33,7 @@ from lsp_server.next_edit.patterns import (
     taken,
 )
 from lsp_server.next_edit.proposal import Proposal
-from lsp_server.next_edit.tokens import tokens
+from lsp_server.next_edit.tokens import common_ends, tokens
 
 # Steps among which a rewrite and the one before are looked for.
 MOST_STEPS = 6
@@ -165,7 +165,7 @@ def _is_a_word_for_another(before: Pattern, after: Pattern, ordinary: Collection
 
 def _ahead(rewrite: Rewrite) -> Words:
     """The sign in front of a type that changed."""
-    at = _start(rewrite)
+    at = _kept(rewrite)[0]
     return (rewrite.before[at - 1].strip(),) if at and rewrite.before[at - 1].strip() in (":", "->") else ()
 
 
@@ -191,17 +191,13 @@ def _core(one: Rewrite, other: Rewrite) -> tuple[Pattern, Pattern]:
     return alike(b1, b2), alike(a1, a2)
 
 
-def _start(rewrite: Rewrite) -> int:
-    """The first token that changed."""
-    pairs = enumerate(zip(rewrite.before, rewrite.after, strict=False))
-    least = min(len(rewrite.before), len(rewrite.after))
-    return next((at for at, (one, other) in pairs if one.strip() != other.strip()), least)
+def _kept(rewrite: Rewrite) -> tuple[int, int]:
+    """How many tokens stay at the beginning and at the end, whatever blanks are between them."""
+    return common_ends(rewrite.before, rewrite.after, lambda one, other: one.strip() == other.strip())
 
 
 def _part(rewrite: Rewrite) -> tuple[Words, Words] | None:
-    before, after, start = rewrite.before, rewrite.after, _start(rewrite)
-    most = min(len(before), len(after))
-    end = next((at for at in range(most - start) if before[-1 - at].strip() != after[-1 - at].strip()), most - start)
+    before, after, (start, end) = rewrite.before, rewrite.after, _kept(rewrite)
     depth, left = 0, start
     if not any(is_name(word) for word in before[start : len(before) - end]):
         while left > 0:  # to the call around it

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _TOKEN = re.compile(
     r"(?<=[&<])'[^\W\d]\w*\b(?!')|"  # lifetimes
@@ -52,6 +56,13 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
+def common_ends(one: Sequence[T], other: Sequence[T], same: Callable[[T, T], bool] = operator.eq) -> tuple[int, int]:
+    """How many parts two sequences begin with alike, and with how many of the others they end."""
+    most = min(len(one), len(other))
+    head = next((at for at in range(most) if not same(one[at], other[at])), most)
+    return head, next((at for at in range(most - head) if not same(one[-1 - at], other[-1 - at])), most - head)
+
+
 @functools.lru_cache(maxsize=128)
 def _opcodes(before: str, after: str) -> Sequence[tuple[str, int, int, int, int]]:
     import difflib  # slow to load
@@ -60,9 +71,7 @@ def _opcodes(before: str, after: str) -> Sequence[tuple[str, int, int, int, int]
     if max(len(one), len(other)) <= MOST_COMPARED:
         return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
     # One change somewhere in what is too long to be compared token by token.
-    least = min(len(one), len(other))
-    head = next((at for at in range(least) if one[at] != other[at]), least)
-    tail = next((at for at in range(least - head) if one[-1 - at] != other[-1 - at]), least - head)
+    head, tail = common_ends(one, other)
     a, b = len(one) - tail, len(other) - tail
     found = [("equal", 0, head, 0, head), ("replace", head, a, head, b), ("equal", a, len(one), b, len(other))]
     return [each for each in found if each[1] < each[2] or each[3] < each[4]]
