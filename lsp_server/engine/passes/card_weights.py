@@ -22,20 +22,15 @@ class Weight:
 
     bits: ClassVar[int]
 
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, depth: int) -> None:
+    def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
         self.weight, self.scale = weight.contiguous(), scale.float().contiguous()
-        self.rows, self.depth = len(weight), depth
-        self.step = next(step for step in STEPS if depth % step == 0)
+        self.rows, self.depth = len(weight), weight.shape[1] * 8 // self.bits
+        self.step = next(step for step in STEPS if self.depth % step == 0)
 
     @property
     def scales(self) -> torch.Tensor:
-        """Those of each row, [rows] or [rows, blocks]."""
+        """As they are given: those of each row, [rows] or [rows, blocks]."""
         return self.scale
-
-    @classmethod
-    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> Weight:
-        """Others of the same kind."""
-        raise NotImplementedError
 
     def cut(self, settings: Settings, tokens: int, *, gated: bool = False) -> tuple[Tile, int]:
         """How the product with so many tokens is cut, and how many programs the depth is dealt out to."""
@@ -54,13 +49,6 @@ class EightBits(Weight):
     """int8 [rows, depth], and the scale of each row."""
 
     bits = 8
-
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
-        super().__init__(weight, scale, weight.shape[1])
-
-    @classmethod
-    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> EightBits:
-        return cls(weight, scales)
 
     @classmethod
     def rounded(cls, weight: torch.Tensor) -> EightBits:
@@ -88,15 +76,11 @@ class FourBits(Weight):
     bits = 4
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor) -> None:
-        super().__init__(weight, scale.T, 2 * weight.shape[1])  # of the rows of a tile, scales lie side by side
+        super().__init__(weight, scale.T)  # of the rows of a tile, scales lie side by side
 
     @property
     def scales(self) -> torch.Tensor:
         return self.scale.T
-
-    @classmethod
-    def made_of(cls, weight: torch.Tensor, scales: torch.Tensor) -> FourBits:
-        return cls(weight, scales)
 
     def launch(self, x: torch.Tensor, out: torch.Tensor, tile: Tile, parts: int, *, gated: bool = False) -> None:
         tokens, rows = len(x), self.rows // (2 if gated else 1)

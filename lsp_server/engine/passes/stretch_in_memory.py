@@ -47,8 +47,7 @@ class _Held:
         layer = self._layer
         arrays: dict[str, Any] = {}
         for name in _PRODUCTS:
-            given: Weight = getattr(layer, name)
-            arrays |= {name: given.weight.numpy(), f"{name}_scale": given.scales.reshape(given.rows, -1).numpy()}
+            arrays[name], arrays[f"{name}_scale"] = _arrays(getattr(layer, name))
         norms = {name: getattr(layer, name).float().numpy() for name in ("attention_norm", "feed_norm")}
         return fused.Weights(**norms, **arrays, apart=size // 2)
 
@@ -59,7 +58,7 @@ class _Held:
         for name in _PRODUCTS:
             given: Weight = getattr(layer, name)
             part = numbers[first : first + given.weight.numel()].view_as(given.weight)
-            setattr(moved, name, given.made_of(part, given.scales.to(device)))
+            setattr(moved, name, type(given)(part, given.scales.to(device)))
             first += given.weight.numel()
         return moved
 
@@ -131,6 +130,11 @@ def _pinned(held: _Held) -> str:
     return ""
 
 
+def _arrays(given: Weight) -> tuple[Any, Any]:
+    """The numbers and scales of a product as `products` takes them."""
+    return given.weight.numpy(), given.scales.reshape(given.rows, -1).numpy()
+
+
 def _bits(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint16]]:
     """Numbers of bfloat16, which numpy has not."""
     bits: np.ndarray[Any, np.dtype[np.uint16]] = tensor.view(torch.uint16).numpy()
@@ -161,7 +165,7 @@ class StretchInMemory:
         self._head = None
         if head is not None:
             norm, weight = head
-            self._head = (norm.float().numpy(), weight.weight.numpy(), weight.scales.reshape(weight.rows, -1).numpy())
+            self._head = (norm.float().numpy(), *_arrays(weight))
         angles = torch.outer(torch.arange(shape.longest).float(), frequencies.cpu().float())
         self._rotations = torch.stack((angles.cos(), angles.sin()), -1).flatten(1)
         self._card = _OnCard(card, shape, settings, frequencies, held) if held else None
