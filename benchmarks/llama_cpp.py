@@ -1,5 +1,5 @@
-"""llama.cpp from its source, compiled for this very machine, its Q8_0 file of a checkpoint, and llama-cpp-python on top
-of it.
+"""llama.cpp from its source, compiled for this very machine, its files of a checkpoint, and llama-cpp-python on top of
+it.
 
 The source comes with the source distribution of llama-cpp-python on PyPI. All are made once and kept in the cache
 folder; compiling takes about ten minutes on two cores.
@@ -34,15 +34,19 @@ OPTIONS = {
 
 def server() -> Path:
     """The program `llama-server`. Needs a C++ compiler and CMake where it is not there yet."""
+    return _program("llama-server")
+
+
+def _program(name: str) -> Path:
     made = _folder() / "compiled"
-    program = made / "bin" / "llama-server"
+    program = made / "bin" / name
     if not program.exists():
         folder = source()
         print("Compiling llama.cpp, once ...", flush=True)
         settings = [f"-D{name}={value}" for name, value in {**OPTIONS, **_without_amx()}.items()]
         _run(["cmake", "-S", str(folder), "-B", str(made), *settings])
         jobs = str(os.cpu_count() or 1)
-        _run(["cmake", "--build", str(made), "--target", "llama-server", "-j", jobs])
+        _run(["cmake", "--build", str(made), "--target", name, "-j", jobs])
     return program
 
 
@@ -71,14 +75,18 @@ def _without_amx() -> dict[str, str]:
     return {f"CMAKE_{language}_FLAGS": "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" for language in ("C", "CXX")}
 
 
-def gguf(checkpoint: Path) -> Path:
-    """The Q8_0 file of a checkpoint, written by llama.cpp's own converter."""
-    file = _folder() / f"{checkpoint.name}-q8_0.gguf"
+def gguf(checkpoint: Path, kind: str = "q8_0") -> Path:
+    """llama.cpp's own file of a checkpoint, of the `kind` q8_0, by its converter, or of another made of that one."""
+    file = _folder() / f"{checkpoint.name}-{kind}.gguf"
     weights = max(shard.stat().st_mtime for shard in checkpoint.glob("*.safetensors"))
     if not file.exists() or file.stat().st_mtime < weights:
         partial = file.with_suffix(".partial")
-        converter = source() / "convert_hf_to_gguf.py"
-        _run([sys.executable, str(converter), str(checkpoint), "--outtype", "q8_0", "--outfile", str(partial)])
+        if kind == "q8_0":
+            converter = source() / "convert_hf_to_gguf.py"
+            _run([sys.executable, str(converter), str(checkpoint), "--outtype", kind, "--outfile", str(partial)])
+        else:
+            eight = str(gguf(checkpoint))
+            _run([str(_program("llama-quantize")), "--allow-requantize", eight, str(partial), kind.upper()])
         partial.replace(file)
     return file
 

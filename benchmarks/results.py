@@ -55,14 +55,24 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name and those of its instructions that decide how fast 8-bit and 16-bit products are."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
+    """The processor's name and its `instructions`."""
+    text = _cpuinfo()
     name = re.search(r"model name\s*: (.*)", text)
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag} " in text]
-    return " ".join([name.group(1) if name else platform.machine(), *flags])
+    plain = platform.machine() if text else platform.processor() or platform.machine()
+    return " ".join([name.group(1) if name else plain, *instructions()])
+
+
+def instructions() -> list[str]:
+    """Those of the processor's that decide how fast 8-bit and 16-bit products are, the newest last."""
+    text = _cpuinfo()
+    return [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag} " in text]
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _gpu() -> str | None:

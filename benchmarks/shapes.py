@@ -62,6 +62,7 @@ def make(shape: str, values: dict[str, Any]) -> Path:
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=".making-") as name:
         work = checkpoints.code_llama_tokenizer(Path(name) / final.name, VOCABULARIES[shape])
+        checkpoints.code_llama_tokenizer(work, VOCABULARIES[shape], as_="model")  # which llama.cpp's converter reads
         (work / "config.json").write_text(json.dumps(values, indent=2), encoding="utf-8")
         with init_empty_weights():
             model = LlamaForCausalLM(LlamaConfig(**values))
