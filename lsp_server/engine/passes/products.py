@@ -21,12 +21,14 @@ from numba import prange, types
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Floats, compiled, exactly, exactly_parallel
 from lsp_server.engine.passes.rounding import NF4_BLOCK
-from lsp_server.engine.passes.tiles import ROWS, TOKENS, bring_back
+from lsp_server.engine.passes.tiles import ROWS, TOKENS, bring_back, read_ahead
 
 # Inputs multiplied in one go, at most: those of a few tokens, and of the rows of weights, fit the nearest cache.
 BLOCK = 576
 # Inputs below which weights of 8 bits are those of a small model: its matrices stay in a cache, and its rows are short.
 SHALLOW = 2048
+# So far ahead weights are read of memory.
+_AHEAD = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
 _QUADS = 4
 # Up to so many tokens, weights are sooner brought back for each few of them anew.
@@ -134,6 +136,7 @@ def _of_few(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any)
     for at in range(begin, end):
         sums[:] = 0
         for first in range(0, size, block):
+            read_ahead(weights, at, quarter, first + _AHEAD, block)
             _add(weights, scales, at, quarter, first, 1, x, marks, first, min(block, size - first), sums)
         _write(sums, 1, at, scales, weights.shape[1] == size, y)
 

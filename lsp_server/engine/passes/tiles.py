@@ -47,6 +47,7 @@ _FLOATS, _INTS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(_I32, LANES
 _SHORTS = ir.VectorType(_I16, 2 * LANES)
 _SUMS = ir.VectorType(ir.FloatType(), ROWS)
 _BYTES = ir.VectorType(_I8, NF4_BLOCK // 2)
+_CACHE_LINE = 64  # bytes
 # How many weights are read at a time, by the type that they have.
 _STEP = {types.float32: LANES, types.int8: LANES, types.uint8: NF4_BLOCK, types.int16: NF4_BLOCK}
 
@@ -126,6 +127,27 @@ def bring_back(  # noqa: PLR0917 - by position, as all that is compiled
         with _steps(builder, count, one.step) as k:
             for at, vector in enumerate(one.codes(k) if out.dtype == types.int16 else one.floats(k)):
                 _store(builder, vector, builder.gep(place, [_plus(builder, k, at * vector.type.count)]))
+        return context.get_dummy_value()
+
+    return signature, made
+
+
+@instructions(None)
+def read_ahead(_: Any, weights: Any, row: Any, step: Any, first: Any, count: Any) -> Any:
+    """Have the memory bring weights[row + n step, first : first + count] for the four n; behind the end of a row comes
+    the next one. Only those of 4 bits: the processor itself reads those of 8 ahead as well as that."""
+    signature = types.void(weights, row, step, first, count)
+
+    def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        array, (row, step, first, count) = _Array(context, builder, signature.args[0], given[0]), given[1:]
+        if array.dtype == types.uint8:
+            bytes_of = _I8.as_pointer()
+            prefetch = _function(builder, "llvm.prefetch.p0", ir.VoidType(), [bytes_of, _I32, _I32, _I32])
+            rows = [builder.add(row, builder.mul(step, _I64(n))) for n in range(ROWS)]
+            places = [builder.bitcast(array.at(one, builder.lshr(first, _I64(1))), bytes_of) for one in rows]
+            with _steps(builder, builder.lshr(count, _I64(1)), _CACHE_LINE) as k:
+                for place in places:  # to be read, and kept in all caches
+                    builder.call(prefetch, [builder.gep(place, [k]), _I32(0), _I32(3), _I32(1)])
         return context.get_dummy_value()
 
     return signature, made
