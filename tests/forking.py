@@ -53,8 +53,8 @@ os._exit(status)
 """
 # Where a copy finds the keeper of engines.
 ENGINES = "TESTS_ENGINES"
-# Passes that need what only machines with a card have.
-CARDS = ("kernels", "llama_cuda", "stretch", "stretch_in_memory")
+# What passes need that only machines with a card have.
+CARDS = "triton"
 
 
 # Whether programs are copies here: in tests, and in the programs that they start with this in their environment.
@@ -253,8 +253,11 @@ def _load_engine() -> None:
     importlib.import_module("lsp_server.engine.passes.rounding").bitsandbytes()
     for room in ("generating", "loading", "passes", "serving"):
         for module in pkgutil.iter_modules(importlib.import_module(f"lsp_server.engine.{room}").__path__):
-            if module.name not in CARDS:
+            try:
                 importlib.import_module(f"lsp_server.engine.{room}.{module.name}")
+            except ModuleNotFoundError as error:
+                if error.name != CARDS:
+                    raise
     for name in ("models.llama.modeling_llama", "generation", "integrations.bitsandbytes"):
         importlib.import_module(f"transformers.{name}")
     importlib.import_module("uvicorn.lifespan.off")
