@@ -29,8 +29,9 @@ from lsp_server.engine.passes.threads import Pauses, SharedThreads
 # Memory for positions is set aside, and computed with, in steps of this size: oneDNN prepares each new shape of a
 # product for 0.6 ms.
 _STEP = 128
-# Most bytes of attention scores at a time: rows of a long prompt are taken in parts.
-_SCORES_BYTES = 64 * 2**20
+# Most bytes of attention scores at a time: rows of a long prompt are taken in parts. In float32, whose products are no
+# slower for it, few heads and few rows are, so that the scores stay in a cache.
+_SCORES_BYTES, _NEAR_BYTES, _NEAR_ROWS = 64 * 2**20, 4 * 2**20, 128
 # Memory that no other process shares. Windows has no other.
 _OWN: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
@@ -265,23 +266,28 @@ class LlamaOnCpu:
         heads, kv_heads, size = self._heads, self._kv_heads, self._head_size
         tokens, group, capacity = len(mixed), heads // kv_heads, mask.shape[1]
         end = start + tokens
+        seen = _columns(end, capacity)
         rotated, fresh = mixed.split(((heads + kv_heads) * size, kv_heads * size), dim=-1)
         pairs = torch.view_as_complex(rotated.float().view(tokens, heads + kv_heads, size // 2, 2))
         rotated = torch.view_as_real(pairs * rotations).view(tokens, heads + kv_heads, size)
         keys[:, :, start:end] = rotated[:, heads:].permute(1, 2, 0)
         values[:, start:end] = fresh.view(tokens, kv_heads, size).transpose(0, 1)
         queries = rotated[:, :heads].to(linears.PRODUCT).view(tokens, kv_heads, group, size).permute(1, 0, 2, 3)
-        keys, values = keys.to(linears.PRODUCT), values.to(linears.PRODUCT)
-        rows = max(1, _SCORES_BYTES // (heads * capacity * 2))
-        parts = []
-        for first in range(0, tokens, rows):
-            part = queries[:, first : first + rows]
-            count = part.shape[1]
-            scores = torch.bmm(part.reshape(kv_heads, count * group, size), keys)
-            scores.view(kv_heads, count, group, capacity).add_(mask[first : first + count, None])
-            taken = torch.bmm(torch.softmax(scores, dim=-1), values).to(torch.bfloat16)
-            parts.append(taken.view(kv_heads, count, group, size).transpose(0, 1).reshape(count, heads * size))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        taken = torch.empty(tokens, kv_heads, group * size, dtype=torch.bfloat16)
+        some_heads, rows = _at_once(kv_heads, group, capacity)
+        for head in range(0, kv_heads, some_heads):
+            few = slice(head, head + some_heads)
+            few_keys, few_values = (cached[few].to(linears.PRODUCT) for cached in (keys[..., :seen], values[:, :seen]))
+            for first in range(0, tokens, rows):
+                part = queries[few, first : first + rows]
+                number, count = part.shape[:2]
+                until = _columns(start + first + count, capacity)
+                scores = torch.bmm(part.reshape(number, count * group, size), few_keys[..., :until])
+                later = mask[first : first + count, None, start:until]  # none is hidden from all of them before
+                scores.view(number, count, group, until)[..., start:].add_(later)
+                mixture = torch.bmm(torch.softmax(scores, dim=-1), few_values[:, :until])
+                taken[first : first + count, few] = mixture.view(number, count, -1).transpose(0, 1)
+        return taken.flatten(1)
 
     def _rotations_until(self, end: int) -> torch.Tensor:
         """e^(i position frequency), [positions, half a head], for at least `end` positions."""
@@ -289,6 +295,19 @@ class LlamaOnCpu:
             angles = torch.outer(torch.arange(_room(end) * 2).float(), self._frequencies)
             self._rotations = torch.polar(torch.ones_like(angles), angles)
         return self._rotations
+
+
+def _columns(end: int, capacity: int) -> int:
+    """How many of the positions set aside are computed with, of which the first `end` are seen. oneDNN, which
+    multiplies bfloat16, copies a part of them first; float32 is copied in any case."""
+    return capacity if linears.PRODUCT is torch.bfloat16 else -(-end // _STEP) * _STEP
+
+
+def _at_once(kv_heads: int, group: int, capacity: int) -> tuple[int, int]:
+    """(heads of keys and values, rows) whose scores are computed in one go."""
+    if linears.PRODUCT is torch.bfloat16:
+        return kv_heads, max(1, _SCORES_BYTES // (kv_heads * group * capacity * 2))
+    return max(1, _NEAR_BYTES // (_NEAR_ROWS * group * capacity * 4)), _NEAR_ROWS
 
 
 def _mask(start: int, tokens: int, capacity: int) -> torch.Tensor:

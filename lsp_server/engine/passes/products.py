@@ -1,17 +1,20 @@
 """The product of a few or of many tokens with weights of 8 or 4 bits, compiled, for CPUs.
 
 For one token all depends on how fast weights are read, for many on how seldom anything else is. So some rows of weights
-are brought back to float32 a block at a time, which stays in the nearest of the processor's caches while all tokens are
-multiplied with it. What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
+are taken a block at a time, which stays in the nearest of the processor's caches while all tokens are multiplied with
+it. What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
 
-Weights of 8 bits are int8 [out, in] with scales float32 [out, 1], and all arithmetic with them is in float32. Those of
-4 bits are uint8 [out, in / 2] with scales float32 [out, in / 64], as bitsandbytes has them (`rounding`). They, and what
-they are multiplied with, are rounded to 13 bits in each block, and the products of a block are summed exactly; the
-16-bit floats in which bitsandbytes multiplies have eight. The numbers' type says which weights they are.
+Weights of 8 bits are int8 [out, in] with scales float32 [out, 1]. What large ones are multiplied with is rounded to 16
+bits in each block, of up to `BLOCK` inputs, and the products of a block are summed exactly: processors multiply whole
+numbers of 16 bits twice as fast as float32. Those of 4 bits are uint8 [out, in / 2] with scales float32 [out, in / 64],
+as bitsandbytes has them (`rounding`). They, and what they are multiplied with, are rounded to 13 bits in blocks of 64,
+and summed exactly, too. The 16-bit floats in which bitsandbytes multiplies have eight bits. The numbers' type says
+which weights they are.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from numba import prange, types
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Floats, compiled, exactly, exactly_parallel
 from lsp_server.engine.passes.rounding import NF4_BLOCK
-from lsp_server.engine.passes.tiles import ROWS, TOKENS, bring_back, read_ahead
+from lsp_server.engine.passes.tiles import ROWS, TOKENS, WIDE, bring_back, read_ahead
 
 # Inputs multiplied in one go, at most: those of a few tokens, and of the rows of weights, fit the nearest cache.
 BLOCK = 576
@@ -37,6 +40,7 @@ _FEW = 8
 _tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in range(1, TOKENS + 1))
 _ORDER = np.array(tiles.CODE_ORDER)
 _MOST = np.float32(tiles.MOST)
+_MOST_WHOLE = np.float32(2**15 - 1)
 # What is smaller cannot be divided by.
 _NOTHING = np.float32(1e-30)
 
@@ -50,44 +54,58 @@ def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
 
 
 @exactly
+def _block(size: int) -> int:
+    """How many of `size` inputs are multiplied in one go, so that not much less are left over at the end."""
+    blocks = -(-size // BLOCK)
+    return -(-size // (blocks * NF4_BLOCK)) * NF4_BLOCK
+
+
+@exactly
+def _largest(x: Any, first: int, last: int) -> Any:
+    """The largest magnitude of some numbers; not a number where one of them is none."""
+    largest = np.float32(0)
+    for k in range(first, last):
+        size = abs(x[k])
+        if size > largest or np.isnan(size):
+            largest = size
+    return largest
+
+
+@exactly
 def _rounded(x: Any) -> Any:
-    """x [tokens, in] as int16, in the order in which weights of 4 bits come, and the marks [tokens, in / 64]."""
+    """x [tokens, in] as int16 in 16 bits, and the marks [tokens, in / 64], powers of two: equal in a block."""
+    tokens, size = x.shape
+    block = _block(size)
+    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, -(-size // NF4_BLOCK)), np.float32)
+    for t in range(tokens):
+        for first in range(0, size, block):
+            last = min(first + block, size)
+            largest = _largest(x[t], first, last)
+            factor, mark = np.float32(0), largest * np.float32(0)  # which says so where it is no finite number
+            if _NOTHING < largest < np.inf:
+                _, exponent = math.frexp(largest)
+                factor, mark = np.float32(2.0 ** (15 - exponent)), np.float32(2.0 ** (exponent - 15))
+            marks[t, first // NF4_BLOCK : -(-last // NF4_BLOCK)] = mark
+            for k in range(first, last):
+                whole[t, k] = np.int16(min(np.rint(x[t, k] * factor), _MOST_WHOLE))
+    return whole, marks
+
+
+@exactly
+def _rounded_to_codes(x: Any) -> Any:
+    """x [tokens, in] as int16 in 13 bits, in the order in which weights of 4 bits come, and the marks [tokens, in /
+    64]."""
     tokens, size = x.shape
     whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, size // NF4_BLOCK), np.float32)
     for t in range(tokens):
         for block in range(size // NF4_BLOCK):
             first = block * NF4_BLOCK
-            largest = np.float32(0)
-            for k in range(first, first + NF4_BLOCK):
-                largest = max(largest, abs(x[t, k]))
+            largest = _largest(x[t], first, first + NF4_BLOCK)
             marks[t, block] = largest / (_MOST * _MOST)
             factor = _MOST / largest if largest > _NOTHING else np.float32(0)
             for k in range(NF4_BLOCK):
                 whole[t, first + k] = np.int16(np.rint(x[t, first + _ORDER[k]] * factor))
     return whole, marks
-
-
-@compiling.by_types
-def _taken(x: Any, weights: Any) -> Any:
-    """x as it is multiplied with weights, and its marks."""
-    if weights.dtype == types.uint8:
-        return lambda x, weights: _rounded(x)
-    return lambda x, weights: (x, np.empty((1, 1), np.float32))
-
-
-@compiling.by_types
-def _room(weights: Any, rows: Any, columns: Any) -> Any:
-    """Room for weights that are brought back."""
-    if weights.dtype == types.uint8:
-        return lambda weights, rows, columns: np.empty((rows, columns), np.int16)
-    return lambda weights, rows, columns: np.empty((rows, columns), np.float32)
-
-
-@exactly
-def _block(size: int) -> int:
-    """How many of `size` inputs are multiplied in one go, so that not much less are left over at the end."""
-    blocks = -(-size // BLOCK)
-    return -(-size // (blocks * NF4_BLOCK)) * NF4_BLOCK
 
 
 @exactly
@@ -106,49 +124,53 @@ def _write(sums: Any, quads: int, at: int, scales: Any, by_row: bool, y: Any) ->
 
 @exactly
 def _add(  # noqa: PLR0913, PLR0917 - by position
-    weights: Any, scales: Any, row: int, step: int, first: int, quads: int, x: Any, marks: Any, start: int, count: int,
-    sums: Any,
+    weights: Any, scales: Any, row: int, step: int, apart: int, first: int, quads: int, x: Any, marks: Any, start: int,
+    count: int, sums: Any,
 ) -> None:  # fmt: skip
     """Add to the sums [tokens, quads, ROWS] what `count` weights of each row, from `first` on, give with all tokens,
-    from `start` on: the rows are `row` and those `step` behind each other, for further quads the ROWS after it ..."""
+    from `start` on: the rows are `row` and those `step` behind each other, for further quads those `apart` behind
+    them."""
     tokens = len(x)
     if tokens == 1:
         for quad in range(quads):
-            _tile_of_one(weights, scales, row + quad * ROWS, step, first, x, marks, 0, start, count, sums, quad)
+            _tile_of_one(weights, scales, row + quad * apart, step, first, x, marks, 0, start, count, sums, quad)
         return
     # One token by itself has too few sums: with the three before it, it makes two and two.
     threes = (tokens - 2) // TOKENS * TOKENS if tokens % TOKENS else tokens
     for t in range(0, threes, TOKENS):
         for quad in range(quads):
-            _tile_of_three(weights, scales, row + quad * ROWS, step, first, x, marks, t, start, count, sums, quad)
+            _tile_of_three(weights, scales, row + quad * apart, step, first, x, marks, t, start, count, sums, quad)
     for t in range(threes, tokens, 2):
         for quad in range(quads):
-            _tile_of_two(weights, scales, row + quad * ROWS, step, first, x, marks, t, start, count, sums, quad)
+            _tile_of_two(weights, scales, row + quad * apart, step, first, x, marks, t, start, count, sums, quad)
 
 
 @exactly
-def _of_few(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
-    """What `_of_many` does, best for a few tokens: weights go from memory into the registers."""
+def _as_they_are(  # noqa: PLR0917 - by position
+    taken: Any, weights: Any, scales: Any, begin: int, end: int, at_once: int, y: Any
+) -> None:
+    """Columns of y: `begin` to `end` of each quarter of them, so many `at_once`. Rows of four quarters at a time:
+    memory is read ahead best in a few long runs."""
     x, marks = taken
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
-    sums = np.empty((len(x), 1, ROWS), np.float32)
-    for at in range(begin, end):
+    sums = np.empty((len(x), at_once, ROWS), np.float32)
+    for at in range(begin, end, at_once):
+        quads = min(at_once, end - at)
         sums[:] = 0
         for first in range(0, size, block):
             read_ahead(weights, at, quarter, first + _AHEAD, block)
-            _add(weights, scales, at, quarter, first, 1, x, marks, first, min(block, size - first), sums)
-        _write(sums, 1, at, scales, weights.shape[1] == size, y)
+            _add(weights, scales, at, quarter, 1, first, quads, x, marks, first, min(block, size - first), sums)
+        _write(sums, quads, at, scales, weights.shape[1] == size, y)
 
 
 @exactly
-def _of_many(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
-    """Columns of y: `begin` to `end` of each quarter of them. Rows of four quarters at a time: memory is read ahead
-    best in a few long runs."""
+def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+    """The same with weights of 4 bits, best for many tokens: they are looked up once for all of them."""
     x, marks = taken
     size, last = x.shape[1], len(weights) - 1
     quarter, block = -(-len(weights) // ROWS), _block(size)
-    brought = _room(weights, _QUADS * ROWS, block)
+    codes = np.empty((_QUADS * ROWS, block), np.int16)
     their_scales = np.empty((_QUADS * ROWS, block // NF4_BLOCK), np.float32)
     sums = np.empty((len(x), _QUADS, ROWS), np.float32)
     for at in range(begin, end, _QUADS):
@@ -159,12 +181,30 @@ def _of_many(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any
             for quad in range(quads):
                 for n in range(ROWS):
                     row = min(n * quarter + at + quad, last)
-                    bring_back(weights, scales, row, first, count, brought, quad * ROWS + n)
-                    if weights.shape[1] < size:
-                        for at_block in range(count // NF4_BLOCK):
-                            their_scales[quad * ROWS + n, at_block] = scales[row, first // NF4_BLOCK + at_block]
-            _add(brought, their_scales, 0, 1, 0, quads, x, marks, first, count, sums)
-        _write(sums, quads, at, scales, weights.shape[1] == size, y)
+                    bring_back(weights, scales, row, first, count, codes, quad * ROWS + n)
+                    for at_block in range(count // NF4_BLOCK):
+                        their_scales[quad * ROWS + n, at_block] = scales[row, first // NF4_BLOCK + at_block]
+            _add(codes, their_scales, 0, 1, ROWS, 0, quads, x, marks, first, count, sums)
+        _write(sums, quads, at, scales, False, y)
+
+
+@compiling.by_types
+def _part(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> Any:
+    """What one thread computes."""
+    if weights.dtype == types.uint8:
+
+        def of_four_bits(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
+            if len(y) <= _FEW:
+                _as_they_are(x, weights, scales, begin, end, 1, y)
+            else:
+                _looked_up(x, weights, scales, begin, end, y)
+
+        return of_four_bits
+
+    def of_eight_bits(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
+        _as_they_are(x, weights, scales, begin, end, 1 if len(y) <= _FEW else _QUADS, y)
+
+    return of_eight_bits
 
 
 @compiled
@@ -203,13 +243,21 @@ def _of_eight_bits(x: Any, weights: Any, scales: Any, row: int, step: int, y: An
         y[t, i], y[t, j] = c * scales[i, 0], d * scales[j, 0]
 
 
+@compiling.by_types
+def _taken(x: Any, weights: Any) -> Any:
+    """x as it is multiplied with weights, and its marks."""
+    if weights.dtype == types.uint8:
+        return lambda x, weights: _rounded_to_codes(x)
+    return lambda x, weights: _rounded(x)
+
+
 @exactly_parallel
 def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
     """y = x W^T, [tokens, out], with x [tokens, in] float32, in as many parts as there are threads. `in` is a multiple
     of 8, with weights of 4 bits of 64."""
     out = weights.shape[0]
     y = np.empty((x.shape[0], out), np.float32)
-    if weights.shape[1] == x.shape[1] and x.shape[1] < SHALLOW:
+    if weights.shape[1] == x.shape[1] and (x.shape[1] < SHALLOW or x.shape[1] % WIDE):
         # Rows of four quarters at a time: memory is read ahead best in a few long runs.
         for row in prange(out // 4):
             _of_eight_bits(x, weights, scales, np.int64(row), out // 4, y)
@@ -220,10 +268,7 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
     quarter = -(-len(weights) // ROWS)
     for thread in prange(threads):
         begin, end = quarter * thread // threads, quarter * (thread + 1) // threads
-        if len(x) <= _FEW:
-            _of_few(taken, weights, scales, begin, end, y)
-        else:
-            _of_many(taken, weights, scales, begin, end, y)
+        _part(taken, weights, scales, begin, end, y)
     return y
 
 

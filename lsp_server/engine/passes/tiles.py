@@ -4,10 +4,12 @@ A tile is four rows of weights against up to three tokens: twelve sums of eight 
 of today's processors have enough to do. Each sum grows in the same order in all tiles, so that what a token gives does
 not depend on the tokens computed beside it.
 
-Weights are float32, int8, or uint8 that hold two weights of 4 bits each, with a scale for each block of them
-(`rounding`). The type says which. What scales there are for a whole row is no matter of the tile.
+Weights are int8, or uint8 that hold two weights of 4 bits each, with a scale for each block of them (`rounding`). The
+type says which. What scales there are for a whole row is no matter of the tile. They are multiplied with whole numbers,
+int16, of which marks say what each block of 64 is worth.
 
-Those of 4 bits are looked up as whole numbers of 13 bits, `CODES`, by which x of as many is multiplied: the sum of a
+With weights of 8 bits all that is multiplied in one go has one mark, and its sum is exact in 32 bits. Those of 4 bits
+are looked up as whole numbers of 13 bits, `CODES`, by which x of as many is multiplied: the sum of a
 block is exact in 32 bits, and makes one float. int16 are such numbers that were looked up before. They come out of the
 registers in another order, `CODE_ORDER`, in which x is to be arranged, and as floats in `ORDER`.
 """
@@ -27,6 +29,7 @@ from lsp_server.engine.passes.compiling import instructions
 from lsp_server.engine.passes.rounding import NF4, NF4_BLOCK
 
 LANES = 8
+WIDE = 2 * LANES  # whole numbers of 16 bits that are multiplied at a time
 ROWS = 4
 TOKENS = 3  # at most
 
@@ -44,12 +47,12 @@ CODES = tuple(round(MOST * number) for number in NF4)
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _FLOATS, _INTS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(_I32, LANES)
-_SHORTS = ir.VectorType(_I16, 2 * LANES)
+_SHORTS = ir.VectorType(_I16, WIDE)
 _SUMS = ir.VectorType(ir.FloatType(), ROWS)
 _BYTES = ir.VectorType(_I8, NF4_BLOCK // 2)
 _CACHE_LINE = 64  # bytes
 # How many weights are read at a time, by the type that they have.
-_STEP = {types.float32: LANES, types.int8: LANES, types.uint8: NF4_BLOCK, types.int16: NF4_BLOCK}
+_STEP = {types.int8: WIDE, types.uint8: NF4_BLOCK, types.int16: NF4_BLOCK}
 
 
 def tile(tokens: int) -> Callable[..., None]:
@@ -57,9 +60,10 @@ def tile(tokens: int) -> Callable[..., None]:
     quad.
 
     It adds to sums[token + t, quad, n] the product of weights[row + n step, first : first + count] and x[token + t,
-    start : start + count], for the four n and the `tokens` t; the last row stands for those behind it. `count` is not 0
-    and a multiple of LANES, or with weights of 4 bits of NF4_BLOCK; these are multiplied with int16 in `CODE_ORDER`, of
-    which marks [tokens, blocks] has the scale of each block over MOST. All arrays lie in memory without gaps.
+    start : start + count], for the four n and the `tokens` t; the last row stands for those behind it. x is int16, of
+    which marks [tokens, blocks] has the scale of each block of 64. `count` is not 0 and a multiple of WIDE, or with
+    weights of 4 bits of NF4_BLOCK; with these x is in `CODE_ORDER`, and its marks are over MOST. With weights of 8 bits
+    the mark at `start` is that of all of them, and `count` at most 2,048. All arrays lie in memory without gaps.
     """
 
     @instructions(None)
@@ -88,20 +92,20 @@ def tile(tokens: int) -> Callable[..., None]:
             before = builder.block
             with _steps(builder, count, rows[0].step) as k:
                 loop = builder.block
-                begun = [[builder.phi(_FLOATS) for _ in rows] for _ in seen]
+                begun = [[builder.phi(rows[0].sums) for _ in rows] for _ in seen]
                 grown = [list(sums_of_token) for sums_of_token in begun]
                 for n, one in enumerate(rows):
-                    if one.step > LANES:  # all rows at once would not have room in the registers
+                    if one.step > WIDE:  # all rows at once would not have room in the registers
                         builder.fence("seq_cst", "singlethread")
                     grown_of_row = one.added(k, seen, [sums_of_token[n] for sums_of_token in grown])
                     for sums_of_token, sum_of_row in zip(grown, grown_of_row, strict=True):
                         sums_of_token[n] = sum_of_row
             for t in range(tokens):
                 for n in range(ROWS):
-                    begun[t][n].add_incoming(_constant(_FLOATS, 0.0), before)
+                    begun[t][n].add_incoming(ir.Constant(rows[0].sums, [0] * LANES), before)
                     begun[t][n].add_incoming(grown[t][n], loop)
                 place = sums.at(_plus(builder, token, t), quad, _I64(0))
-                total = builder.fadd(_load(builder, place, _SUMS), _each_summed(builder, grown[t]))
+                total = builder.fadd(_load(builder, place, _SUMS), rows[0].summed(grown[t], seen[t][1]))
                 _store(builder, total, place)
             return context.get_dummy_value()
 
@@ -177,6 +181,7 @@ class _Row:
     def __init__(self, builder: Any, weights: _Array, scales: _Array, row: Any, first: Any) -> None:
         self._builder, self._dtype = builder, weights.dtype
         self.step = _STEP[weights.dtype]
+        self.sums = _INTS if weights.dtype == types.int8 else _FLOATS
         self._packed = weights.at(row, builder.lshr(first, _I64(1)) if weights.dtype == types.uint8 else first)
         if self.step == NF4_BLOCK:
             self._scales = scales.at(row, builder.udiv(first, _I64(NF4_BLOCK)))
@@ -184,15 +189,15 @@ class _Row:
     def added(self, k: Any, seen: Sequence[tuple[Any, Any]], sums: Sequence[Any]) -> list[Any]:
         """The sums of each token, with what the next weights from k on give; `seen`: where its x and marks begin."""
         builder, grown = self._builder, list(sums)
-        if self.step < NF4_BLOCK:
-            for at, weight in enumerate(self.floats(k)):
-                for t, (x, _) in enumerate(seen):
-                    number = _load(builder, builder.gep(x, [_plus(builder, k, at * LANES)]), _FLOATS)
-                    grown[t] = _multiply_add(builder, weight, number, grown[t])
+        if self._dtype == types.int8:
+            weight = builder.sext(_load(builder, builder.gep(self._packed, [k]), ir.VectorType(_I8, WIDE)), _SHORTS)
+            for t, (x, _) in enumerate(seen):
+                number = _load(builder, builder.gep(x, [k]), _SHORTS)
+                grown[t] = builder.add(_in_pairs(builder, weight, number), grown[t])
             return grown
         codes, scale = self.codes(k), self._scale(k)
         for t, (x, marks) in enumerate(seen):
-            places = [builder.gep(x, [_plus(builder, k, at * 2 * LANES)]) for at in range(len(codes))]
+            places = [builder.gep(x, [_plus(builder, k, at * WIDE)]) for at in range(len(codes))]
             products = [
                 _in_pairs(builder, code, _load(builder, place, _SHORTS))
                 for code, place in zip(codes, places, strict=True)
@@ -203,23 +208,26 @@ class _Row:
             grown[t] = _multiply_add(builder, builder.sitofp(whole, _FLOATS), factor, grown[t])
         return grown
 
-    def floats(self, k: Any) -> list[Any]:
-        """The next weights from k on, as many as are read at a time, in vectors."""
+    def summed(self, grown: Sequence[Any], marks: Any) -> Any:
+        """The sums of the lanes of a token's four; `marks`: where its begin."""
         builder = self._builder
-        if self._dtype == types.float32:
-            return [_load(builder, builder.gep(self._packed, [k]), _FLOATS)]
-        if self._dtype == types.int8:
-            eight = _load(builder, builder.gep(self._packed, [k]), ir.VectorType(_I8, LANES))
-            return [builder.sitofp(builder.sext(eight, _INTS), _FLOATS)]
+        if self.sums == _FLOATS:
+            return _each_summed(builder, grown)
+        floats = [builder.sitofp(each, _FLOATS) for each in grown]
+        mark = _spread(builder, builder.load(marks))
+        return builder.fmul(_each_summed(builder, floats), _shuffled(builder, mark, mark, range(ROWS)))
+
+    def floats(self, k: Any) -> list[Any]:
+        """The next weights of 4 bits from k on, a block of them, in vectors."""
         scale = self._scale(k)
-        numbers = [number for half in self._halves(k) for number in _looked_up(builder, half)]
-        return [builder.fmul(number, scale) for number in numbers]
+        numbers = [number for half in self._halves(k) for number in _looked_up(self._builder, half)]
+        return [self._builder.fmul(number, scale) for number in numbers]
 
     def codes(self, k: Any) -> list[Any]:
         """The next weights of 4 bits from k on, a block of them, as CODES in four vectors."""
         builder = self._builder
         if self._dtype == types.int16:
-            places = [_plus(builder, k, at * 2 * LANES) for at in range(4)]
+            places = [_plus(builder, k, at * WIDE) for at in range(4)]
             return [_load(builder, builder.gep(self._packed, [place]), _SHORTS) for place in places]
         return [code for half in self._halves(k) for code in _coded(builder, half)]
 
@@ -250,9 +258,9 @@ def _in_pairs(builder: Any, one: Any, other: Any) -> Any:
     """The products of sixteen whole numbers, each with the one beside it added, in eight lanes."""
     if has_permute():
         return builder.call(_function(builder, "llvm.x86.avx2.pmadd.wd", _INTS, [_SHORTS, _SHORTS]), [one, other])
-    wide = ir.VectorType(_I32, 2 * LANES)
+    wide = ir.VectorType(_I32, WIDE)
     products = builder.mul(builder.sext(one, wide), builder.sext(other, wide))
-    even, odd = (_shuffled(builder, products, products, range(side, 2 * LANES, 2)) for side in (0, 1))
+    even, odd = (_shuffled(builder, products, products, range(side, WIDE, 2)) for side in (0, 1))
     return builder.add(even, odd)
 
 
