@@ -99,7 +99,7 @@ def test_weights_of_four_bits_are_those_of_bitsandbytes(out: int) -> None:
     x = RANDOM.standard_normal((20, 1024), np.float32)
     together = linear(x, weights, scales)
     wanted = x.astype(np.float64) @ exact.astype(np.float64).T
-    assert np.abs(together - wanted).max() < 5e-4 * np.abs(wanted).max(), "within what 13 bits of both can say"
+    assert np.abs(together - wanted).max() < 5e-4 * np.abs(wanted).max(), "within what 13 bits can say"
     halved = (torch.from_numpy(x).bfloat16().double() @ torch.from_numpy(exact).bfloat16().double().T).numpy()
     assert 4 * np.linalg.norm(together - wanted) < np.linalg.norm(halved - wanted), "nearer than 16-bit floats"
     for tokens in range(1, 20):
@@ -108,15 +108,15 @@ def test_weights_of_four_bits_are_those_of_bitsandbytes(out: int) -> None:
 
 
 def test_four_bits_worked_exactly() -> None:
-    """Whole numbers that take all of the 13 bits, and the largest sums that there can be: every step is exact."""
+    """Whole numbers that take all of the bits, and the largest sums that there can be: every step is exact."""
     codes = np.array(tiles.CODES)
     places = RANDOM.integers(0, 16, (6, 128))
     places[0], places[1] = 15, 0
     weights = (places[:, ::2] << 4 | places[:, 1::2]).astype(np.uint8)
     scales = np.array([[tiles.MOST * factor] * 2 for factor in (1, 1, 0.5, 2, 1, 4)], np.float32)
-    x = RANDOM.integers(-tiles.MOST, tiles.MOST + 1, (5, 128))
-    x[:, [0, 64]] = tiles.MOST  # the largest of each block
-    x[0], x[1] = tiles.MOST, -tiles.MOST
+    x = RANDOM.integers(-(2**15) + 1, 2**15, (5, 128))
+    x[:, 0] = 2**15 - 1  # the largest of a block
+    x[0], x[1] = 2**15 - 1, -(2**15) + 1
     wanted = x @ (codes[places] * scales[:, :1] / tiles.MOST).T
     found = linear(x.astype(np.float32), weights, scales)
     assert np.abs(found - wanted).max() <= 2e-7 * np.abs(wanted).max()
@@ -135,12 +135,12 @@ def test_nothing_times_four_bits_is_nothing() -> None:
 
 def test_four_bits_are_the_same_without_the_processors_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "has_permute", lambda: False)
-    tile = tiles.tile(1)
+    tile, order, unit = tiles.tile(1), products._CODE_ORDER, products._CODE_UNIT
 
     @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
     def four_rows(weights: Any, scales: Any, x: Any) -> Any:
         sums, floats = np.zeros((1, 1, 4), np.float32), np.zeros((4, 512), np.float32)
-        whole, marks = products._rounded_to_codes(x)
+        whole, marks = products._rounded(x, order, unit)
         tile(weights, scales, 0, 1, 0, whole, marks, 0, 0, 512, sums, 0)
         for row in range(4):
             tiles.bring_back(weights, scales, row, 0, 512, floats, row)

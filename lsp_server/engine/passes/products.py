@@ -4,12 +4,11 @@ For one token all depends on how fast weights are read, for many on how seldom a
 are taken a block at a time, which stays in the nearest of the processor's caches while all tokens are multiplied with
 it. What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
 
-Weights of 8 bits are int8 [out, in] with scales float32 [out, 1]. What large ones are multiplied with is rounded to 16
-bits in each block, of up to `BLOCK` inputs, and the products of a block are summed exactly: processors multiply whole
-numbers of 16 bits twice as fast as float32. Those of 4 bits are uint8 [out, in / 2] with scales float32 [out, in / 64],
-as bitsandbytes has them (`rounding`). They, and what they are multiplied with, are rounded to 13 bits in blocks of 64,
-and summed exactly, too. The 16-bit floats in which bitsandbytes multiplies have eight bits. The numbers' type says
-which weights they are.
+Weights of 8 bits are int8 [out, in] with scales float32 [out, 1], those of 4 bits uint8 [out, in / 2] with scales
+float32 [out, in / 64], as bitsandbytes has them (`rounding`): these stand for numbers that are rounded to 13 bits. The
+numbers' type says which weights they are. What they are multiplied with is rounded to 16 bits in each block of up to
+`BLOCK` inputs: processors multiply whole numbers of 16 bits twice as fast as float32, and their sums are exact. The
+16-bit floats in which bitsandbytes multiplies have eight bits. Small weights of 8 bits alone are multiplied in float32.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ _QUADS = 4
 _FEW = 8
 
 _tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in range(1, TOKENS + 1))
-_ORDER = np.array(tiles.CODE_ORDER)
-_MOST = np.float32(tiles.MOST)
+_ORDER, _UNIT = np.arange(NF4_BLOCK), np.float32(1)
+_CODE_ORDER, _CODE_UNIT = np.array(tiles.CODE_ORDER), np.float32(tiles.MOST)
 _MOST_WHOLE = np.float32(2**15 - 1)
 # What is smaller cannot be divided by.
 _NOTHING = np.float32(1e-30)
@@ -72,8 +71,9 @@ def _largest(x: Any, first: int, last: int) -> Any:
 
 
 @exactly
-def _rounded(x: Any) -> Any:
-    """x [tokens, in] as int16 in 16 bits, and the marks [tokens, in / 64], powers of two: equal in a block."""
+def _rounded(x: Any, order: Any, unit: Any) -> Any:
+    """x [tokens, in] as int16 in 16 bits, in each 64 in this order, and the marks [tokens, in / 64]: over `unit` powers
+    of two, in each block the same."""
     tokens, size = x.shape
     block = _block(size)
     whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, -(-size // NF4_BLOCK)), np.float32)
@@ -84,27 +84,11 @@ def _rounded(x: Any) -> Any:
             factor, mark = np.float32(0), largest * np.float32(0)  # which says so where it is no finite number
             if _NOTHING < largest < np.inf:
                 _, exponent = math.frexp(largest)
-                factor, mark = np.float32(2.0 ** (15 - exponent)), np.float32(2.0 ** (exponent - 15))
+                factor, mark = np.float32(2.0 ** (15 - exponent)), np.float32(2.0 ** (exponent - 15)) / unit
             marks[t, first // NF4_BLOCK : -(-last // NF4_BLOCK)] = mark
-            for k in range(first, last):
-                whole[t, k] = np.int16(min(np.rint(x[t, k] * factor), _MOST_WHOLE))
-    return whole, marks
-
-
-@exactly
-def _rounded_to_codes(x: Any) -> Any:
-    """x [tokens, in] as int16 in 13 bits, in the order in which weights of 4 bits come, and the marks [tokens, in /
-    64]."""
-    tokens, size = x.shape
-    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, size // NF4_BLOCK), np.float32)
-    for t in range(tokens):
-        for block in range(size // NF4_BLOCK):
-            first = block * NF4_BLOCK
-            largest = _largest(x[t], first, first + NF4_BLOCK)
-            marks[t, block] = largest / (_MOST * _MOST)
-            factor = _MOST / largest if largest > _NOTHING else np.float32(0)
-            for k in range(NF4_BLOCK):
-                whole[t, first + k] = np.int16(np.rint(x[t, first + _ORDER[k]] * factor))
+            for at in range(first, last, NF4_BLOCK):
+                for k in range(min(NF4_BLOCK, last - at)):
+                    whole[t, at + k] = np.int16(min(np.rint(x[t, at + order[k]] * factor), _MOST_WHOLE))
     return whole, marks
 
 
@@ -247,8 +231,8 @@ def _of_eight_bits(x: Any, weights: Any, scales: Any, row: int, step: int, y: An
 def _taken(x: Any, weights: Any) -> Any:
     """x as it is multiplied with weights, and its marks."""
     if weights.dtype == types.uint8:
-        return lambda x, weights: _rounded_to_codes(x)
-    return lambda x, weights: _rounded(x)
+        return lambda x, weights: _rounded(x, _CODE_ORDER, _CODE_UNIT)
+    return lambda x, weights: _rounded(x, _ORDER, _UNIT)
 
 
 @exactly_parallel

@@ -6,12 +6,11 @@ not depend on the tokens computed beside it.
 
 Weights are int8, or uint8 that hold two weights of 4 bits each, with a scale for each block of them (`rounding`). The
 type says which. What scales there are for a whole row is no matter of the tile. They are multiplied with whole numbers,
-int16, of which marks say what each block of 64 is worth.
+int16, of which a mark says what they are worth; with weights of 8 bits the sum of a tile is exact in 32 bits.
 
-With weights of 8 bits all that is multiplied in one go has one mark, and its sum is exact in 32 bits. Those of 4 bits
-are looked up as whole numbers of 13 bits, `CODES`, by which x of as many is multiplied: the sum of a
-block is exact in 32 bits, and makes one float. int16 are such numbers that were looked up before. They come out of the
-registers in another order, `CODE_ORDER`, in which x is to be arranged, and as floats in `ORDER`.
+Those of 4 bits are looked up as whole numbers of 13 bits, `CODES`: the sum of a block is exact, and makes one float.
+int16 are such numbers that were looked up before. They come out of the registers in another order, `CODE_ORDER`, in
+which x is to be arranged, and as floats in `ORDER`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ ORDER = tuple(
 CODE_ORDER = tuple(
     2 * (16 * (lane // 8) + 8 * part + lane % 8) + half for half in (0, 1) for part in range(2) for lane in range(16)
 )
-# The largest of the whole numbers: 64 products of two of them are within 32 bits.
+# The largest of the whole numbers: the products of them and of 16 bits that a lane has of a block are within 32 bits.
 MOST = 4095
 CODES = tuple(round(MOST * number) for number in NF4)
 
@@ -61,9 +60,9 @@ def tile(tokens: int) -> Callable[..., None]:
 
     It adds to sums[token + t, quad, n] the product of weights[row + n step, first : first + count] and x[token + t,
     start : start + count], for the four n and the `tokens` t; the last row stands for those behind it. x is int16, of
-    which marks [tokens, blocks] has the scale of each block of 64. `count` is not 0 and a multiple of WIDE, or with
-    weights of 4 bits of NF4_BLOCK; with these x is in `CODE_ORDER`, and its marks are over MOST. With weights of 8 bits
-    the mark at `start` is that of all of them, and `count` at most 2,048. All arrays lie in memory without gaps.
+    which marks [tokens, in / 64] has what 1 is worth: that at `start` is the mark of all of them. `count` is not 0, at
+    most 2,048, and a multiple of WIDE, or with weights of 4 bits of NF4_BLOCK; with these x is in `CODE_ORDER`, and its
+    marks are over MOST. All arrays lie in memory without gaps.
     """
 
     @instructions(None)
@@ -85,10 +84,7 @@ def tile(tokens: int) -> Callable[..., None]:
                 within = builder.select(builder.icmp_signed("<", wanted, last), wanted, last)
                 rows.append(_Row(builder, weights, scales, within, first))
             block = builder.udiv(start, _I64(NF4_BLOCK))
-            seen = [
-                (x.at(_plus(builder, token, t), start), marks.at(_plus(builder, token, t), block))
-                for t in range(tokens)
-            ]
+            seen = [x.at(_plus(builder, token, t), start) for t in range(tokens)]
             before = builder.block
             with _steps(builder, count, rows[0].step) as k:
                 loop = builder.block
@@ -105,7 +101,8 @@ def tile(tokens: int) -> Callable[..., None]:
                     begun[t][n].add_incoming(ir.Constant(rows[0].sums, [0] * LANES), before)
                     begun[t][n].add_incoming(grown[t][n], loop)
                 place = sums.at(_plus(builder, token, t), quad, _I64(0))
-                total = builder.fadd(_load(builder, place, _SUMS), rows[0].summed(grown[t], seen[t][1]))
+                mark = builder.load(marks.at(_plus(builder, token, t), block))
+                total = builder.fadd(_load(builder, place, _SUMS), rows[0].summed(grown[t], mark))
                 _store(builder, total, place)
             return context.get_dummy_value()
 
@@ -186,36 +183,32 @@ class _Row:
         if self.step == NF4_BLOCK:
             self._scales = scales.at(row, builder.udiv(first, _I64(NF4_BLOCK)))
 
-    def added(self, k: Any, seen: Sequence[tuple[Any, Any]], sums: Sequence[Any]) -> list[Any]:
-        """The sums of each token, with what the next weights from k on give; `seen`: where its x and marks begin."""
+    def added(self, k: Any, seen: Sequence[Any], sums: Sequence[Any]) -> list[Any]:
+        """The sums of each token, with what the next weights from k on give; `seen`: where its x begins."""
         builder, grown = self._builder, list(sums)
         if self._dtype == types.int8:
             weight = builder.sext(_load(builder, builder.gep(self._packed, [k]), ir.VectorType(_I8, WIDE)), _SHORTS)
-            for t, (x, _) in enumerate(seen):
+            for t, x in enumerate(seen):
                 number = _load(builder, builder.gep(x, [k]), _SHORTS)
                 grown[t] = builder.add(_in_pairs(builder, weight, number), grown[t])
             return grown
         codes, scale = self.codes(k), self._scale(k)
-        for t, (x, marks) in enumerate(seen):
+        for t, x in enumerate(seen):
             places = [builder.gep(x, [_plus(builder, k, at * WIDE)]) for at in range(len(codes))]
             products = [
                 _in_pairs(builder, code, _load(builder, place, _SHORTS))
                 for code, place in zip(codes, places, strict=True)
             ]
             whole = builder.add(builder.add(*products[:2]), builder.add(*products[2:]))
-            mark = _spread(builder, builder.load(builder.gep(marks, [builder.udiv(k, _I64(NF4_BLOCK))])))
-            factor = builder.fmul(scale, mark)
-            grown[t] = _multiply_add(builder, builder.sitofp(whole, _FLOATS), factor, grown[t])
+            grown[t] = _multiply_add(builder, builder.sitofp(whole, _FLOATS), scale, grown[t])
         return grown
 
-    def summed(self, grown: Sequence[Any], marks: Any) -> Any:
-        """The sums of the lanes of a token's four; `marks`: where its begin."""
+    def summed(self, grown: Sequence[Any], mark: Any) -> Any:
+        """The sums of the lanes of a token's four, times its mark."""
         builder = self._builder
-        if self.sums == _FLOATS:
-            return _each_summed(builder, grown)
-        floats = [builder.sitofp(each, _FLOATS) for each in grown]
-        mark = _spread(builder, builder.load(marks))
-        return builder.fmul(_each_summed(builder, floats), _shuffled(builder, mark, mark, range(ROWS)))
+        floats = grown if self.sums == _FLOATS else [builder.sitofp(each, _FLOATS) for each in grown]
+        spread = _spread(builder, mark)
+        return builder.fmul(_each_summed(builder, floats), _shuffled(builder, spread, spread, range(ROWS)))
 
     def floats(self, k: Any) -> list[Any]:
         """The next weights of 4 bits from k on, a block of them, in vectors."""
