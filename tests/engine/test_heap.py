@@ -1,4 +1,5 @@
-"""That an engine does not grow: what is free in a heap goes back to the system, and what is prepared is limited."""
+"""That an engine does not grow: what is free in a heap goes back to the system, and what is prepared is limited. And in
+what pages its weights lie."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,28 @@ def test_what_is_prepared_for_a_number_of_tokens_is_not_kept_for_good() -> None:
         [sys.executable, "-c", PRODUCTS], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     assert int(done.stdout) < 100
+
+
+PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+# How many bytes of a tensor lie in large pages, and how many are left once it is gone.
+LARGE = """
+import re, torch
+from pathlib import Path
+def large():
+    return int(re.search(r"AnonHugePages: *([0-9]+) kB", Path("/proc/self/smaps_rollup").read_text())[1]) * 1024
+weights = torch.ones(64 * 2**20, dtype=torch.int8)
+held = large()
+del weights
+print(held, large())
+"""
+
+
+@pytest.mark.skipif(not PAGES.exists() or "[never]" in PAGES.read_text(), reason="this system has small pages only")
+def test_large_tensors_lie_in_large_pages_and_go_back() -> None:
+    environment = os.environ | process.PAGES
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    held, left = map(int, done.stdout.split())
+    assert held > 32 * 2**20, "most of it"
+    assert left < 8 * 2**20
