@@ -85,7 +85,7 @@ def without_lines_below(text: str, here: Place) -> str:
     wanted = [_plain(line) for line in below]
     plain = [_plain(line) for line in whole]
     for count in range(min(len(lines), len(below)), 0, -1):
-        if plain[-count:] == wanted[:count] and _can_go(text, lines, count, here):
+        if all(map(_is_said_below, plain[-count:], wanted[:count])) and _can_go(text, lines, count, here):
             return "\n".join(lines[:-count])
     next_line = below[0].rstrip()
     for index in range(1, len(lines)):
@@ -103,6 +103,12 @@ def _plain(line: str) -> tuple[int, str]:
     """A line by its depth and by what is said in it, whatever quotes, blanks and signs at its end there are."""
     bare = re.sub(r"\s+", "", line).translate({ord("'"): '"', ord("`"): '"'})
     return depth_of(line), bare.rstrip(",;") or bare
+
+
+def _is_said_below(line: tuple[int, str], below: tuple[int, str]) -> bool:
+    """Whether a plain line is one of those below, there perhaps deeper: as deep as a block that is not begun yet. A
+    line that is less deep there may well come twice, as the end of a block and what follows it."""
+    return line[1] == below[1] and line[0] <= below[0]
 
 
 def _can_go(text: str, lines: list[str], count: int, here: Place) -> bool:
