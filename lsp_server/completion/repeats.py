@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Lines that make one round of a circle, and how often they come before it is one.
-LONGEST_ROUND, ROUNDS = 3, 3
+# Lines that make one round of a circle; how often one line comes before it is one, and several, the last time in part.
+LONGEST_ROUND, ROUNDS, ROUNDS_OF_SEVERAL = 3, 3, 2
 # Lines above a suggestion that may be the first round.
 LOOKED_AT = LONGEST_ROUND
 
@@ -20,7 +20,7 @@ def circle(lines: Sequence[str], above: Sequence[str], before: str) -> tuple[int
     whole = [line.rstrip() for line in (*above, before + lines[0], *lines[1:])] if lines else []
     for end in range(len(above) + 1, len(whole) + 1):
         for length in range(1, LONGEST_ROUND + 1):
-            start = end - ROUNDS * length
+            start = end - (ROUNDS if length == 1 else ROUNDS_OF_SEVERAL * length + 1)
             if start < max(0, len(above) - length) or not any(whole[start : start + length]):
                 continue
             if whole[start : end - length] == whole[start + length : end]:
