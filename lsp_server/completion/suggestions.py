@@ -37,6 +37,8 @@ from lsp_server.settings import Settings
 OTHERS = 2
 # What was made ahead of time and is less probable than that is chosen anew among several.
 DOUBTFUL_AHEAD = 0.7
+# So long after a key the cursor rests: what is done then would hold up the next one.
+RESTED_SECONDS = 0.05
 CHANGED = "The text changed meanwhile."
 UNSURE = "The model is not sure enough of what it wrote (codellama.minProbability)."
 
@@ -296,6 +298,7 @@ class Suggestions:
         around, version = self._around, buffer.version
         if why_off(buffer, around.settings) or not around.settings.prefetch:
             return
+        await asyncio.sleep(RESTED_SECONDS)
         if await around.workspace.hidden(buffer.uri):
             return
         try:
