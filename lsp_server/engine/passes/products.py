@@ -13,7 +13,6 @@ numbers' type says which weights they are. What they are multiplied with is roun
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,10 @@ _tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in r
 _ORDER, _UNIT = np.arange(NF4_BLOCK), np.float32(1)
 _CODE_ORDER, _CODE_UNIT = np.array(tiles.CODE_ORDER), np.float32(tiles.MOST)
 _MOST_WHOLE = np.float32(2**15 - 1)
-# What is smaller cannot be divided by.
-_NOTHING = np.float32(1e-30)
+# Of the bits of a float32: all but the sign, those of infinity, and of what is so small that it counts as nothing; how
+# many come below the exponent, and what that of 1/2 is.
+_MAGNITUDE, _INFINITE, _NOTHING = np.int32(0x7FFFFFFF), np.int32(0x7F800000), np.float32(1e-30).view(np.int32)
+_FRACTION_BITS, _EXPONENT_OF_HALF = np.int32(23), 126
 
 
 def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
@@ -60,35 +61,32 @@ def _block(size: int) -> int:
 
 
 @exactly
-def _largest(x: Any, first: int, last: int) -> Any:
-    """The largest magnitude of some numbers; not a number where one of them is none."""
-    largest = np.float32(0)
-    for k in range(first, last):
-        size = abs(x[k])
-        if size > largest or np.isnan(size):
-            largest = size
-    return largest
-
-
-@exactly
 def _rounded(x: Any, order: Any, unit: Any) -> Any:
     """x [tokens, in] as int16 in 16 bits, in each 64 in this order, and the marks [tokens, in / 64]: over `unit` powers
-    of two, in each block the same."""
+    of two, in each block the same; not a number where one of the block's is none."""
     tokens, size = x.shape
     block = _block(size)
-    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, -(-size // NF4_BLOCK)), np.float32)
+    bits = x.view(np.int32)
+    natural, whole = np.empty(size, np.int16), np.empty((tokens, size), np.int16)
+    marks = np.empty((tokens, -(-size // NF4_BLOCK)), np.float32)
     for t in range(tokens):
         for first in range(0, size, block):
             last = min(first + block, size)
-            largest = _largest(x[t], first, last)
-            factor, mark = np.float32(0), largest * np.float32(0)  # which says so where it is no finite number
-            if _NOTHING < largest < np.inf:
-                _, exponent = math.frexp(largest)
+            largest = np.int32(0)  # without their signs, floats are in the order of their bits
+            for k in range(first, last):
+                largest = max(largest, bits[t, k] & _MAGNITUDE)
+            exponent = np.int64(largest >> _FRACTION_BITS) - _EXPONENT_OF_HALF
+            factor = mark = np.float32(0)
+            if largest >= _INFINITE:
+                mark = np.float32(np.nan)
+            elif largest >= _NOTHING:
                 factor, mark = np.float32(2.0 ** (15 - exponent)), np.float32(2.0 ** (exponent - 15)) / unit
             marks[t, first // NF4_BLOCK : -(-last // NF4_BLOCK)] = mark
-            for at in range(first, last, NF4_BLOCK):
-                for k in range(min(NF4_BLOCK, last - at)):
-                    whole[t, at + k] = np.int16(min(np.rint(x[t, at + order[k]] * factor), _MOST_WHOLE))
+            for k in range(first, last):
+                natural[k] = np.int16(min(np.rint(x[t, k] * factor), _MOST_WHOLE))
+        for first in range(0, size, NF4_BLOCK):
+            for k in range(min(NF4_BLOCK, size - first)):
+                whole[t, first + k] = natural[first + order[k]]
     return whole, marks
 
 
