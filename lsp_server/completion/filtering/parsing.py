@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import re
+import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 
 from lsp_server.completion.brackets import unmatched
@@ -89,9 +92,13 @@ def parsing(text: str, here: Place) -> str:
     """
     if not _can_tell(text, here):
         return text
-    if text_scope(open_after(here.read(text), here.open), marks_of(here.language_id)) is not None:
+    scope = text_scope(open_after(here.read(text), here.open), marks_of(here.language_id))
+    mark = language(here.language_id).line_comment or ""
+    behind_code = scope is not None and scope.one_line and scope.kind == "comment"
+    if scope is not None and not (behind_code and not _last_line(text, here).lstrip().startswith(mark)):
         return text  # it ends within a string or comment, which what follows ends
-    return next((each for each in _shorter(text, here) if _count(here).fits(each)), "")
+    fits = _count(here).fits
+    return next((each for each in _shorter(text, here) if fits(each) and not _leaves_indented(each, here)), "")
 
 
 def fitting(text: str, here: Place) -> Callable[[str], bool] | None:
@@ -115,6 +122,36 @@ def _can_tell(text: str, here: Place) -> bool:
         return False
     lines = (here.prefix[-BEFORE:] + text + here.suffix[:AFTER]).split("\n")
     return max(map(len, lines)) <= MOST_COLUMNS
+
+
+def _last_line(text: str, here: Place) -> str:
+    return (here.line_before + text).rpartition("\n")[2]
+
+
+def _leaves_indented(text: str, here: Place) -> bool:
+    """Whether in Python the next line is left deeper than it may be, which the grammar does not mind: behind a line
+    that opens no block any more."""
+    if here.language_id != "python" or not here.lines_below:
+        return False
+    above = here.line_before + here.line_after
+    above = above if above.strip() else next((line for line in reversed(here.lines_above) if line.strip()), "")
+    last = _last_line(text, here) + here.line_after
+    return _is_indented_in_vain(last, here.lines_below[0]) and not _is_indented_in_vain(above, here.lines_below[0])
+
+
+def _is_indented_in_vain(line: str, below: str) -> bool:
+    """... as Python's own parser says of two lines."""
+    if depth_of(below) <= depth_of(line) or not line.strip():
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on escapes and the like
+        try:
+            ast.parse(textwrap.dedent(f"{line}\n{below}\n"))
+        except SyntaxError as error:
+            return error.msg == "unexpected indent"
+        except (ValueError, MemoryError, RecursionError):  # null bytes, and code that is too deep for it
+            return False
+    return False
 
 
 def _shorter(text: str, here: Place) -> Iterator[str]:
