@@ -139,7 +139,7 @@ async def _measure(shape: str, config: dict[str, Any], bits: str, options: argpa
         placed.used_bytes,
     )
     ids = texts.Ids(CodeLlamaTokenizer.from_pretrained(folder))
-    rounds = options.rounds or (1 if options.quick else ROUNDS)
+    rounds = options.rounds or (QUICK if options.quick else ROUNDS)
     prompt, more = ids.take(window), ids.take(1)[0]
     asked = [(ids.take(END), ids.take(CHUNK)) for _ in range(rounds)]
     names = [OURS, found.llama] if with_llama else [OURS]
