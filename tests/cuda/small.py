@@ -81,7 +81,10 @@ def _exact(layer: Any) -> torch.Tensor | None:
     """The weights of a layer that is rounded, in float32."""
     if isinstance(layer, int8.Int8Linear):
         return layer.weight.float() * layer.scale[:, None]
-    return brought_back(layer.weight, layer.scale.flatten()) if isinstance(layer, int4.Int4Linear) else None
+    if isinstance(layer, int4.Int4Linear):
+        weight, scales = int4.rows_of(layer)
+        return brought_back(weight, scales.flatten())
+    return None
 
 
 def brought_back(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ def test_layers_of_bitsandbytes_are_replaced_and_give_the_same(
     nested: bool, product: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linears, "PRODUCT", product)
+    monkeypatch.setattr(linears, "TILES", product is torch.bfloat16)
     monkeypatch.setattr(linears, "_PART_BYTES", 10 * 256 * 2)  # parts of ten rows and of five
     model = torch.nn.Sequential(in_four_bits(48, 256, compress_statistics=nested))
     weight = model[0].weight
@@ -55,6 +56,7 @@ def small_llama() -> Any:
 @pytest.mark.parametrize("product", [torch.bfloat16, torch.float32])
 def test_logits_are_those_of_transformers(product: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linears, "PRODUCT", product)
+    monkeypatch.setattr(linears, "TILES", product is torch.bfloat16)
     small = small_llama()
     reference = copy.deepcopy(small).float()
     functional = rounding.bitsandbytes().functional

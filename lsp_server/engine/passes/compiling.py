@@ -12,6 +12,7 @@ import torch
 from numba.extending import intrinsic, overload
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+Scales = np.ndarray[Any, np.dtype[np.float32 | np.int16]]
 Bytes = np.ndarray[Any, np.dtype[np.int8 | np.uint8]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 

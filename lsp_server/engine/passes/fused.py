@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange, types
 
-from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, compiled, instructions, parallel
+from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, Scales, compiled, instructions, parallel
 from lsp_server.engine.passes.products import linear
 
 # Above so many tokens torch's operations are faster, which make more of keys and values that are near.
@@ -153,14 +153,14 @@ class Weights(NamedTuple):
 
     attention_norm: Floats
     mixing: Bytes
-    mixing_scale: Floats
+    mixing_scale: Scales
     output: Bytes
-    output_scale: Floats
+    output_scale: Scales
     feed_norm: Floats
     gate_up: Bytes
-    gate_up_scale: Floats
+    gate_up_scale: Scales
     down: Bytes
-    down_scale: Floats
+    down_scale: Scales
     apart: int
 
 

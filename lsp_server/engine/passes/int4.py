@@ -11,26 +11,26 @@ from typing import Any
 import torch
 
 from lsp_server.engine.passes import compiling, linears, products, rounding, tiles
-from lsp_server.engine.passes.compiling import Bytes, Floats
+from lsp_server.engine.passes.compiling import Bytes, Scales
 from lsp_server.engine.passes.linears import RoundedLinear
 
 
 class Int4Linear(RoundedLinear):
-    """A linear layer with two weights in each uint8 [out, in / 2], and float32 scales [out, in / 64]."""
+    """A linear layer with two weights in each uint8 [out, in / 2], and the scales as `products.shares` has them."""
 
     @classmethod
     def rounded(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int4Linear:
         """From a weight [out, in] in any float type, rounded as bitsandbytes rounds: to nf4, in blocks of 64."""
         packed, largest = rounding.round_blocks(weight)
-        return cls(packed, largest, bias)
+        return cls(packed, products.shares(largest), bias)
 
-    def arrays(self) -> tuple[Bytes, Floats]:
-        scales: Floats = self.scale.numpy()
-        return self.weight.numpy(), scales
+    def arrays(self) -> tuple[Bytes, Scales]:
+        shares: Scales = self.scale.numpy()
+        return self.weight.numpy(), shares
 
     def arranged(self, rows: torch.Tensor) -> torch.Tensor:
         blocks = rows.view(len(rows), -1, rounding.NF4_BLOCK)
-        return blocks[..., list(tiles.ORDER)].flatten(1)
+        return blocks[..., list(tiles.CODE_ORDER)].flatten(1)
 
     def brought_back(self, first: int, last: int) -> torch.Tensor:
         part = self.weight[first:last].numpy(), self.scale[first:last].numpy()
@@ -52,7 +52,8 @@ def replace_linears(model: Any) -> int:
 def _ours(child: Any) -> Int4Linear | None:
     if not is_taken(child) or child.weight.device.type != "cpu":
         return None
-    return Int4Linear(*rows_of(child), linears.bias_of(child))
+    weight, scales = rows_of(child)
+    return Int4Linear(weight, products.shares(scales), linears.bias_of(child))
 
 
 def is_taken(linear: Any) -> bool:
@@ -68,7 +69,7 @@ def rows_of(linear: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """The weight uint8 [out, in / 2] of a layer that `is_taken`, with the float32 scale of each block [out, in / 64],
     on the device where they lie. Scales that were rounded themselves are brought back."""
     if isinstance(linear, Int4Linear):
-        return linear.weight, linear.scale
+        return linear.weight, products.scales(linear.scale, 2 * linear.weight.shape[1] // rounding.NF4_BLOCK)
     state = linear.weight.quant_state
     scales = state.absmax
     if state.nested:

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from lsp_server.engine.passes import linears, products, rounding, tiles
-from lsp_server.engine.passes.compiling import Bytes, Floats
+from lsp_server.engine.passes import linears, products, rounding
+from lsp_server.engine.passes.compiling import Bytes, Scales
 from lsp_server.engine.passes.linears import RoundedLinear
 
 # Of small weights, which are soon brought back to float32, torch's product is the faster above so many rows.
@@ -30,8 +30,8 @@ class Int8Linear(RoundedLinear):
         rounded, largest = rounding.round_rows(weight)
         return cls(rounded, (largest / rounding.FULL_SCALE).to(torch.bfloat16), bias)
 
-    def arrays(self) -> tuple[Bytes, Floats]:
-        scales: Floats = self.scale.float()[:, None].numpy()
+    def arrays(self) -> tuple[Bytes, Scales]:
+        scales: Scales = self.scale.float()[:, None].numpy()
         return self.weight.numpy(), scales
 
     @property
@@ -39,10 +39,12 @@ class Int8Linear(RoundedLinear):
         return self.weight.shape[1] < products.SHALLOW
 
     def _most_rows(self) -> int | None:
-        return MOST_ROWS if linears.PRODUCT is torch.float32 and self._is_small else super()._most_rows()
+        if not self._is_small:
+            return super()._most_rows()
+        return MOST_ROWS if linears.PRODUCT is torch.float32 else linears.MOST_ROWS
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
-        if linears.PRODUCT is torch.bfloat16 or self._is_small or rows.shape[1] % tiles.LANES:
+        if self._is_small or rows.shape[1] % products.MULTIPLE:
             y: torch.Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
             return y
         return super()._of_few(rows)

@@ -1,7 +1,8 @@
 """A linear layer of a model whose weights are rounded to few bits, multiplied on a CPU without rounding anything else.
 
-Of a few rows or many, the product is compiled (`products`), except where the processor multiplies in bfloat16, and of
-small weights of 8 bits: there many rows are multiplied by torch, with weights that are brought back for the moment.
+Of a few rows or many, the product is compiled (`products`), except where the processor multiplies tiles of bfloat16
+(AMX), and of small weights of 8 bits: there many rows are multiplied by torch, with weights that are brought back for
+the moment.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from typing import Any, TypeVar
 import torch
 
 from lsp_server.engine.passes import products
-from lsp_server.engine.passes.compiling import Bytes, Floats
+from lsp_server.engine.passes.compiling import Bytes, Scales
 
 
 def _multiplies_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def _multiplies_tiles() -> bool:
+    return _multiplies_bfloat16() and bool(torch.cpu._is_amx_tile_supported())
+
+
 # The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
 # longer in it than in float32, conversions included.
 PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
-# With bfloat16, torch's product is the faster above so many rows.
+# With tiles of it, torch's product is the faster above so many rows; without them never, of large weights.
+TILES = _multiplies_tiles()
 MOST_ROWS = 16
 # Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the system.
 _PART_BYTES = 16 * 2**20
@@ -58,7 +64,7 @@ class RoundedLinear(torch.nn.Module):
         """The same with the outputs of these numbers, in this order, and no bias."""
         return type(self)(self.weight[rows], self.scale[rows], None)
 
-    def arrays(self) -> tuple[Bytes, Floats]:
+    def arrays(self) -> tuple[Bytes, Scales]:
         """The weights and scales as `products` takes them."""
         raise NotImplementedError
 
@@ -81,7 +87,7 @@ class RoundedLinear(torch.nn.Module):
 
     def _most_rows(self) -> int | None:
         """Up to so many rows `_of_few` is the faster; None: always."""
-        return MOST_ROWS if PRODUCT is torch.bfloat16 else None
+        return MOST_ROWS if TILES else None
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
         return products.product(rows, *self.arrays())

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products, tiles
+from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.linears import RoundedLinear
@@ -321,7 +321,7 @@ def can_take(model: Any) -> bool:
     config = model.config
     return (
         unlike_llama(config) is None
-        and all(size % tiles.LANES == 0 for size in (config.hidden_size, config.intermediate_size))
+        and all(size % products.MULTIPLE == 0 for size in (config.hidden_size, config.intermediate_size))
         and model.lm_head.weight.device.type == "cpu"
         and 7 * config.num_hidden_layers in (int8.replaced(model), int4.replaced(model))
     )

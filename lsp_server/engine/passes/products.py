@@ -4,10 +4,10 @@ For one token all depends on how fast weights are read, for many on how seldom a
 are taken a block at a time, which stays in the nearest of the processor's caches while all tokens are multiplied with
 it. What a token gives does not depend on the tokens computed beside it, nor on the number of threads.
 
-Weights of 8 bits are int8 [out, in] with scales float32 [out, 1], those of 4 bits uint8 [out, in / 2] with scales
-float32 [out, in / 64], as bitsandbytes has them (`rounding`): these stand for numbers that are rounded to 13 bits. The
-numbers' type says which weights they are. What they are multiplied with is rounded to 16 bits in each block of up to
-`BLOCK` inputs: processors multiply whole numbers of 16 bits twice as fast as float32, and their sums are exact. The
+Weights of 8 bits are int8 [out, in] with scales float32 [out, 1], those of 4 bits uint8 [out, in / 2], as bitsandbytes
+has them (`rounding`), with `shares` of its scales: these stand for numbers of 13 bits. The numbers' type says which
+weights they are. What they are multiplied with is rounded in each block of up to `BLOCK` inputs, to 16 bits and to 14,
+signs included: processors multiply whole numbers of 16 bits twice as fast as float32, and their sums are exact. The
 16-bit floats in which bitsandbytes multiplies have eight bits. Small weights of 8 bits alone are multiplied in float32.
 """
 
@@ -17,17 +17,22 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numba import prange, types
 
 from lsp_server.engine.passes import compiling, tiles
-from lsp_server.engine.passes.compiling import Bytes, Floats, compiled, exactly, exactly_parallel
+from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_parallel
 from lsp_server.engine.passes.rounding import NF4_BLOCK
 from lsp_server.engine.passes.tiles import ROWS, TOKENS, WIDE, bring_back, read_ahead
 
+# How many inputs there are is a multiple of this; with weights of 4 bits of 64.
+MULTIPLE = 8
 # Inputs multiplied in one go, at most: those of a few tokens, and of the rows of weights, fit the nearest cache.
-BLOCK = 576
+BLOCK = 512
 # Inputs below which weights of 8 bits are those of a small model: its matrices stay in a cache, and its rows are short.
 SHALLOW = 2048
+# A scale that is smaller is none.
+_LEAST_SCALE = 1e-30
 # So far ahead weights are read of memory.
 _AHEAD = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
@@ -35,22 +40,38 @@ _QUADS = 4
 # Up to so many tokens, weights are sooner brought back for each few of them anew.
 _FEW = 8
 
-_tile_of_one, _tile_of_two, _tile_of_three = (tiles.tile(tokens) for tokens in range(1, TOKENS + 1))
-_ORDER, _UNIT = np.arange(NF4_BLOCK), np.float32(1)
-_CODE_ORDER, _CODE_UNIT = np.array(tiles.CODE_ORDER), np.float32(tiles.MOST)
-_MOST_WHOLE = np.float32(2**15 - 1)
+_tile_of_one, _tile_of_two, _tile_of_three, _tile_of_most = (tiles.tile(tokens) for tokens in (1, 2, 3, TOKENS))
+_CODE_ORDER = np.array(tiles.CODE_ORDER)
+_BITS, _CODE_BITS = 15, 13  # of what weights are multiplied with, but for the sign
 # Of the bits of a float32: all but the sign, those of infinity, and of what is so small that it counts as nothing; how
 # many come below the exponent, and what that of 1/2 is.
 _MAGNITUDE, _INFINITE, _NOTHING = np.int32(0x7FFFFFFF), np.int32(0x7F800000), np.float32(1e-30).view(np.int32)
 _FRACTION_BITS, _EXPONENT_OF_HALF = np.int32(23), 126
 
 
-def product(rows: torch.Tensor, weights: Bytes, scales: Floats) -> torch.Tensor:
+def product(rows: torch.Tensor, weights: Bytes, scales: Scales) -> torch.Tensor:
     """The same of rows [rows, in] of any float type: float32 [rows, out]."""
     y: torch.Tensor = torch.from_numpy(
         linear(rows.float().contiguous().numpy(), weights, scales, compiling.set_threads())
     )
     return y
+
+
+def shares(largest: torch.Tensor) -> torch.Tensor:
+    """The scales float32 [out, in / 64] of weights of 4 bits, as they are multiplied by: int16 [out, blocks, 2 + in a
+    block / 64], of each block what 1 is worth, a float32, and which share of the largest scale each is."""
+    each = _block(largest.shape[1] * NF4_BLOCK) // NF4_BLOCK
+    blocks = F.pad(largest, (0, -largest.shape[1] % each)).view(len(largest), -1, each)
+    most = blocks.amax(-1, keepdim=True)
+    found = blocks.div(most.clamp(min=_LEAST_SCALE)).mul_(tiles.MOST_SHARE).round_().to(torch.int16)
+    units = most.mul_(2.0**15 / (tiles.MOST_SHARE * tiles.MOST_CODE))
+    return torch.cat([units.view(torch.int16), found], -1)
+
+
+def scales(shares: torch.Tensor, count: int) -> torch.Tensor:
+    """The scales again, float32 [out, count], to 13 bits of the largest of their block."""
+    units, found = shares[..., : tiles.UNIT].contiguous().view(torch.float32), shares[..., tiles.UNIT :]
+    return found.mul(units * (tiles.MOST_CODE / 2.0**15)).flatten(1)[:, :count].contiguous()
 
 
 @exactly
@@ -61,39 +82,62 @@ def _block(size: int) -> int:
 
 
 @exactly
-def _rounded(x: Any, order: Any, unit: Any) -> Any:
-    """x [tokens, in] as int16 in 16 bits, in each 64 in this order, and the marks [tokens, in / 64]: over `unit` powers
-    of two, in each block the same; not a number where one of the block's is none."""
-    tokens, size = x.shape
+def _round(x: Any, bits: int, whole: Any, marks: Any) -> None:
+    """Put x [in] into `whole` [in] as int16 of so many bits and the sign, and what 1 is worth in each block into
+    `marks` [blocks]: powers of two, or not a number where one of the block's is none."""
+    size, seen, most = len(x), x.view(np.int32), np.float32(2**bits - 1)
     block = _block(size)
-    bits = x.view(np.int32)
-    natural, whole = np.empty(size, np.int16), np.empty((tokens, size), np.int16)
-    marks = np.empty((tokens, -(-size // NF4_BLOCK)), np.float32)
-    for t in range(tokens):
-        for first in range(0, size, block):
-            last = min(first + block, size)
-            largest = np.int32(0)  # without their signs, floats are in the order of their bits
-            for k in range(first, last):
-                largest = max(largest, bits[t, k] & _MAGNITUDE)
-            exponent = np.int64(largest >> _FRACTION_BITS) - _EXPONENT_OF_HALF
-            factor = mark = np.float32(0)
-            if largest >= _INFINITE:
-                mark = np.float32(np.nan)
-            elif largest >= _NOTHING:
-                factor, mark = np.float32(2.0 ** (15 - exponent)), np.float32(2.0 ** (exponent - 15)) / unit
-            marks[t, first // NF4_BLOCK : -(-last // NF4_BLOCK)] = mark
-            for k in range(first, last):
-                natural[k] = np.int16(min(np.rint(x[t, k] * factor), _MOST_WHOLE))
-        for first in range(0, size, NF4_BLOCK):
-            for k in range(min(NF4_BLOCK, size - first)):
-                whole[t, first + k] = natural[first + order[k]]
-    return whole, marks
+    for number, first in enumerate(range(0, size, block)):
+        last = min(first + block, size)
+        largest = np.int32(0)  # without their signs, floats are in the order of their bits
+        for k in range(first, last):
+            largest = max(largest, seen[k] & _MAGNITUDE)
+        exponent = np.int64(largest >> _FRACTION_BITS) - _EXPONENT_OF_HALF
+        factor = mark = np.float32(0)
+        if largest >= _INFINITE:
+            mark = np.float32(np.nan)
+        elif largest >= _NOTHING:
+            factor, mark = np.float32(2.0 ** (bits - exponent)), np.float32(2.0 ** (exponent - bits))
+        marks[number] = mark
+        for k in range(first, last):
+            whole[k] = np.int16(max(min(np.rint(x[k] * factor), most), -most))
 
 
 @exactly
-def _write(sums: Any, quads: int, at: int, scales: Any, by_row: bool, y: Any) -> None:
-    """Put the sums of `quads` rows of each quarter, from its row `at` on, where they belong in y [tokens, out], times
-    the row's scale where there is one."""
+def _arrange(whole: Any) -> None:
+    """Put each 64 numbers into the order in which weights of 4 bits come."""
+    part = np.empty(NF4_BLOCK, np.int16)
+    for first in range(0, len(whole), NF4_BLOCK):
+        for k in range(NF4_BLOCK):
+            part[k] = whole[first + _CODE_ORDER[k]]
+        for k in range(NF4_BLOCK):
+            whole[first + k] = part[k]
+
+
+@compiling.by_types
+def _take(x: Any, weights: Any, whole: Any, marks: Any) -> Any:
+    """Round x as it is multiplied with weights of this type."""
+    if weights.dtype == types.uint8:
+
+        def take(x: Any, weights: Any, whole: Any, marks: Any) -> None:
+            _round(x, _CODE_BITS, whole, marks)
+            _arrange(whole)
+
+        return take
+    return lambda x, weights, whole, marks: _round(x, _BITS, whole, marks)
+
+
+@compiling.by_types
+def _scale(weights: Any, scales: Any, row: Any) -> Any:
+    """What a row's sums are times."""
+    if weights.dtype == types.uint8:
+        return lambda weights, scales, row: np.float32(1)
+    return lambda weights, scales, row: scales[row, 0]
+
+
+@exactly
+def _write(sums: Any, quads: int, at: int, weights: Any, scales: Any, y: Any) -> None:
+    """Put the sums of `quads` rows of each quarter, from its row `at` on, where they belong in y [tokens, out]."""
     out = y.shape[1]
     quarter = -(-out // ROWS)
     for t in range(len(y)):
@@ -101,30 +145,37 @@ def _write(sums: Any, quads: int, at: int, scales: Any, by_row: bool, y: Any) ->
             for quad in range(quads):
                 row = n * quarter + at + quad
                 if row < out:
-                    y[t, row] = sums[t, quad, n] * (scales[row, 0] if by_row else np.float32(1))
+                    y[t, row] = sums[t, quad, n] * _scale(weights, scales, row)
 
 
 @exactly
 def _add(  # noqa: PLR0913, PLR0917 - by position
     weights: Any, scales: Any, row: int, step: int, apart: int, first: int, quads: int, x: Any, marks: Any, start: int,
-    count: int, sums: Any,
+    block: int, count: int, sums: Any,
 ) -> None:  # fmt: skip
     """Add to the sums [tokens, quads, ROWS] what `count` weights of each row, from `first` on, give with all tokens,
-    from `start` on: the rows are `row` and those `step` behind each other, for further quads those `apart` behind
-    them."""
+    from `start` on, which is of this block: the rows are `row` and those `step` behind each other, for further quads
+    those `apart` behind them."""
     tokens = len(x)
     if tokens == 1:
         for quad in range(quads):
-            _tile_of_one(weights, scales, row + quad * apart, step, first, x, marks, 0, start, count, sums, quad)
+            _tile_of_one(weights, scales, row + quad * apart, step, first, x, marks, 0, start, block, count, sums, quad)
         return
     # One token by itself has too few sums: with the three before it, it makes two and two.
-    threes = (tokens - 2) // TOKENS * TOKENS if tokens % TOKENS else tokens
-    for t in range(0, threes, TOKENS):
+    many = (tokens - 2) // TOKENS * TOKENS if tokens % TOKENS == 1 else tokens // TOKENS * TOKENS
+    threes = many + (tokens - many - 2) // 3 * 3 if (tokens - many) % 3 else tokens
+    for t in range(0, many, TOKENS):
         for quad in range(quads):
-            _tile_of_three(weights, scales, row + quad * apart, step, first, x, marks, t, start, count, sums, quad)
+            at = row + quad * apart
+            _tile_of_most(weights, scales, at, step, first, x, marks, t, start, block, count, sums, quad)
+    for t in range(many, threes, 3):
+        for quad in range(quads):
+            at = row + quad * apart
+            _tile_of_three(weights, scales, at, step, first, x, marks, t, start, block, count, sums, quad)
     for t in range(threes, tokens, 2):
         for quad in range(quads):
-            _tile_of_two(weights, scales, row + quad * apart, step, first, x, marks, t, start, count, sums, quad)
+            at = row + quad * apart
+            _tile_of_two(weights, scales, at, step, first, x, marks, t, start, block, count, sums, quad)
 
 
 @exactly
@@ -132,18 +183,23 @@ def _as_they_are(  # noqa: PLR0917 - by position
     taken: Any, weights: Any, scales: Any, begin: int, end: int, at_once: int, y: Any
 ) -> None:
     """Columns of y: `begin` to `end` of each quarter of them, so many `at_once`. Rows of four quarters at a time:
-    memory is read ahead best in a few long runs."""
+    memory is read ahead best in a few long runs, by the processor itself where it does nothing but wait for them: with
+    one token and weights of 8 bits."""
     x, marks = taken
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
     sums = np.empty((len(x), at_once, ROWS), np.float32)
+    waits = len(x) == 1 and weights.shape[1] == size
     for at in range(begin, end, at_once):
         quads = min(at_once, end - at)
         sums[:] = 0
-        for first in range(0, size, block):
-            read_ahead(weights, at, quarter, first + _AHEAD, block)
-            _add(weights, scales, at, quarter, 1, first, quads, x, marks, first, min(block, size - first), sums)
-        _write(sums, quads, at, scales, weights.shape[1] == size, y)
+        for number, first in enumerate(range(0, size, block)):
+            count = min(block, size - first)
+            if not waits:
+                for quad in range(quads):
+                    read_ahead(weights, at + quad, quarter, first + _AHEAD, block)
+            _add(weights, scales, at, quarter, 1, first, quads, x, marks, first, number, count, sums)
+        _write(sums, quads, at, weights, scales, y)
 
 
 @exactly
@@ -152,39 +208,37 @@ def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: A
     x, marks = taken
     size, last = x.shape[1], len(weights) - 1
     quarter, block = -(-len(weights) // ROWS), _block(size)
-    codes = np.empty((_QUADS * ROWS, block), np.int16)
-    their_scales = np.empty((_QUADS * ROWS, block // NF4_BLOCK), np.float32)
+    whole, units = np.empty((_QUADS * ROWS, block), np.int16), np.empty((_QUADS * ROWS, 1), np.float32)
     sums = np.empty((len(x), _QUADS, ROWS), np.float32)
     for at in range(begin, end, _QUADS):
         quads = min(_QUADS, end - at)
         sums[:] = 0
-        for first in range(0, size, block):
+        for number, first in enumerate(range(0, size, block)):
             count = min(block, size - first)
             for quad in range(quads):
+                read_ahead(weights, at + quad, quarter, first + _AHEAD, block)
                 for n in range(ROWS):
                     row = min(n * quarter + at + quad, last)
-                    bring_back(weights, scales, row, first, count, codes, quad * ROWS + n)
-                    for at_block in range(count // NF4_BLOCK):
-                        their_scales[quad * ROWS + n, at_block] = scales[row, first // NF4_BLOCK + at_block]
-            _add(codes, their_scales, 0, 1, ROWS, 0, quads, x, marks, first, count, sums)
-        _write(sums, quads, at, scales, False, y)
+                    bring_back(weights, scales, row, first, number, count, whole, units, quad * ROWS + n)
+            _add(whole, units, 0, 1, ROWS, 0, quads, x, marks, first, number, count, sums)
+        _write(sums, quads, at, weights, scales, y)
 
 
 @compiling.by_types
-def _part(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> Any:
+def _part(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> Any:
     """What one thread computes."""
     if weights.dtype == types.uint8:
 
-        def of_four_bits(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
+        def of_four_bits(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
             if len(y) <= _FEW:
-                _as_they_are(x, weights, scales, begin, end, 1, y)
+                _as_they_are(taken, weights, scales, begin, end, 1, y)
             else:
-                _looked_up(x, weights, scales, begin, end, y)
+                _looked_up(taken, weights, scales, begin, end, y)
 
         return of_four_bits
 
-    def of_eight_bits(x: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
-        _as_they_are(x, weights, scales, begin, end, 1 if len(y) <= _FEW else _QUADS, y)
+    def of_eight_bits(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
+        _as_they_are(taken, weights, scales, begin, end, 1 if len(y) <= _FEW else _QUADS, y)
 
     return of_eight_bits
 
@@ -210,7 +264,7 @@ def _of_eight_bits(x: Any, weights: Any, scales: Any, row: int, step: int, y: An
                 b += one * x[u, k]
                 c += one * x[v, k]
                 d += one * x[w, k]
-            scale = scales[i, 0]
+            scale = _scale(weights, scales, i)
             y[t, i], y[u, i], y[v, i], y[w, i] = a * scale, b * scale, c * scale, d * scale
     g, h, i, j = row, row + step, row + 2 * step, row + 3 * step
     for t in range(whole, tokens):
@@ -221,22 +275,14 @@ def _of_eight_bits(x: Any, weights: Any, scales: Any, row: int, step: int, y: An
             b += np.float32(weights[h, k]) * one
             c += np.float32(weights[i, k]) * one
             d += np.float32(weights[j, k]) * one
-        y[t, g], y[t, h] = a * scales[g, 0], b * scales[h, 0]
-        y[t, i], y[t, j] = c * scales[i, 0], d * scales[j, 0]
-
-
-@compiling.by_types
-def _taken(x: Any, weights: Any) -> Any:
-    """x as it is multiplied with weights, and its marks."""
-    if weights.dtype == types.uint8:
-        return lambda x, weights: _rounded(x, _CODE_ORDER, _CODE_UNIT)
-    return lambda x, weights: _rounded(x, _ORDER, _UNIT)
+        y[t, g], y[t, h] = a * _scale(weights, scales, g), b * _scale(weights, scales, h)
+        y[t, i], y[t, j] = c * _scale(weights, scales, i), d * _scale(weights, scales, j)
 
 
 @exactly_parallel
 def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
     """y = x W^T, [tokens, out], with x [tokens, in] float32, in as many parts as there are threads. `in` is a multiple
-    of 8, with weights of 4 bits of 64."""
+    of MULTIPLE."""
     out = weights.shape[0]
     y = np.empty((x.shape[0], out), np.float32)
     if weights.shape[1] == x.shape[1] and (x.shape[1] < SHALLOW or x.shape[1] % WIDE):
@@ -246,20 +292,33 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
         for row in range(out // 4 * 4, out):
             _of_eight_bits(x, weights, scales, row, 0, y)
         return y
-    taken = _taken(x, weights)
+    tokens, size = x.shape
+    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, -(-size // _block(size))), np.float32)
+    if tokens <= _FEW:
+        for t in range(tokens):
+            _take(x[t], weights, whole[t], marks[t])
+    else:
+        for t in prange(tokens):
+            _take(x[t], weights, whole[t], marks[t])
     quarter = -(-len(weights) // ROWS)
     for thread in prange(threads):
         begin, end = quarter * thread // threads, quarter * (thread + 1) // threads
-        _part(taken, weights, scales, begin, end, y)
+        _part((whole, marks), weights, scales, begin, end, y)
     return y
 
 
 @exactly_parallel
-def brought_back(weights: Any, scales: Any, threads: int) -> Any:
-    """Weights of 4 bits as float32 [out, in], in the order of `tiles.ORDER`."""
-    out = len(weights)
-    floats = np.empty((out, weights.shape[1] * 2), np.float32)
+def brought_back(weights: Any, shares: Any, threads: int) -> Any:
+    """Weights of 4 bits as float32 [out, in], in the order of `tiles.CODE_ORDER`."""
+    out, size = len(weights), weights.shape[1] * 2
+    block = _block(size)
+    floats = np.empty((out, size), np.float32)
     for thread in prange(threads):
+        whole, units = np.empty((1, block), np.int16), np.empty((1, 1), np.float32)
         for row in range(out * thread // threads, out * (thread + 1) // threads):
-            bring_back(weights, scales, row, 0, floats.shape[1], floats, row)
+            for number, first in enumerate(range(0, size, block)):
+                count = min(block, size - first)
+                bring_back(weights, shares, row, first, number, count, whole, units, 0)
+                for k in range(count):
+                    floats[row, first + k] = whole[0, k] * units[0, 0]
     return floats

@@ -132,7 +132,8 @@ def _pinned(held: _Held) -> str:
 
 def _arrays(given: Weight) -> tuple[Any, Any]:
     """The numbers and scales of a product as `products` takes them."""
-    return given.weight.numpy(), given.scales.reshape(given.rows, -1).numpy()
+    scales = given.scales[:, None] if given.bits == 8 else products.shares(given.scales)
+    return given.weight.numpy(), scales.numpy()
 
 
 def _bits(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint16]]:
