@@ -19,9 +19,12 @@ from numba import prange, types
 
 from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, Scales, compiled, instructions, parallel
 from lsp_server.engine.passes.products import linear
+from lsp_server.engine.passes.tiles import read_ahead
 
 # Above so many tokens torch's operations are faster, which make more of keys and values that are near.
 MOST_TOKENS = 16
+# So far ahead keys and values are read of memory, in four rows: numbers.
+_AHEAD = 512
 
 
 @instructions(np.float32)
@@ -104,7 +107,9 @@ def _rotate(  # noqa: PLR0917 - by position, as all that is compiled
 def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
     """Add shares @ rows to the sums [columns], with shares [n] and rows [n, at least so many columns] in bfloat16."""
     number, columns = shares.shape[0], sums.shape[0]
+    ahead = 4 * max(1, _AHEAD // columns)
     for n in range(0, number - 3, 4):
+        read_ahead(rows, n + ahead, 1, 0, columns)
         a, b, c, d = shares[n], shares[n + 1], shares[n + 2], shares[n + 3]
         for k in range(columns):
             sums[k] += (

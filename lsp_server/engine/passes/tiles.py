@@ -165,7 +165,8 @@ def read_ahead(_: Any, weights: Any, row: Any, step: Any, first: Any, count: Any
             )
             for n in range(ROWS)
         ]
-        with _steps(builder, _bytes(builder, weights, count), _CACHE_LINE) as k:
+        bytes_of_items = builder.mul(_bytes(builder, weights, count), _I64(weights.dtype.bitwidth // 8))
+        with _steps(builder, bytes_of_items, _CACHE_LINE) as k:
             for place in places:  # to be read, and kept in all caches
                 builder.call(prefetch, [builder.gep(place, [k]), _I32(0), _I32(3), _I32(1)])
         return context.get_dummy_value()
