@@ -17,8 +17,9 @@ from lsp_server.engine.passes import linears, products, rounding
 from lsp_server.engine.passes.compiling import Bytes, Scales
 from lsp_server.engine.passes.linears import RoundedLinear
 
-# Of small weights, which are soon brought back to float32, torch's product is the faster above so many rows.
-MOST_ROWS = 64
+# Above so many rows torch's product is the faster: of small weights, which are soon brought back to float32, and of
+# large ones with bfloat16, if without tiles.
+MOST_ROWS, MOST_ROWS_OF_LARGE = 64, 192
 
 
 class Int8Linear(RoundedLinear):
@@ -39,9 +40,9 @@ class Int8Linear(RoundedLinear):
         return self.weight.shape[1] < products.SHALLOW
 
     def _most_rows(self) -> int | None:
-        if not self._is_small:
-            return super()._most_rows()
-        return MOST_ROWS if linears.PRODUCT is torch.float32 else linears.MOST_ROWS
+        if linears.PRODUCT is torch.float32:
+            return MOST_ROWS if self._is_small else None
+        return linears.MOST_ROWS if self._is_small or linears.TILES else MOST_ROWS_OF_LARGE
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
         if self._is_small or rows.shape[1] % products.MULTIPLE:

@@ -1,8 +1,7 @@
 """A linear layer of a model whose weights are rounded to few bits, multiplied on a CPU without rounding anything else.
 
-Of a few rows or many, the product is compiled (`products`), except where the processor multiplies tiles of bfloat16
-(AMX), and of small weights of 8 bits: there many rows are multiplied by torch, with weights that are brought back for
-the moment.
+Of a few rows or many, the product is compiled (`products`), except where the processor multiplies bfloat16, and of
+small weights: there many rows are multiplied by torch, with weights that are brought back for the moment.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def _multiplies_tiles() -> bool:
 # The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
 # longer in it than in float32, conversions included.
 PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
-# With tiles of it, torch's product is the faster above so many rows; without them never, of large weights.
+# Above so many rows torch's product is the faster on processors with tiles of bfloat16 (AMX).
 TILES = _multiplies_tiles()
 MOST_ROWS = 16
 # Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the system.
