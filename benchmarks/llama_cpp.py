@@ -32,18 +32,23 @@ OPTIONS = {
 }
 
 
-def server() -> Path:
-    """The program `llama-server`. Needs a C++ compiler and CMake where it is not there yet."""
-    return _program("llama-server")
+# As for a processor with AVX2 and nothing newer, which is what its source takes where no processor is looked at.
+AVX2 = {"GGML_NATIVE": "OFF"}
 
 
-def _program(name: str) -> Path:
-    made = _folder() / "compiled"
+def server(*, avx2: bool = False) -> Path:
+    """The program `llama-server`, for this processor or for one with `avx2` alone. Needs a C++ compiler and CMake where
+    it is not there yet."""
+    return _program("llama-server", avx2=avx2)
+
+
+def _program(name: str, *, avx2: bool = False) -> Path:
+    made = _folder() / ("compiled-avx2" if avx2 else "compiled")
     program = made / "bin" / name
     if not program.exists():
         folder = source()
         print("Compiling llama.cpp, once ...", flush=True)
-        settings = [f"-D{name}={value}" for name, value in {**OPTIONS, **_without_amx()}.items()]
+        settings = [f"-D{name}={value}" for name, value in {**OPTIONS, **(AVX2 if avx2 else _without_amx())}.items()]
         _run(["cmake", "-S", str(folder), "-B", str(made), *settings])
         jobs = str(os.cpu_count() or 1)
         _run(["cmake", "--build", str(made), "--target", name, "-j", jobs])

@@ -1,15 +1,17 @@
 """Models of the sizes that people want on this computer's processor: beside llama.cpp, and beside what the memory and
 the processor can do at all.
 
-    python -m benchmarks.processor [--quick] [--model SHAPE] [--without llama.cpp]
+    python -m benchmarks.processor [--quick] [--model SHAPE] [--avx2] [--without llama.cpp]
 
 The models have the shapes of Code Llama 7B and 13B and random weights, made once (13 and 26 GB) in the cache folder, as
 are llama.cpp's files of them. The engine in 8 bits stands beside Q8_0, in 4 beside Q4_0; in rounds, in each of which
 both do the same with the same token ids. What the memory cannot hold together is loaded one after the other, and then
 the rounds are not paired. Minutes are what this takes: a prompt of 1,000 tokens is 13 trillion multiplications.
 
-Results are kept for each kind of processor, in `processor_KIND.json`. `--layers 2 --hidden 256` checks this script
-itself with a small model; what that measures is written to the cache folder, not among the results.
+Results are kept for each kind of processor, in `processor_KIND.json`; what is not measured anew stays there. `--avx2`
+is as on a processor with AVX2 and nothing newer: the engine computes so, and llama.cpp is compiled for one. `--layers 2
+--hidden 256` checks this script itself with a small model; what that measures is written to the cache folder, not among
+the results.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import os
 import shutil
 import sys
 import time
@@ -35,7 +38,8 @@ from benchmarks.figures import median, paired_ratio
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.loading import plan, sizes
 from lsp_server.engine.loading.devices import gib
-from lsp_server.engine.passes import threads
+from lsp_server.engine.passes import products, threads
+from lsp_server.engine.passes.rounding import NF4_BLOCK
 from lsp_server.places import cache_folder
 
 SHAPES = ("7b", "13b")
@@ -44,7 +48,7 @@ WINDOW, CHUNK = 1000, 256  # tokens
 CONTEXT_LENGTH = 2048  # of the engine and of llama.cpp
 ROUNDS, QUICK = 3, 1
 # Of what a token reads, how much longer it may take than the memory needs; how many times as fast as llama.cpp a prompt
-# is to be; and in 4 bits the share of the time that a token may take of that in 8.
+# is to be in 8 bits; and in 4 bits the share of the time that a token may take of that in 8.
 MOST_OF_MEMORY, FASTER, MOST_OF_EIGHT = 1.15, 1.5, 0.6
 # Read often enough to see what the memory gives, of more than the caches hold.
 PROBE_BYTES, PROBES = 2**30, 5
@@ -71,6 +75,10 @@ class Measured:
     memory: list[float] = dataclasses.field(default_factory=list)
 
     @property
+    def named(self) -> str:
+        return f"{self.shape} in {self.bits} bits"
+
+    @property
     def llama(self) -> str:
         return f"llama.cpp {BITS[self.bits]}"
 
@@ -82,6 +90,10 @@ class Measured:
 async def main(argv: list[str] | None = None) -> int:
     """Measure, print, and write the results; the exit status."""
     options = _parse(argv)
+    if options.avx2 and any(os.environ.get(name) != value for name, value in systems.AVX2.items()):
+        # What multiplies here for the peaks has been told at its start.
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.processor", *(argv or sys.argv[1:])],
+                  {**os.environ, **systems.AVX2})  # fmt: skip
     found: list[Measured] = []
     for shape in [options.model] if options.model else SHAPES:
         config = shapes.config(shape, options.layers, options.hidden)
@@ -94,17 +106,26 @@ async def main(argv: list[str] | None = None) -> int:
         print("No shape could be measured.", file=sys.stderr)
         return 1
     small = options.layers or options.hidden
+    folder = cache_folder() / "benchmarks" / "results" if small else results.FOLDER
+    has = ["avx2"] if options.avx2 else results.instructions()
+    name = f"processor_{(has or ['other'])[-1]}"
+    before, anew = results.read(name, folder), {each.named for each in found}
+    figures = [
+        {"shape": each.shape, "bits": each.bits, "paired": each.paired, **row}
+        for each in found
+        for row in table(each.samples)
+    ]
+
+    def stay(kind: str) -> list[dict[str, Any]]:
+        return [row for row in before.get(kind, []) if f"{row['shape']} in {row['bits']} bits" not in anew]
+
     results.keep(
-        f"processor_{(results.instructions() or ['other'])[-1]}",
-        targets(found),
-        cache_folder() / "benchmarks" / "results" if small else results.FOLDER,
-        figures=[
-            {"shape": each.shape, "bits": each.bits, "paired": each.paired, **row}
-            for each in found
-            for row in table(each.samples)
-        ],
-        bounds=[bounds(each) for each in found],
-        peaks=_peaks(),
+        name,
+        [row for row in before.get("targets", []) if row["name"].partition(":")[0] not in anew] + targets(found),
+        folder,
+        figures=stay("figures") + figures,
+        bounds=stay("bounds") + [bounds(each) for each in found],
+        peaks=_peaks(has),
     )
     return 0
 
@@ -115,6 +136,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--model", choices=tuple(shapes.VOCABULARIES), metavar="SHAPE", help="7b, 13b, 34b or 70b")
     parser.add_argument("--bits", action="append", choices=tuple(BITS), help="8 or 4 alone")
+    parser.add_argument("--avx2", action="store_true", help="as on a processor with AVX2 and nothing newer")
     parser.add_argument("--without", action="append", default=[], choices=("llama.cpp",))
     parser.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has")
     parser.add_argument("--hidden", type=int, default=0, help="another width than the shape's, a multiple of 128")
@@ -151,7 +173,11 @@ async def _measure(shape: str, config: dict[str, Any], bits: str, options: argpa
                 engine = systems.engine(str(folder), context_length=CONTEXT_LENGTH, quantization=bits)
                 servers.append(await stack.enter_async_context(engine))
             if found.llama in group:
-                servers.append(await stack.enter_async_context(systems.llama_server(folder, kind, CONTEXT_LENGTH)))
+                servers.append(
+                    await stack.enter_async_context(
+                        systems.llama_server(folder, kind, CONTEXT_LENGTH, avx2=options.avx2)
+                    )
+                )
                 servers[-1].name = found.llama
             for server in servers:
                 await systems.run(server, ids.take(END), 2)
@@ -189,7 +215,7 @@ def targets(found: Sequence[Measured]) -> list[dict[str, Any]]:
     rows = []
     tokens: dict[tuple[str, str], float] = {}
     for each in found:
-        name = f"{each.shape} in {each.bits} bits"
+        name = each.named
         token = median(each.of("forward pass of decoding"))
         tokens[each.shape, each.bits] = token
         of_memory = token / (1000 * each.read / median(each.memory))
@@ -201,7 +227,8 @@ def targets(found: Sequence[Measured]) -> list[dict[str, Any]]:
             share = token / tokens[each.shape, "8"]
             what, note = f"{name}: a token, of the time in 8 bits", f"{token:.0f} ms"
             rows.append(results.target(what, f"at most {MOST_OF_EIGHT}", share, share <= MOST_OF_EIGHT, note))
-        for what, least in (("first token of a new prompt", FASTER), ("prefill of a token", FASTER),
+        faster = FASTER if each.bits == "8" else 1.0
+        for what, least in (("first token of a new prompt", faster), ("prefill of a token", faster),
                             ("decode of a token", 1.0)):  # fmt: skip
             if theirs := each.of(what, each.llama):
                 ours = each.of(what)
@@ -231,8 +258,15 @@ def read(config: Mapping[str, Any], bits: int, tokens: int) -> int:
     """The bytes that a token after so many others reads: the weights of the layers, those of the head, which has 8 bits
     in any case, and keys and values."""
     size = sizes.measure(config)
-    layers = sum(sizes.linear_bytes(rows, columns, bits) for rows, columns in _matrices(size))
+    layers = sum(_bytes(rows, columns, bits) for rows, columns in _matrices(size))
     return int(layers + config["vocab_size"] * config["hidden_size"] + tokens * size.kv_bytes)
+
+
+def _bytes(rows: int, columns: int, bits: int) -> int:
+    """Those of a matrix as the engine holds it."""
+    if bits == 8:
+        return sizes.linear_bytes(rows, columns, bits)
+    return rows * (columns // 2 + products.shares(torch.empty(1, columns // NF4_BLOCK)).nbytes)
 
 
 def operations(config: Mapping[str, Any]) -> int:
@@ -256,13 +290,13 @@ def read_bytes_a_second() -> float:
     return median(found)
 
 
-def _peaks() -> dict[str, float]:
-    """The most that torch's products reach here, in billions of operations a second, by the type of their numbers."""
-    has = ["", *results.instructions()]
+def _peaks(has: Sequence[str]) -> dict[str, float]:
+    """The most that torch's products reach with these instructions, in billions of operations a second, by the type of
+    their numbers."""
     return {
         str(dtype).removeprefix("torch."): round(_peak(dtype) / 1e9, 1)
         for dtype, with_ in PEAKS.items()
-        if with_ in has
+        if with_ in {"", *has}
     }
 
 

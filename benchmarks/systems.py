@@ -291,15 +291,17 @@ async def engine(model: str = "starter", **settings: Any) -> AsyncIterator[Engin
 
 
 @contextlib.asynccontextmanager
-async def llama_server(folder: Path, kind: str = "q8_0", context_length: int = 0) -> AsyncIterator[LlamaCpp]:
+async def llama_server(
+    folder: Path, kind: str = "q8_0", context_length: int = 0, *, avx2: bool = False
+) -> AsyncIterator[LlamaCpp]:
     """llama.cpp's server on the weights of the checkpoint in `folder`, made and converted first where need be.
-    `context_length` 0: all that the model was trained for.
+    `context_length` 0: all that the model was trained for. `avx2`: compiled for a processor with that alone.
 
     The options are those that llama.vim's README recommends, on as many threads as there are cores.
     """
     url, port = _free()
     model = llama_cpp.gguf(folder, kind)
-    command = [str(llama_cpp.server()), "-m", str(model), "--port", str(port), "-t", str(threads.cores())]
+    command = [str(llama_cpp.server(avx2=avx2)), "-m", str(model), "--port", str(port), "-t", str(threads.cores())]
     command += ["--ctx-size", str(context_length), "-ub", "1024", "-b", "1024", "--cache-reuse", "256", "-fa", "on"]
     infill = CodeLlamaTokenizer.from_pretrained(folder).infill_tokens
     if infill is not None and infill.end is not None:  # which its converter does not know

@@ -28,6 +28,10 @@ async def test_both_numbers_of_bits_from_end_to_end(tmp_path: Path, monkeypatch:
     assert all(value > 0 for each in found["bounds"] for name, value in each.items() if "/s" in name)
     assert found["peaks"]["float32"] > 0
     named = {row["name"].partition(": ")[2] for row in found["targets"]}
+    assert await processor.main([*small, "--bits", "8"]) == 0
+    again = json.loads((tmp_path / "benchmarks" / "results" / f"processor_{kind}.json").read_text())
+    assert {row["bits"] for row in again["figures"]} == {"8", "4"}, "what is not measured anew stays"
+    assert len(again["targets"]) == len(found["targets"])
     assert named == {
         "a token, times as long as the memory needs for what it reads",
         "a token, of the time in 8 bits",
@@ -43,8 +47,10 @@ def test_what_a_token_reads_and_computes() -> None:
     assert processor.operations(config) == 2 * 32 * layer
     head, keys_values = 4096 * 32016, 2 * 32 * 4096 * 1000 * 2
     assert processor.read(config, 8, 1000) == pytest.approx(32 * layer + head + keys_values, rel=0.001)
-    # In 4 bits half a byte for each, and 4 bytes for 64 of them.
-    assert processor.read(config, 4, 1000) == pytest.approx(32 * layer * 9 / 16 + head + keys_values, rel=0.001)
+    # In 4 bits half a byte for each, and 20 bytes for 512 of them.
+    assert processor.read(config, 4, 1000) == pytest.approx(
+        32 * layer * (1 / 2 + 20 / 512) + head + keys_values, rel=0.001
+    )
 
 
 def test_targets_are_ratios_of_what_was_measured() -> None:
