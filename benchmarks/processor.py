@@ -53,6 +53,8 @@ MOST_OF_MEMORY, FASTER, MOST_OF_EIGHT = 1.15, 1.5, 0.6
 # Read often enough to see what the memory gives, of more than the caches hold.
 PROBE_BYTES, PROBES = 2**30, 5
 PROBE_SIDE = 4096
+# Memory that is left free where two engines are loaded, of which one reads a checkpoint.
+ROOM = 4 * 2**30
 # The types that torch multiplies fast, by the instructions which that takes; none without them.
 PEAKS = {torch.float32: "", torch.bfloat16: "avx512_bf16", torch.int8: "avx512_vnni"}
 
@@ -61,7 +63,8 @@ PEAKS = {torch.float32: "", torch.bfloat16: "avx512_bf16", torch.int8: "avx512_v
 class Measured:
     """Of one shape in one number of bits. `read`: the bytes that a token after the prompt reads; `operations`: those of
     a token of a prompt, without attention's; `planned`, `held`: bytes, of the engine's process; `memory`: bytes a
-    second that were read of it in each round."""
+    second that were read of it in each round; `beside`: milliseconds of a forward pass of decoding in 8 bits and in
+    these, in the same rounds."""
 
     shape: str
     bits: str
@@ -73,6 +76,7 @@ class Measured:
     held: int = 0
     samples: Samples = dataclasses.field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     memory: list[float] = dataclasses.field(default_factory=list)
+    beside: tuple[list[float], list[float]] = dataclasses.field(default_factory=lambda: ([], []))
 
     @property
     def named(self) -> str:
@@ -102,6 +106,8 @@ async def main(argv: list[str] | None = None) -> int:
                 found.append(await _measure(shape, config, bits, options))
             except (plan.DoesNotFit, OSError) as error:
                 print(f"{shape} in {bits} bits is left out: {error}")
+        if [each.bits for each in found if each.shape == shape] == ["8", "4"]:
+            await _both(shapes.folder(shape, config), found[-2], found[-1], options)
     if not found:
         print("No shape could be measured.", file=sys.stderr)
         return 1
@@ -161,7 +167,7 @@ async def _measure(shape: str, config: dict[str, Any], bits: str, options: argpa
         placed.used_bytes,
     )
     ids = texts.Ids(CodeLlamaTokenizer.from_pretrained(folder))
-    rounds = options.rounds or (QUICK if options.quick else ROUNDS)
+    rounds = _rounds(options)
     prompt, more = ids.take(window), ids.take(1)[0]
     asked = [(ids.take(END), ids.take(CHUNK)) for _ in range(rounds)]
     names = [OURS, found.llama] if with_llama else [OURS]
@@ -197,6 +203,36 @@ async def _measure(shape: str, config: dict[str, Any], bits: str, options: argpa
     return found
 
 
+async def _both(folder: Path, eight: Measured, four: Measured, options: argparse.Namespace) -> None:
+    """Both engines in the same rounds, where the memory holds them together: from one hour to the next, memory that
+    others read as well may be half as fast."""
+    if eight.held + four.held + ROOM > psutil.virtual_memory().available:
+        return
+    ids, both = texts.Ids(CodeLlamaTokenizer.from_pretrained(folder)), [eight, four]
+    prompt, more = ids.take(four.window), ids.take(1)[0]
+    samples: Samples = defaultdict(lambda: defaultdict(list))
+    async with contextlib.AsyncExitStack() as stack:
+        engines = []
+        for each in both:
+            stack.enter_context(systems.runtime())
+            engine = systems.engine(str(folder), context_length=CONTEXT_LENGTH, quantization=each.bits)
+            engines.append(await stack.enter_async_context(engine))
+            engines[-1].name = each.bits
+        measured = [Served(engine, samples, {}) for engine in engines]
+        for one in measured:
+            await one.begin(prompt, more)
+        for number in range(_rounds(options)):
+            end = ids.take(END)
+            for one in turned(measured, number):
+                await one.decode(end)
+    passes = samples[f"forward pass of decoding at {four.window}"]
+    four.beside = passes["8"], passes["4"]
+
+
+def _rounds(options: argparse.Namespace) -> int:
+    return int(options.rounds or (QUICK if options.quick else ROUNDS))
+
+
 def _made(shape: str, config: dict[str, Any]) -> Path:
     """The checkpoint. Raises OSError where it is not there and the disk has no room for it and llama.cpp's files."""
     place = shapes.folder(shape, config)
@@ -224,8 +260,11 @@ def targets(found: Sequence[Measured]) -> list[dict[str, Any]]:
             note = f"{token:.0f} ms at context {each.window}; {median(each.memory) / 1e9:.1f} GB/s are read"
             rows.append(results.target(what, f"at most {MOST_OF_MEMORY}", of_memory, of_memory <= MOST_OF_MEMORY, note))
         elif (each.shape, "8") in tokens:
-            share = token / tokens[each.shape, "8"]
-            what, note = f"{name}: a token, of the time in 8 bits", f"{token:.0f} ms"
+            share, note = token / tokens[each.shape, "8"], f"{token:.0f} ms, not in the same rounds"
+            if all(each.beside):
+                eight, four = each.beside
+                share, note = paired_ratio(four, eight), f"{median(four):.0f} ms against {median(eight):.0f}"
+            what = f"{name}: a token, of the time in 8 bits"
             rows.append(results.target(what, f"at most {MOST_OF_EIGHT}", share, share <= MOST_OF_EIGHT, note))
         faster = FASTER if each.bits == "8" else 1.0
         for what, least in (("first token of a new prompt", faster), ("prefill of a token", faster),

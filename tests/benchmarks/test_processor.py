@@ -25,6 +25,8 @@ async def test_both_numbers_of_bits_from_end_to_end(tmp_path: Path, monkeypatch:
         assert {(bits, f"{what} at 64") for what in ("first token of a new prompt", "forward pass of decoding",
                                                        "decode of a token", "prefill of a token")} <= rows  # fmt: skip
     assert [each["bits"] for each in found["bounds"]] == ["8", "4"]
+    (share,) = (row for row in found["targets"] if row["name"].endswith("of the time in 8 bits"))
+    assert " against " in share["note"], "both in the same rounds"
     assert all(value > 0 for each in found["bounds"] for name, value in each.items() if "/s" in name)
     assert found["peaks"]["float32"] > 0
     named = {row["name"].partition(": ")[2] for row in found["targets"]}
