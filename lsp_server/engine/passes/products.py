@@ -33,7 +33,7 @@ BLOCK = 512
 SHALLOW = 2048
 # A scale that is smaller is none.
 _LEAST_SCALE = 1e-30
-# So far ahead weights are read of memory.
+# So far ahead weights are read of memory: bytes of each row.
 _AHEAD = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
 _QUADS = 4
@@ -189,6 +189,7 @@ def _as_they_are(  # noqa: PLR0917 - by position
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
     sums = np.empty((len(x), at_once, ROWS), np.float32)
+    ahead = _AHEAD * size // weights.shape[1]
     waits = len(x) == 1 and weights.shape[1] == size
     for at in range(begin, end, at_once):
         quads = min(at_once, end - at)
@@ -197,7 +198,7 @@ def _as_they_are(  # noqa: PLR0917 - by position
             count = min(block, size - first)
             if not waits:
                 for quad in range(quads):
-                    read_ahead(weights, at + quad, quarter, first + _AHEAD, block)
+                    read_ahead(weights, at + quad, quarter, first + ahead, block)
             _add(weights, scales, at, quarter, 1, first, quads, x, marks, first, number, count, sums)
         _write(sums, quads, at, weights, scales, y)
 
@@ -216,7 +217,7 @@ def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: A
         for number, first in enumerate(range(0, size, block)):
             count = min(block, size - first)
             for quad in range(quads):
-                read_ahead(weights, at + quad, quarter, first + _AHEAD, block)
+                read_ahead(weights, at + quad, quarter, first + 2 * _AHEAD, block)
                 for n in range(ROWS):
                     row = min(n * quarter + at + quad, last)
                     bring_back(weights, scales, row, first, number, count, whole, units, quad * ROWS + n)

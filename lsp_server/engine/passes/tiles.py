@@ -96,6 +96,7 @@ def tile(tokens: int) -> Callable[..., None]:
                 wanted = builder.add(row, builder.mul(step, _I64(n)))
                 within = builder.select(builder.icmp_signed("<", wanted, last), wanted, last)
                 rows.append(_Row(builder, weights, scales, within, first, block))
+            at_once = 2 if LANES == 16 and tokens <= 3 else 1
             seen = [x.at(_plus(builder, token, t), start) for t in range(tokens)]
             before = builder.block
             with _steps(builder, count, rows[0].step) as k:
@@ -103,7 +104,7 @@ def tile(tokens: int) -> Callable[..., None]:
                 begun = [[builder.phi(_INTS) for _ in rows] for _ in seen]
                 grown = [list(sums_of_token) for sums_of_token in begun]
                 for n, one in enumerate(rows):
-                    if one.step > WIDE:  # all rows at once would not have room in the registers
+                    if one.step > WIDE and n % at_once == 0:  # more would not have room in the registers
                         builder.fence("seq_cst", "singlethread")
                     for at, numbers in enumerate(one.numbers(k)):
                         for t, place in enumerate(seen):
