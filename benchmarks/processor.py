@@ -260,10 +260,11 @@ def targets(found: Sequence[Measured]) -> list[dict[str, Any]]:
             note = f"{token:.0f} ms at context {each.window}; {median(each.memory) / 1e9:.1f} GB/s are read"
             rows.append(results.target(what, f"at most {MOST_OF_MEMORY}", of_memory, of_memory <= MOST_OF_MEMORY, note))
         elif (each.shape, "8") in tokens:
-            share, note = token / tokens[each.shape, "8"], f"{token:.0f} ms, not in the same rounds"
             if all(each.beside):
                 eight, four = each.beside
                 share, note = paired_ratio(four, eight), f"{median(four):.0f} ms against {median(eight):.0f}"
+            else:
+                share, note = token / tokens[each.shape, "8"], f"{token:.0f} ms, not in the same rounds"
             what = f"{name}: a token, of the time in 8 bits"
             rows.append(results.target(what, f"at most {MOST_OF_EIGHT}", share, share <= MOST_OF_EIGHT, note))
         faster = FASTER if each.bits == "8" else 1.0
