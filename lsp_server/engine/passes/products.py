@@ -33,6 +33,8 @@ BLOCK = 512
 SHALLOW = 2048
 # A scale that is smaller is none.
 _LEAST_SCALE = 1e-30
+# Numbers of 16 bits in a line of the cache.
+_LINE = 32
 # So far ahead weights are read of memory: bytes of each row.
 _AHEAD = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
@@ -79,6 +81,14 @@ def _block(size: int) -> int:
     """How many of `size` inputs are multiplied in one go, so that not much less are left over at the end."""
     blocks = -(-size // BLOCK)
     return -(-size // (blocks * NF4_BLOCK)) * NF4_BLOCK
+
+
+@exactly
+def _aligned(rows: int, columns: int) -> Any:
+    """An array of int16, not set, that begins with a line of the cache: what a register takes does not lie in two."""
+    memory = np.empty(rows * columns + _LINE, np.int16)
+    first = -memory.ctypes.data // 2 % _LINE
+    return memory[first : first + rows * columns].reshape(rows, columns)
 
 
 @exactly
@@ -209,7 +219,7 @@ def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: A
     x, marks = taken
     size, last = x.shape[1], len(weights) - 1
     quarter, block = -(-len(weights) // ROWS), _block(size)
-    whole, units = np.empty((_QUADS * ROWS, block), np.int16), np.empty((_QUADS * ROWS, 1), np.float32)
+    whole, units = _aligned(_QUADS * ROWS, block), np.empty((_QUADS * ROWS, 1), np.float32)
     sums = np.empty((len(x), _QUADS, ROWS), np.float32)
     for at in range(begin, end, _QUADS):
         quads = min(_QUADS, end - at)
@@ -294,7 +304,7 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
             _of_eight_bits(x, weights, scales, row, 0, y)
         return y
     tokens, size = x.shape
-    whole, marks = np.empty((tokens, size), np.int16), np.empty((tokens, -(-size // _block(size))), np.float32)
+    whole, marks = _aligned(tokens, size), np.empty((tokens, -(-size // _block(size))), np.float32)
     if tokens <= _FEW:
         for t in range(tokens):
             _take(x[t], weights, whole[t], marks[t])
