@@ -35,7 +35,6 @@ def test_logits_are_those_of_transformers(
 ) -> None:
     """`product`: on processors with and without bfloat16."""
     monkeypatch.setattr(linears, "PRODUCT", product)
-    monkeypatch.setattr(linears, "TILES", product is torch.bfloat16)
     small, reference = rounded(random_llama(heads, kv_heads, tied=tied))
     with torch.inference_mode():
         wanted = reference(torch.tensor([IDS])).logits[0]

@@ -62,11 +62,11 @@ def test_large_weights_of_eight_bits_are_nearer_to_exact_than_with_sixteen_bit_f
     weights = RANDOM.integers(-127, 128, (64, 4096), dtype=np.int8)
     scales = RANDOM.random((64, 1), np.float32)
     for largest in (1, 10, 100):
-        x = RANDOM.standard_normal((6, 4096), np.float32)
+        x = RANDOM.standard_normal((64, 4096), np.float32)
         x[:, ::500] *= largest
         exact = x.astype(np.float64) @ (weights * scales.astype(np.float64)).T
         halved = torch.from_numpy(x).bfloat16().double().numpy() @ (weights * scales.astype(np.float64)).T
-        assert 3 * np.linalg.norm(linear(x, weights, scales) - exact) < np.linalg.norm(halved - exact)
+        assert 4 * np.linalg.norm(linear(x, weights, scales) - exact) < np.linalg.norm(halved - exact)
 
 
 def test_the_largest_sums_of_eight_bits_are_exact() -> None:
@@ -169,17 +169,24 @@ def test_the_same_without_the_processors_instructions(monkeypatch: pytest.Monkey
         tile(weights, scales, 0, 1, 0, whole, marks, 0, 0, 0, size, sums, 0)
         return sums[:, 0]
 
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    def brought_back(weights: Any, scales: Any) -> Any:
+        whole, units = np.empty((4, 512), np.int16), np.empty((4, 1), np.float32)
+        for row in range(4):
+            tiles.bring_back(weights, scales, row, 0, 0, 512, whole, units, row)
+        return whole * units
+
     x = RANDOM.standard_normal((2, 512), np.float32)
     weights, scales = RANDOM.integers(0, 256, (4, 256), dtype=np.uint8), shares(RANDOM.random((4, 8), np.float32))
     assert (four_rows(weights, scales, x) == linear(x, weights, scales)).all()
-    monkeypatch.setattr(products, "SHALLOW", 0)
+    assert (brought_back(weights, scales) == products.brought_back(weights, scales, 1)).all()
     large, of_rows = RANDOM.integers(-127, 128, (4, 512), dtype=np.int8), np.ones((4, 1), np.float32)
     exact = x.astype(np.float64) @ large.T
     assert np.abs(four_rows(large, of_rows, x) - exact).max() < 1e-4 * np.abs(exact).max()
 
 
 def test_of_a_processor_that_has_fewer_instructions() -> None:
-    """All of these tests, as on a processor with AVX2 alone, and on one with none of these instructions."""
+    """All of these tests once more, as on a processor with AVX2 alone, where this one has AVX-512."""
     if tiles.has_avx512():
         without = {**os.environ, "NUMBA_CPU_NAME": "haswell"}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
