@@ -80,7 +80,7 @@ class Measured:
 
     @property
     def named(self) -> str:
-        return f"{self.shape} in {self.bits} bits"
+        return _named(self.shape, self.bits)
 
     @property
     def llama(self) -> str:
@@ -105,7 +105,7 @@ async def main(argv: list[str] | None = None) -> int:
             try:
                 found.append(await _measure(shape, config, bits, options))
             except (plan.DoesNotFit, OSError) as error:
-                print(f"{shape} in {bits} bits is left out: {error}")
+                print(f"{_named(shape, bits)} is left out: {error}")
         if [each.bits for each in found if each.shape == shape] == ["8", "4"]:
             await _both(shapes.folder(shape, config), found[-2], found[-1], options)
     if not found:
@@ -123,7 +123,7 @@ async def main(argv: list[str] | None = None) -> int:
     ]
 
     def stay(kind: str) -> list[dict[str, Any]]:
-        return [row for row in before.get(kind, []) if f"{row['shape']} in {row['bits']} bits" not in anew]
+        return [row for row in before.get(kind, []) if _named(row["shape"], row["bits"]) not in anew]
 
     results.keep(
         name,
@@ -134,6 +134,10 @@ async def main(argv: list[str] | None = None) -> int:
         peaks=_peaks(has),
     )
     return 0
+
+
+def _named(shape: str, bits: str) -> str:
+    return f"{shape} in {bits} bits"
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
