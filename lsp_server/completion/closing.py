@@ -27,6 +27,7 @@ class After:
     `wanted`: the marks, the outermost first, of what the end of a suggestion must leave open, as it is closed behind
     it: in code the brackets that the rest of the line closes, with what they stand in, else the string or comment that
     the cursor is in and what is open in that. `base`: how many of the things open at the cursor stand around these.
+    `begins`: whether a string is among them that nothing has begun yet, and that the rest of the line ends.
     """
 
     suffix: str
@@ -35,6 +36,7 @@ class After:
     base: int
     wanted: list[str]
     in_code: bool
+    begins: bool = False
 
     @functools.cached_property
     def line(self) -> str:
@@ -46,13 +48,16 @@ class After:
         """Where the brackets stand that it closes and does not open."""
         return unmatched(self.read)[0]
 
-    def fits(self, step: Step) -> bool:
-        """Whether, behind a mark of a suggestion, what is `wanted` is open; in code, nothing else."""
+    def fits(self, step: Step | None) -> bool:
+        """Whether, behind a mark of a suggestion or before the first, what is `wanted` is open; in code, nothing else,
+        but for what stands in a string."""
+        if step is None:
+            return not self.begins
         if step.kept < self.base:
             return False
         marks = [each.mark for each in step.open[self.base :]]
         if self.in_code:
-            return marks == self.wanted
+            return (marks[: len(self.wanted)] if self.begins else marks) == self.wanted
         left = iter(marks)
         return all(mark in left for mark in self.wanted) and not _in_brackets(step.open[self.base :])
 
@@ -83,7 +88,30 @@ def after_cursor(suffix: str, language_id: str, stack: Stack, before: str) -> Af
     after = read(stack)
     if scope in after.closed and not _is_its_own(scope, after, before):
         return read(stack[:outside])  # it is not closed yet: what seemed to be its end is the beginning of another
+    if scope is None and (lapsed := _lapsed(after)) is not None:
+        ending = read((*stack, lapsed, *_slot(after, language_id)))
+        if _lapsed(ending) is None:
+            return dataclasses.replace(ending, begins=True)
     return after
+
+
+def _slot(after: After, language_id: str) -> Stack:
+    """The brace in a string that the rest of the line closes first, where strings of the language hold code."""
+    first = after.read[0]
+    slots = any(each.slot and each.one_line for each in marks_of(language_id).quotes)
+    ended = after.suffix[first.start] == "}" and (first.stray or first.outer)
+    return (Open("bracket", "{"),) if slots and ended else ()
+
+
+def _lapsed(after: After) -> Open | None:
+    """The string that the rest of the cursor's line begins first and, on its last quote, leaves open."""
+    line = len(after.suffix.partition("\n")[0])
+    on_line = [step for step in after.read if step.start < line]
+    strings = [each for step in on_line for each in step.open if each.kind == "string"]
+    last = strings[-1] if strings else None
+    if last is None or not last.one_line or last.mark != strings[0].mark or last not in on_line[-1].open:
+        return None
+    return last
 
 
 def _is_its_own(scope: Open, after: After, before: str) -> bool:
@@ -111,7 +139,7 @@ def closes_again(text: str, read: Iterable[Step], after: After) -> tuple[int | N
     closing: Step | None = None
     first: Step | None = None
     tail = ""  # from what is closed behind the cursor to the end of the line
-    whole, certain = bool(after.wanted), False  # whether what is closed behind the cursor is open
+    whole, certain = bool(after.wanted) and after.fits(None), False  # whether what is closed behind the cursor is open
     coming = False  # whether it may yet become the rest of the line
     for step in read if after.wanted else ():
         was, whole = whole, after.fits(step)

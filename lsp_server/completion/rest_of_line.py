@@ -65,7 +65,7 @@ class _Fitting:
 
     def at(self, index: int) -> bool:
         before = bisect.bisect_right(self._ends, index) - 1
-        return before < 0 or self._after.fits(self._read[before])
+        return self._after.fits(self._read[before] if before >= 0 else None)
 
 
 def _comment(read: Sequence[Step], after: After, *, certain: bool = False) -> int | None:

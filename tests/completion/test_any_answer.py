@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsp_server.completion import filters
-from lsp_server.completion.filtering import parsing
+from lsp_server.completion.filtering import counting
 from lsp_server.completion.stopping import place_at
 from lsp_server.context.buffer import Buffer
 
@@ -74,8 +74,8 @@ def test_it_is_parsed_only_so_often(line: str, monkeypatch: pytest.MonkeyPatch) 
         lengths.append(len(text))
         return parsed(text, language_id) or 0
 
-    parsed = parsing.errors
-    monkeypatch.setattr(parsing, "errors", counted)
+    parsed = counting.errors
+    monkeypatch.setattr(counting, "errors", counted)
     for language in ("python", "typescript"):
         here = place_at("x = 1\n" * 20_000, "y = 2\n" * 20_000, "always", language_id=language)
         filters.tidy(line * 40, here, finished=True)
@@ -94,8 +94,8 @@ def test_in_front_of_the_rest_of_a_line_it_is_parsed_a_few_times(
         texts.append(text)
         return parsed(text, language_id) or 0
 
-    parsed = parsing.errors
-    monkeypatch.setattr(parsing, "errors", counted)
+    parsed = counting.errors
+    monkeypatch.setattr(counting, "errors", counted)
     here = place_at("x = 1\n" * 200 + "x = f(", "y, z q)\n" + "y = 2\n" * 200, "auto", language_id=language)
     filters.tidy(" ".join(answer.format(f"name{at * at}") for at in range(12)), here, finished=True)
     assert 0 < len(texts) <= 60

@@ -85,6 +85,9 @@ def test_kept(buffer: str, written: str, kept: str) -> None:
         ("x = [\n    ¦\n    2,\n", "1]", "1"),
         ("x = [¦\n    2,\n    3,\n", "1]", "1"),
         ("x = [\n    f(¦\n    2,\n", "1)]", "1)"),
+        # what it opens closes in sight, what stands around it does not
+        ("class A {\n  f() {\n    if (a¦\n      b()\n    }\n  }\n\n  g()\n", ") {", ") {"),
+        ("f() {\n  if (a) {\n    b()\n  ¦\n    c()\n  }\n}\n\ng() {\n", "} else {", "} else {"),
     ],
 )
 def test_kept_where_more_follows_than_is_seen(buffer: str, written: str, kept: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lsp_server.completion.brackets import unmatched
-from lsp_server.completion.filtering.parsing import fits_in_line, parses
+from lsp_server.completion.filtering.counting import fits_in_line, parses
 from lsp_server.completion.marks import CLOSE, marks_of
 from lsp_server.completion.rest_of_line import fits_at_end, in_front
 from lsp_server.completion.scanner import Open
@@ -58,6 +58,8 @@ def balanced(text: str, here: Place) -> str:
         closed_after = [mark for mark in closed_after if mark != "("]
     # What closes them may stand in the part that is not seen.
     unseen = _closed_out_of_sight(openers, here) if here.cut_after else 0
+    if _open_at_end(text, here) == unseen:
+        return text
     if unseen and closers and parses(text, here):  # it does not, as what follows stands for itself
         unseen = 0
     opened = opened[unseen:]
@@ -75,6 +77,21 @@ def balanced(text: str, here: Place) -> str:
             break
         text = text[: text.rfind("\n", 0, openers[0]) + 1].rstrip("\n")
     return text
+
+
+def _open_at_end(text: str, here: Place) -> int | None:
+    """How many of the brackets that are open at the cursor are open at the end of all that is seen, with `text` in it;
+    None where any does not pair, or one of `text` is open there."""
+    stack = [(here.prefix[index], False) for index in here.opened]
+    closers, openers = unmatched(here.read(text))
+    for mark in [text[index] for index in closers]:
+        if not stack or stack.pop()[0] != CLOSE[mark]:
+            return None
+    stack += [(text[index], True) for index in openers]
+    for mark in [here.suffix[index] for index in _closers_after(here.opened, here)]:
+        if not stack or stack.pop()[0] != CLOSE[mark]:
+            return None
+    return None if any(own for _, own in stack) else len(stack)
 
 
 def _closers_after(openers: list[int], here: Place) -> list[int]:

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from lsp_server.completion.filtering.parsing import fitting
+from lsp_server.completion.filtering.counting import fitting, parses
 from lsp_server.completion.marks import OPEN, marks_of
 from lsp_server.completion.scanner import LOOK_BACK, Stack, open_after, steps, text_scope
 from lsp_server.completion.stopping import Place
@@ -26,8 +26,13 @@ def fitted_in(text: str, here: Place) -> str:
     scope = text_scope(here.open, marks_of(here.language_id))
     if not here.line_after.strip() or (scope is not None and scope.kind == "comment"):
         return text
-    fits = fitting(text, here) or _Pairing(here)
-    return next((each for each in itertools.islice(_tried(text, here), MOST_TRIED) if fits(each)), text)
+    fits, pairs = fitting(text, here), _Pairing(here)
+
+    def fitted(part: str) -> bool:
+        """As its syntax tells; where that has errors in any case, it has to pair, too."""
+        return parses(part, here) or ((fits is None or fits(part)) and pairs(part))
+
+    return next((each for each in itertools.islice(_tried(text, here), MOST_TRIED) if fitted(each)), text)
 
 
 def _tried(text: str, here: Place) -> Iterator[str]:
@@ -77,7 +82,7 @@ def _own(stack: Stack, here: Place) -> Stack:
 
 
 class _Pairing:
-    """Whether what is open behind a text is closed behind the cursor: for languages without a grammar."""
+    """Whether what is open behind a text is closed behind the cursor: where no grammar tells."""
 
     def __init__(self, here: Place) -> None:
         self._here = here
@@ -88,11 +93,9 @@ class _Pairing:
         own = _own(stack, here)
         before = (here.line_before + text)[-LOOK_BACK:]
         for step in steps(here.suffix, here.language_id, stack, before=before):
-            if not any(each in step.open for each in own):
-                break
             if step.stray:
                 return False
+            if step.newline and not any(each in step.open for each in own):
+                return not any(each in stack for each in own)
             stack = step.open
-        else:
-            return not own or here.cut_after
-        return not step.newline
+        return here.cut_after or not any(each in stack for each in own)
