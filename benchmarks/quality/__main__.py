@@ -14,7 +14,7 @@ import sys
 
 from benchmarks.quality import report
 
-PARTS = ("exactness", "holes")
+PARTS = ("exactness", "holes", "named")
 QUICK_TASKS = 10
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.report
 
-Reads results/quality.json and results/humaneval.json; writes RESULTS.md beside this file.
+Reads results/quality.json, results/named.json and results/humaneval.json; writes RESULTS.md beside this file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from benchmarks.report import table
 from benchmarks.results import FOLDER
 
 PAGE = Path(__file__).parent / "RESULTS.md"
-SHARES = ("shown", "exact", "exact_shown", "parses", "hidden", "right_hidden", "right_shown", "pass@1")
+SHARES = ("shown", "exact", "exact_shown", "parses", "hidden", "right_hidden", "right_shown", "pass@1", "named")
 
 
 def write() -> None:
     """Write the page from the results that are there."""
     found = {}
-    for part in ("quality", "humaneval"):
+    for part in ("quality", "named", "humaneval"):
         file = FOLDER / f"{part}.json"
         if file.exists():
             found[part] = json.loads(file.read_text(encoding="utf-8"))
@@ -47,6 +47,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
             lines += ["", f"**As it is, against {name}**", "", *_rows([row])]
         lines += ["", "## A threshold on the model's own probability", ""]
         lines += _rows(quality["threshold"])
+    if named := results.get("named"):
+        lines += ["", "## Names of other files that are said", "", _machine(named), "", *_rows(named["named"])]
     if humaneval := results.get("humaneval"):
         lines += ["", "## HumanEval infilling", "", _machine(humaneval), ""]
         lines += _rows([*humaneval["tasks"], *PUBLISHED])

@@ -39,6 +39,8 @@ OTHERS = 2
 DOUBTFUL_AHEAD = 0.7
 # So long after a key the cursor rests: what is done then would hold up the next one.
 RESTED_SECONDS = 0.05
+# Who reads prompts so fast may be given another one behind each dot; a server of others is taken to.
+QUICK_TOKENS_PER_SECOND = 5000
 CHANGED = "The text changed meanwhile."
 UNSURE = "The model is not sure enough of what it wrote (codellama.minProbability)."
 
@@ -321,7 +323,9 @@ class Suggestions:
         """What other files add at a place; where the prompt will have none of it, nothing is looked for."""
         if not most_related(self._around.settings, model.tokenizer):
             return ()
-        return await self._around.related.at(buffer, row, column, rests=rests)
+        speed = QUICK_TOKENS_PER_SECOND if self._around.settings.engine_url else model.prefill_tokens_per_second or 0
+        quick = speed >= QUICK_TOKENS_PER_SECOND
+        return await self._around.related.at(buffer, row, column, rests=rests, quick=quick)
 
     def _look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
         """Begin with the suggestion that follows on `shown` once that is accepted."""

@@ -57,8 +57,8 @@ class Session:
         self.hold.wait(60)
         return [Piece("open", "other.py", f"found for {row}, {self.gathered}\n")]
 
-    async def at(self, row: int, *, rests: bool = False) -> str:
-        pieces = await self.related.at(self.main.snapshot(), row, 0, rests=rests)
+    async def at(self, row: int, column: int = 0, *, rests: bool = False, quick: bool = False) -> str:
+        pieces = await self.related.at(self.main.snapshot(), row, column, rests=rests, quick=quick)
         return "".join(piece.text for piece in pieces)
 
 
@@ -77,6 +77,22 @@ async def test_it_is_kept_while_the_cursor_is_about_there(session: Session, monk
         assert await session.at(row) == "found for 50, 1\n"
     assert session.gathered == 1
     assert await session.at(51 + gathering.NEAR_ROWS) == f"found for {51 + gathering.NEAR_ROWS}, 2\n"
+
+
+async def test_behind_another_dot_it_is_found_anew_for_a_model_that_reads_fast(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "WAIT_SECONDS", 5.0)
+    line = "store.find(cart.items)\n"
+    where = types.Range(types.Position(50, 0), types.Position(51, 0))
+    session.main.apply_change(types.TextDocumentContentChangePartial(where, line))
+    one, other = line.index("find"), line.index("items")
+    assert await session.at(50) == "found for 50, 1\n"
+    assert await session.at(50, one) == "found for 50, 1\n", "what was computed of the prompt is worth more"
+    assert await session.at(50, one, quick=True) == "found for 50, 2\n"
+    assert await session.at(50, one + 3, quick=True) == "found for 50, 2\n", "the same name"
+    assert await session.at(51, quick=True) == "found for 50, 2\n", "no name"
+    assert await session.at(50, other, quick=True) == "found for 50, 3\n"
 
 
 async def test_what_the_index_holds_by_now_counts_once_the_user_pauses(

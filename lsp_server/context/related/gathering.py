@@ -16,11 +16,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsp_server.codellama.infilling import RELATED_TOKENS
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import Threads
 from lsp_server.context.related.choice import Choice, choose
 from lsp_server.context.related.piece import Piece
-from lsp_server.context.related.sources import SOURCES, Copied, Seen, Source
+from lsp_server.context.related.receivers import receiver_at
+from lsp_server.context.related.sources import MOST_SIGNATURES, SOURCES, Copied, Seen, Source
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 from lsp_server.errors import UserError
@@ -39,20 +41,24 @@ WAIT_SECONDS, REST_SECONDS = 0.03, 1.0
 PAUSE_SECONDS = 1.0
 # Documents that were closed and are remembered; texts that were copied, how long, and how much of each.
 MOST_FILES, MOST_COPIED, COPIED_SECONDS, COPIED_CHARACTERS = 8, 2, 300.0, 2000
+# Of code, in the mean.
+CHARACTERS_PER_TOKEN = 3
 # Threads of all gatherings: a source that hangs must not take those that others need.
 MOST_THREADS = 2
 
 
-Found = tuple[int, tuple[int, ...], Choice]
+Found = tuple[int, tuple[int, ...], str, Choice]
 
 
 @dataclasses.dataclass
 class _Document:
-    """`choice` was made for `row`, at `stamp`, and `pieces` are those of it that may be shown. `asked`: when it was
-    last asked for. `found` is a newer choice, for a row and a stamp, that is not used yet."""
+    """`choice` was made for `row`, at `stamp`, behind `receiver`, and `pieces` are those of it that may be shown.
+    `asked`: when it was last asked for. `found` is a newer choice, for another row, stamp and receiver, that is not
+    used yet."""
 
     row: int = -(10**9)
     stamp: tuple[int, ...] = ()
+    receiver: str = ""
     choice: Choice = dataclasses.field(default_factory=Choice)
     pieces: tuple[Piece, ...] = ()
     asked: float = float("-inf")
@@ -104,8 +110,11 @@ class Related:
         document = self._documents.get(uri)
         return document is not None and document.stamp != self._stamp(uri) and self._has_paused(document)
 
-    async def at(self, buffer: Buffer, row: int, column: int, *, rests: bool = False) -> tuple[Piece, ...]:
-        """`pieces`, gathered if need be, for which a request waits a moment at most. `rests`: nobody waits for it."""
+    async def at(
+        self, buffer: Buffer, row: int, column: int, *, rests: bool = False, quick: bool = False
+    ) -> tuple[Piece, ...]:
+        """`pieces`, gathered if need be, for which a request waits a moment at most. `rests`: nobody waits for it.
+        `quick`: the model reads a prompt so fast that it may change in the midst of a line, behind another dot."""
         settings = self._settings()
         if not settings.related_tokens:
             return ()
@@ -114,13 +123,15 @@ class Related:
         stamp, paused = self._stamp(buffer.uri), rests or self._has_paused(document)
         document.asked = self._clock()
         away = abs(row - document.row) > (NEAR_ROWS // 2 if rests else NEAR_ROWS)
-        if away or (paused and stamp != document.stamp):
-            if not _is_for(document.found, row, stamp):
+        receiver = _receiver(buffer, row, column)
+        another = quick and receiver not in ("", document.receiver)
+        if away or another or (paused and stamp != document.stamp):
+            if not _is_for(document.found, row, stamp, receiver if another else ""):
                 await self._gathered(document, buffer, row, column, REST_SECONDS if rests else WAIT_SECONDS)
             if document.found is not None:
                 self._adopt(document)
             else:
-                document.row = row  # what comes late is used after the next pause
+                document.row, document.receiver = row, receiver  # what comes late is used after the next pause
         return await self._checked(document)
 
     def opened(self, uri: str) -> None:
@@ -165,17 +176,18 @@ class Related:
         """Gather for a place, and wait for it some seconds at most; one that is under way is not begun twice."""
         if document.gathering is None or document.gathering.done():
             stamp, seen, settings = self._stamp(buffer.uri), self._seen(buffer), self._settings()
+            receiver = _receiver(buffer, row, column)
 
             async def gather() -> None:
                 work = self._threads.begin(lambda: gathered(seen, buffer, row, column, settings, self._sources))
-                document.found = row, stamp, await asyncio.wrap_future(work)
+                document.found = row, stamp, receiver, await asyncio.wrap_future(work)
 
             document.gathering = asyncio.ensure_future(gather())
         await asyncio.wait([document.gathering], timeout=seconds)
 
     def _adopt(self, document: _Document) -> None:
         assert document.found is not None
-        document.row, document.stamp, choice = document.found
+        document.row, document.stamp, document.receiver, choice = document.found
         document.found = None
         if {(piece.source, piece.path, piece.text) for piece in choice.pieces} != {
             (piece.source, piece.path, piece.text) for piece in document.choice.pieces
@@ -209,14 +221,21 @@ class Related:
         )
 
 
-def _is_for(found: Found | None, row: int, stamp: tuple[int, ...]) -> bool:
-    return found is not None and abs(found[0] - row) <= NEAR_ROWS and found[1] == stamp
+def _receiver(buffer: Buffer, row: int, column: int) -> str:
+    return receiver_at(buffer.lines[row][:column]).name if row < len(buffer.lines) else ""
+
+
+def _is_for(found: Found | None, row: int, stamp: tuple[int, ...], receiver: str) -> bool:
+    """Whether that is what was found for a place, behind a `receiver` if it is asked for one."""
+    return found is not None and abs(found[0] - row) <= NEAR_ROWS and found[1] == stamp and receiver in ("", found[2])
 
 
 def gathered(
     seen: Seen, buffer: Buffer, row: int, column: int, settings: Settings, sources: Mapping[str, Source]
 ) -> Choice:
     """What the sources that are switched on find for a place, without what the model may not see. Blocks."""
+    tokens = settings.related_tokens if settings.related_tokens >= 0 else RELATED_TOKENS
+    seen = dataclasses.replace(seen, characters=min(MOST_SIGNATURES, tokens * CHARACTERS_PER_TOKEN))
     found: dict[str, list[Piece]] = {}
     for name, source in sources.items():
         if not getattr(settings, f"related_{name}"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from lsp_server.context.related.contents import identifiers
 from lsp_server.context.related.imports import Target, targets
-from lsp_server.context.related.near import AROUND, FILE, FUNCTION
+from lsp_server.context.related.near import AROUND, FILE, FUNCTION, RECEIVER, Near
 from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.statements import ALL, Import
 from lsp_server.context.related.view import View
@@ -17,6 +17,11 @@ from lsp_server.context.related.view import View
 UNUSED = 0.5
 # Of the score of what names a type: what the type gets. And what a name that is not imported gets of its own.
 TYPE, ELSEWHERE = 0.4, 0.5
+# What a member of the module before the dot counts for that is not used yet.
+MEMBER = 5.0
+# Classes that one name before a dot may be of.
+MOST_RECEIVERS = 3
+BEFORE_CURSOR = "of what is used at the cursor"
 # Names looked up in the whole workspace, definitions whose types are, unused parts of a module.
 MOST_ELSEWHERE, MOST_WITH_TYPES, MOST_OF_MODULE = 40, 8, 30
 _NAME = re.compile(r"[^\W\d]\w{2,}")
@@ -40,26 +45,28 @@ class Lookup:
         self._language = language_id
         self._path = path
 
-    def take(self, imports: Sequence[Import], weights: Mapping[str, float]) -> None:
+    def take(self, imports: Sequence[Import], near: Near) -> None:
         """What the file imports and what it uses, by the weights of the names in it."""
         places = self._places(self._path, imports)
         for place in places:
             for there, here in place.names:
                 if (there, here) == ALL:
-                    self._take_used(place, weights)
+                    self._take_used(place, near)
                 else:
-                    self._take_named(place, there, weights.get(here, UNUSED), weights)
+                    self._take_named(place, there, near.of(here, UNUSED), near)
             if place.alias:
-                self._take_module(place, weights)
+                self._take_module(place, near)
         known = {here for place in places for _, here in place.names} | {place.alias for place in places}
-        self._take_elsewhere(weights, known)
+        self._take_elsewhere(near, known)
         self._take_types()
+        if near.receiver.name:
+            self._take_receiver(near, places)
 
-    def take_all(self, path: str, weights: Mapping[str, float]) -> None:
+    def take_all(self, path: str, near: Near) -> None:
         """Everything that a file defines."""
         for each in self._view.definitions(path):
             if not each.container:
-                self._add(path, each, weights.get(each.name, UNUSED), "the file that belongs to this one")
+                self._add(path, each, near.of(each.name, UNUSED), "the file that belongs to this one")
 
     def members(self, path: str, name: str) -> tuple[list[Definition], list[Definition]]:
         """(the members of a class in its body, those that are attached to it, in its file or its package)"""
@@ -83,9 +90,9 @@ class Lookup:
         if path != self._path and (key not in self.taken or self.taken[key].score < score):
             self.taken[key] = Taken(definition, score, why)
 
-    def _take_named(self, place: Target, there: str, score: float, weights: Mapping[str, float]) -> None:
+    def _take_named(self, place: Target, there: str, score: float, near: Near) -> None:
         for path, each in self._defined(place.paths, there):
-            used = max((weights.get(member.name, 0.0) for member in self._inside(path, each)), default=0.0)
+            used = max((near.of(member.name) for member in self._inside(path, each)), default=0.0)
             # A class whose members are used here counts for more than one that is only named.
             self._add(path, each, score + (used / 4 if used > FILE else 0.0), _why(score))
 
@@ -115,7 +122,7 @@ class Lookup:
         stem = path.rpartition("/")[2].partition(".")[0]
         return said or [each for each in top if each.name == stem] or top[:1]
 
-    def _take_used(self, place: Target, weights: Mapping[str, float]) -> None:
+    def _take_used(self, place: Target, near: Near) -> None:
         """Of all that some files define, and hand on, what is used in this one."""
         further = [
             other
@@ -126,21 +133,23 @@ class Lookup:
         ]
         for path in dict.fromkeys((*place.paths, *further)):
             for each in self._view.definitions(path):
-                if not each.container and weights.get(each.name, 0.0) >= FILE:
-                    self._add(path, each, weights[each.name], _why(weights[each.name]))
+                if not each.container and (weight := near.of(each.name)) >= FILE:
+                    self._add(path, each, weight, _why(weight))
 
-    def _take_module(self, place: Target, weights: Mapping[str, float]) -> None:
+    def _take_module(self, place: Target, near: Near) -> None:
         """Of a module, what is used of it, and with a low score the rest."""
-        whole = weights.get(place.alias, UNUSED)
+        whole = near.of(place.alias, UNUSED)
+        asked = near.receiver.name == place.alias and not near.receiver.called
+        unused = MEMBER if asked else UNUSED * min(whole, AROUND) / AROUND
         for path in place.paths:
             top = [each for each in self._view.definitions(path) if not each.container]
             for number, each in enumerate(top):
-                used = weights.get(each.name, 0.0)
+                used = near.of(each.name)
                 if used >= FILE and whole >= FILE:
                     self._add(path, each, used, _why(used))
-                elif number < MOST_OF_MODULE:
-                    self._add(path, each, UNUSED * min(whole, AROUND) / AROUND, "in a module that is imported here")
-        for name, weight in weights.items() if whole >= FUNCTION else ():
+                elif asked or number < MOST_OF_MODULE:
+                    self._add(path, each, unused, BEFORE_CURSOR if asked else "in a module that is imported here")
+        for name, weight in near.weights.items() if whole >= FUNCTION else ():
             if weight >= FUNCTION:
                 for path, each in self._handed_on(place.paths, name):
                     self._add(path, each, weight, _why(weight))
@@ -151,8 +160,9 @@ class Lookup:
             if any(here in (name, "*") for each in self._view.imports(path) for _, here in each.names):
                 yield from self._defined((path,), name)
 
-    def _take_elsewhere(self, weights: Mapping[str, float], known: set[str]) -> None:
+    def _take_elsewhere(self, near: Near, known: set[str]) -> None:
         """What is used around the cursor, imported by no statement, and defined at one place of the workspace."""
+        weights = near.weights
         used = [name for name, weight in weights.items() if weight >= FUNCTION and len(name) > 3 and name not in known]
         used = sorted(set(identifiers(" ".join(used))), key=lambda name: (-weights[name], name))
         for name in used[:MOST_ELSEWHERE]:
@@ -165,6 +175,37 @@ class Lookup:
                 owners = [one for one in self._view.definitions(path) if one.path == each.container]
                 each = owners[0] if owners else each
             self._add(path, each, weights[name] * ELSEWHERE, "the only definition of a name used here")
+
+    def _take_receiver(self, near: Near, places: Sequence[Target]) -> None:
+        """The classes of which what stands before the dot at the cursor may be one."""
+        name = near.receiver.name
+        types = set() if near.receiver.called else {name, *near.types.get(name, ())}
+        found = [each for one in sorted(types) for each in self._classes(one, places)]
+        if not found:
+            found = [each for one in self._view.anywhere(name, self._language) for each in self._given_by(*one, places)]
+        for path, each in dict.fromkeys(found[:MOST_RECEIVERS]):
+            self._add(path, each, RECEIVER, BEFORE_CURSOR)
+
+    def _classes(self, name: str, places: Sequence[Target]) -> list[tuple[str, Definition]]:
+        """The classes that a name may mean here: one that is imported, else all of the workspace."""
+        found = [
+            each
+            for place in places
+            for there, here in place.names
+            if here == name
+            for each in self._defined(place.paths, there)
+        ]
+        found = found or self._view.anywhere(name, self._language)
+        return [(path, each) for path, each in found if each.kind == "class"]
+
+    def _given_by(self, path: str, given: Definition, places: Sequence[Target]) -> list[tuple[str, Definition]]:
+        """The classes that the signature of a field or function names first, and the one that it is a member of."""
+        head, _, of = given.text.partition(given.name)
+        named = [each for each in _NAME.findall(f"{of.rpartition(')')[2] or of} {head}") if each != given.name]
+        found = [each for name in dict.fromkeys(named) for each in self._classes(name, places)]
+        if not found and given.container:
+            found = [(path, each) for each in self._view.definitions(path) if each.path == given.container]
+        return found
 
     def _take_types(self) -> None:
         """The classes that the signatures of what was taken name."""

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from lsp_server.context.related.receivers import NOTHING, Receiver, receiver_at, types_in
 from lsp_server.context.related.view import Opened
 
 # Weights: the line of the cursor, the lines around it, its function, its class, the rest of the file.
 LINE, AROUND, FUNCTION, CLASS, FILE = 6.0, 4.0, 3.0, 2.0, 1.0
+# What begins as the name at the cursor; and what stands before the dot there. Letters that tell, without a dot.
+BEGUN, RECEIVER, LEAST_TYPED = 7.0, 8.0, 2
 # Lines above and below that are around the cursor, and of a file that are looked at.
 ABOVE, BELOW, FARTHEST = 10, 4, 600
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
-def names_near(opened: Opened, row: int, column: int) -> dict[str, float]:
-    """Every name used around a place (0-based, in characters), with its weight."""
+@dataclasses.dataclass(frozen=True)
+class Near:
+    """The names used around a place, each with its weight; what stands before the dot there; and the types that the
+    file gives its names. A type weighs what is known to be of it."""
+
+    weights: Mapping[str, float]
+    receiver: Receiver = NOTHING
+    types: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+
+    def of(self, name: str, otherwise: float = 0.0) -> float:
+        """The weight of a name, or `otherwise`. What begins as the name at the cursor does weighs more than any."""
+        weight = self.weights.get(name, otherwise)
+        typed = self.receiver.typed
+        begun = len(typed) >= (1 if self.receiver.name else LEAST_TYPED) and name.startswith(typed) and name != typed
+        return max(weight, BEGUN) if begun else weight
+
+    def uses(self, name: str) -> bool:
+        return self.of(name) > 0
+
+
+def names_near(opened: Opened, row: int, column: int) -> Near:
+    """Every name used around a place (0-based, in characters)."""
     lines = opened.buffer.lines
     row = max(0, min(row, len(lines) - 1))
     function, owner = _enclosing(opened, row, column)
@@ -25,7 +50,13 @@ def names_near(opened: Opened, row: int, column: int) -> dict[str, float]:
         first, last = max(first, row - FARTHEST, 0), min(last, row + FARTHEST)
         for name in _NAME.findall("".join(lines[first : last + 1])):
             weights[name] = weight
-    return weights
+    above = "".join(lines[max(0, row - ABOVE) : row])
+    receiver = receiver_at(above + lines[row][:column]) if lines else NOTHING
+    types = types_in(opened.buffer.source)
+    for name, weight in list(weights.items()):
+        for each in types.get(name, ()) if weight >= FUNCTION else ():
+            weights[each] = max(weights.get(each, 0.0), weight)
+    return Near(weights, receiver, types)
 
 
 def _enclosing(opened: Opened, row: int, column: int) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from lsp_server.context.languages import Language
+from lsp_server.context.related.near import Near
 from lsp_server.context.related.outlines import Definition
 
 _INDENT = "    "
+# Characters of the names of members for whose signatures there is no room, and the part of all that they take at most.
+LISTED, LISTED_PART = 400, 3
 # What a member that is the class's own affair begins with; it is shown only where it is used.
 _PRIVATE = ("private ", "#", "_", "def _", "async def _", "static #", "protected ")
 
@@ -17,7 +20,7 @@ def rendered(
     definition: Definition,
     members: Sequence[Definition],
     attached: Sequence[Definition],
-    weights: Mapping[str, float],
+    near: Near,
     most: int,
 ) -> str:
     """A definition in up to `most` characters, whole lines without the last line ending; "" where not even its header
@@ -29,25 +32,36 @@ def rendered(
     room = most - len(definition.text) - len(definition.tail) - 2 * len(_INDENT) - 10
     if room < 0:
         return ""
-    shown = [each for each in (*members, *further) if each.name in weights or not _is_private(each)]
-    wanted = sorted(shown, key=lambda each: -weights.get(each.name, 0.0))
+    shown = [each for each in (*members, *further) if near.uses(each.name) or not _is_private(each)]
+    wanted = sorted(shown, key=lambda each: -near.of(each.name))
+    costs = {id(each): len(each.text) + (len(_INDENT) + 1) * (1 + each.text.count("\n")) for each in wanted}
+    spare = min(LISTED, room // LISTED_PART) if sum(costs.values()) > room else 0
+    room -= spare
     chosen: set[int] = set()
     for each in wanted:
-        cost = len(each.text) + (len(_INDENT) + 1) * (1 + each.text.count("\n"))
-        if cost <= room:
-            room -= cost
+        if costs[id(each)] <= room:
+            room -= costs[id(each)]
             chosen.add(id(each))
     inside = [each for each in members if id(each) in chosen]
-    hidden = len(inside) < sum(each in shown for each in members)
     outside = [each for each in further if id(each) in chosen]
-    return "\n".join([*_whole(spoken, definition, inside, cut=hidden), *_outside(spoken, outside)])
+    cut = listed((each.name for each in wanted if id(each) not in chosen), spare - 2 * len(_INDENT))
+    return "\n".join([*_whole(spoken, definition, inside, cut), *_outside(spoken, outside)])
 
 
-def _whole(spoken: Language, definition: Definition, inside: Sequence[Definition], *, cut: bool) -> list[str]:
-    """The lines of a class; `cut`: with members that are not shown."""
+def listed(names: Iterable[str], most: int) -> str:
+    """Names, each once, as one line of up to so many characters; "" for none."""
+    line = ""
+    for name in dict.fromkeys(names):
+        if len(line) + len(name) + 2 <= most:
+            line += f", {name}" if line else name
+    return line
+
+
+def _whole(spoken: Language, definition: Definition, inside: Sequence[Definition], cut: str) -> list[str]:
+    """The lines of a class; `cut`: the names of members that are not shown."""
     lines = [_INDENT + line for each in inside for line in _member(each).split("\n")]
     if cut:
-        lines.append(_INDENT + "..." if spoken.id == "python" else f"{_INDENT}{spoken.line_comment} ...")
+        lines.append(f"{_INDENT}...  # {cut}" if spoken.id == "python" else f"{_INDENT}{spoken.line_comment} ... {cut}")
     if lines:
         return [definition.text, *lines, *([definition.tail] if definition.tail else [])]
     if not definition.tail:

@@ -6,17 +6,17 @@ is known. Names that are used and not imported are taken where the workspace def
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.related.index import Index
-from lsp_server.context.related.lookup import Lookup
-from lsp_server.context.related.near import names_near
+from lsp_server.context.related.lookup import BEFORE_CURSOR, Lookup
+from lsp_server.context.related.near import RECEIVER, Near, names_near
 from lsp_server.context.related.piece import Piece
-from lsp_server.context.related.rendering import rendered
+from lsp_server.context.related.rendering import LISTED_PART, listed, rendered
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 
@@ -24,6 +24,9 @@ from lsp_server.context.workspace import Workspace
 CLASS_SHARE = 0.6
 # Files whose rules are asked for at one cursor.
 MOST_FILES = 16
+MOST_ROWS = 10**9
+# Characters of the names of a module for whose signatures there is no room.
+LISTED_MODULE = 600
 
 
 def imported(
@@ -32,48 +35,60 @@ def imported(
     """Signatures of up to so many characters, a piece for each file that they are of, the most useful first. `row` and
     `column`: the cursor, 0-based, in characters. Blocks."""
     opened, path = index.source_of(buffer), file_of(buffer.uri)
-    weights = names_near(opened, row, column)
+    near = names_near(opened, row, column)
     own = path.as_posix() if path is not None else ""
     lookup = Lookup(index.view(own), opened.language.id, own)
     try:
-        lookup.take(opened.imports, weights)
-        return _pieces(lookup, workspace, weights, most_characters)
+        lookup.take(opened.imports, near)
+        return _pieces(lookup, workspace, near, most_characters)
     except sqlite3.Error as error:
         index.met(error)
         return []
 
 
-def outlined(lookup: Lookup, path: str, weights: Mapping[str, float], most_characters: int) -> str:
+def outlined(lookup: Lookup, path: str, near: Near, most_characters: int) -> str:
     """What a file defines, in up to so many characters, what is used near the cursor before the rest."""
-    lookup.take_all(path, weights)
-    return _texts(lookup, weights, most_characters).get(path, ("", 0.0, ""))[0]
+    lookup.take_all(path, near)
+    return _texts(lookup, near, most_characters).get(path, ("", 0.0, ""))[0]
 
 
-def _pieces(lookup: Lookup, workspace: Workspace, weights: Mapping[str, float], most: int) -> list[Piece]:
+def _pieces(lookup: Lookup, workspace: Workspace, near: Near, most: int) -> list[Piece]:
     hidden: dict[str, bool] = {}
-    for path, _ in lookup.taken:
+    for path, _ in sorted(lookup.taken, key=lambda key: -lookup.taken[key].score):
         if path not in hidden:
             hidden[path] = len(hidden) >= MOST_FILES or bool(workspace.why_hidden(Path(path)))
     lookup.taken = {key: each for key, each in lookup.taken.items() if not hidden[key[0]]}
     found = [
         Piece("imports", workspace.within(Path(path)) or path, text, None, score, why)
-        for path, (text, score, why) in _texts(lookup, weights, most).items()
+        for path, (text, score, why) in _texts(lookup, near, most).items()
     ]
     return sorted(found, key=lambda piece: -piece.score)
 
 
-def _texts(lookup: Lookup, weights: Mapping[str, float], most: int) -> dict[str, tuple[str, float, str]]:
-    """By file: (text, the highest score in it, why it was taken) of what there is room for."""
+def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float, str]]:
+    """By file: (text, the highest score in it, why it was taken) of what there is room for. Of what stands before the
+    cursor at least the names are said."""
     lines: dict[str, list[tuple[int, str]]] = {}
     best: dict[str, tuple[float, str]] = {}
-    left = most
+    asked = [path for (path, _), each in lookup.taken.items() if each.why == BEFORE_CURSOR and each.score < RECEIVER]
+    names: dict[str, list[str]] = {}
+    spare = min(LISTED_MODULE, most // LISTED_PART) if asked else 0
+    left = most - spare
     for (path, name), taken in sorted(lookup.taken.items(), key=lambda item: -item[1].score):
-        within = left if taken.definition.kind != "class" else min(left, max(int(most * CLASS_SHARE), 200))
+        whole = taken.definition.kind != "class" or taken.score >= RECEIVER
+        within = left if whole else min(left, max(int(most * CLASS_SHARE), 200))
         members, attached = lookup.members(path, name)
-        text = rendered(language("", path), taken.definition, members, attached, weights, within)
+        text = rendered(language("", path), taken.definition, members, attached, near, within)
+        if not text and taken.why == BEFORE_CURSOR:
+            names.setdefault(path, []).append(taken.definition.name)
         if not text or any(text == other for _, other in lines.get(path, ())):
             continue
         left -= len(text) + 1
         lines.setdefault(path, []).append((taken.definition.first, text))
         best.setdefault(path, (taken.score, taken.why))
-    return {path: ("".join(f"{text}\n" for _, text in sorted(listed)), *best[path]) for path, listed in lines.items()}
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*names.values(), fillvalue=""))
+    if further := listed(filter(None, in_turn), spare - 1):
+        path = max(asked, key=lambda each: best.get(each, (0.0, ""))[0])
+        lines.setdefault(path, []).append((MOST_ROWS, further))
+        best.setdefault(path, (RECEIVER, BEFORE_CURSOR))
+    return {path: ("".join(f"{text}\n" for _, text in sorted(parts)), *best[path]) for path, parts in lines.items()}

@@ -64,7 +64,7 @@ class Copied:
 class Seen:
     """What the user did and has before them: the other open documents, the one looked at last first; files that were
     open; what was edited, the newest first; what was copied; the cells before this one, in their order; and the index
-    of the workspace, where there is one."""
+    of the workspace, where there is one. `characters`: of signatures, about as many as a prompt has room for."""
 
     workspace: Workspace
     buffers: tuple[Buffer, ...] = ()
@@ -73,6 +73,7 @@ class Seen:
     copied: tuple[Copied, ...] = ()
     cells: tuple[Buffer, ...] = ()
     index: Index | None = None
+    characters: int = MOST_SIGNATURES
 
 
 Source = Callable[[Seen, Buffer, int, int], list[Piece]]
@@ -216,7 +217,7 @@ def imports(seen: Seen, buffer: Buffer, row: int, column: int) -> list[Piece]:
         return []
     from lsp_server.context.related.signatures import imported
 
-    return imported(seen.index, seen.workspace, buffer, row, column, MOST_SIGNATURES)
+    return imported(seen.index, seen.workspace, buffer, row, column, seen.characters)
 
 
 def similar(seen: Seen, buffer: Buffer, row: int, column: int) -> list[Piece]:

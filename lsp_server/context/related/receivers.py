@@ -1,0 +1,83 @@
+"""What stands before the dot at a cursor, and the types that a file gives its names: what may be called there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+
+# Characters before the cursor that are looked at: of a chain of calls that is written over several lines, too.
+LOOK_BACK = 400
+# Characters of a file whose declarations are looked for.
+MOST_CHARACTERS = 100_000
+_TYPED = re.compile(r"\w*\Z")
+_SIGN = re.compile(r"[!?]*(?:\.|->|::)\s*\Z")
+_NAME = re.compile(r"[^\W\d]\w*\Z")
+_OPENS = {")": "(", "]": "[", ">": "<"}
+# What may stand around a type or before it: `&'a mut `, `Option<`, `list[`, `java.util.`, `*pkg.`.
+_AROUND = r"(?:[&*]|'\w+\s|(?:mut|dyn|impl|const|new|await)\s|\w{1,40}\s?[<\[]|\w{1,40}(?:\.|::)){0,6}"
+_TYPE = r"([A-Z]\w*)"
+# `Type name;`; `name: Type`; `name = Type(`, `name := &Type{`; `name *pkg.Type`.
+_DECLARED = (
+    re.compile(rf"\b{_TYPE}(?:<[^;(){{}}=\n]{{0,80}}>)?(?:\[\])*[ \t*&]+([a-z_]\w*)\s*(?=[;=,):])"),
+    re.compile(rf"\b([^\W\d]\w*)[?!]?\s?:\s?{_AROUND}{_TYPE}"),
+    re.compile(rf"\b([^\W\d]\w*)\s?:?=\s?{_AROUND}{_TYPE}(?=[({{<]|::)"),
+    re.compile(rf"\b([a-z_]\w*)[ \t](?:[*&]|\[\]){{0,3}}(?:\w{{1,40}}\.)?{_TYPE}\b"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Receiver:
+    """`name`: the last name before the dot, "" where there is none; `called`: whether it is what a call of it returns.
+    `typed`: the letters of the member, or of the name, that are there."""
+
+    name: str = ""
+    called: bool = False
+    typed: str = ""
+
+
+NOTHING = Receiver()
+
+
+def receiver_at(before: str) -> Receiver:
+    """That of the end of a text."""
+    before = before[-LOOK_BACK:]
+    typed = _TYPED.search(before)[0]  # type: ignore[index]
+    sign = _SIGN.search(before, 0, len(before) - len(typed))
+    if sign is None:
+        return Receiver(typed=typed)
+    end = _before_blanks(before, sign.start())
+    start = _before_brackets(before, end)
+    name = _NAME.search(before, 0, start)
+    return Receiver(name[0], start < end, typed) if name is not None else Receiver(typed=typed)
+
+
+@functools.lru_cache(maxsize=4)  # several sources ask
+def types_in(text: str) -> Mapping[str, frozenset[str]]:
+    """By name: the types that a text gives it, anywhere."""
+    found: dict[str, set[str]] = {}
+    for pattern in _DECLARED:
+        for match in pattern.finditer(text, 0, MOST_CHARACTERS):
+            name, of = match.groups() if pattern is not _DECLARED[0] else (match[2], match[1])
+            found.setdefault(name, set()).add(of)
+    return {name: frozenset(types) for name, types in found.items()}
+
+
+def _before_blanks(text: str, end: int) -> int:
+    return len(text[:end].rstrip())
+
+
+def _before_brackets(text: str, end: int) -> int:
+    """Where the brackets begin that end there, each with its partner."""
+    while end and text[end - 1] in _OPENS:
+        opening, closing, depth, at = _OPENS[text[end - 1]], text[end - 1], 0, end
+        while at:
+            at -= 1
+            depth += (text[at] == closing) - (text[at] == opening)
+            if depth == 0:
+                break
+        if depth:
+            break
+        end = _before_blanks(text, at)
+    return end
