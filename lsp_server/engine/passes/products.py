@@ -23,7 +23,7 @@ from numba import prange, types
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_parallel
 from lsp_server.engine.passes.rounding import NF4_BLOCK
-from lsp_server.engine.passes.tiles import ROWS, TOKENS, WIDE, bring_back, read_ahead
+from lsp_server.engine.passes.tiles import READS_BY_ITSELF, ROWS, TOKENS, WIDE, bring_back, read_ahead
 
 # How many inputs there are is a multiple of this; with weights of 4 bits of 64.
 MULTIPLE = 8
@@ -193,14 +193,14 @@ def _as_they_are(  # noqa: PLR0917 - by position
     taken: Any, weights: Any, scales: Any, begin: int, end: int, at_once: int, y: Any
 ) -> None:
     """Columns of y: `begin` to `end` of each quarter of them, so many `at_once`. Rows of four quarters at a time:
-    memory is read ahead best in a few long runs, by the processor itself where it does nothing but wait for them: with
-    one token and weights of 8 bits."""
+    memory is read ahead best in a few long runs, on some processors by themselves where they do nothing but wait for
+    them: with one token and weights of 8 bits."""
     x, marks = taken
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
     sums = np.empty((len(x), at_once, ROWS), np.float32)
     ahead = _AHEAD * size // weights.shape[1]
-    waits = len(x) == 1 and weights.shape[1] == size
+    waits = READS_BY_ITSELF and len(x) == 1 and weights.shape[1] == size
     for at in range(begin, end, at_once):
         quads = min(at_once, end - at)
         sums[:] = 0

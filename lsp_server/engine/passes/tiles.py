@@ -42,6 +42,8 @@ def _has(feature: str) -> bool:
     return bool(binding.get_host_cpu_features().get(feature, False))
 
 
+# Whether the processor reads ahead best by itself, where it does nothing but wait for memory: AMD's do.
+READS_BY_ITSELF = (binding.get_host_cpu_name() or "").startswith("znver")
 LANES = 16 if has_avx512() else 8
 WIDE = 2 * LANES  # whole numbers of 16 bits that are multiplied at a time
 ROWS = 4
