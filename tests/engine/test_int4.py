@@ -28,13 +28,13 @@ def test_layers_of_bitsandbytes_are_replaced_and_give_the_same(
 ) -> None:
     monkeypatch.setattr(linears, "PRODUCT", product)
     monkeypatch.setattr(linears, "TILES", product is torch.bfloat16)
-    monkeypatch.setattr(linears, "_PART_BYTES", 10 * 256 * 2)  # parts of ten rows and of five
+    monkeypatch.setattr(int4.Int4Linear, "part_bytes", 10 * 256 * 2)  # parts of ten rows and of five
     model = torch.nn.Sequential(in_four_bits(48, 256, compress_statistics=nested))
     weight = model[0].weight
     exact = rounding.bitsandbytes().functional.dequantize_4bit(weight.data, weight.quant_state).double()
     assert int4.replace_linears(model) == int4.replaced(model) == 1
     assert model[0].weight.data_ptr() == weight.data_ptr()  # not copied
-    for rows in (1, 3, linears.MOST_ROWS, linears.MOST_ROWS + 1):
+    for rows in (1, 3, int4.MOST_ROWS_WITH_TILES, int4.MOST_ROWS_WITH_TILES + 1):
         x = torch.randn(rows, 256, generator=torch.Generator().manual_seed(rows)).bfloat16()
         wanted = x.double() @ exact.T + model[0].bias.double()
         assert (model(x).double() - wanted).norm() < 2**-7 * wanted.norm()

@@ -10,11 +10,11 @@ import transformers
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.loading import plan, weights
 from lsp_server.engine.loading.checkpoint import validate
-from lsp_server.engine.passes import int8, linears, rounding
+from lsp_server.engine.passes import int8, rounding
 from lsp_server.engine.passes.stock import DynamicKeysValues, TransformersModel
 
 
-@pytest.mark.parametrize("rows", [1, 3, linears.MOST_ROWS, linears.MOST_ROWS + 1])
+@pytest.mark.parametrize("rows", [1, 3, int8.MOST_ROWS_IN_BFLOAT16, int8.MOST_ROWS_IN_BFLOAT16 + 1])
 def test_a_product_worked_exactly(rows: int) -> None:
     """Small whole numbers and scales that are powers of two: every step is exact, so the result must be."""
     generator = torch.Generator().manual_seed(rows)

@@ -17,9 +17,10 @@ from lsp_server.engine.passes import linears, products, rounding
 from lsp_server.engine.passes.compiling import Bytes, Scales
 from lsp_server.engine.passes.linears import RoundedLinear
 
-# Above so many rows torch's product is the faster: of small weights, which are soon brought back to float32, and of
-# large ones with bfloat16, if without tiles.
-MOST_ROWS, MOST_ROWS_OF_LARGE = 64, 192
+# Above so many rows torch's product is the faster: of small weights, which are soon brought back, in float32 and in
+# bfloat16; and of large ones in bfloat16, without tiles and with them.
+MOST_ROWS, MOST_ROWS_IN_BFLOAT16 = 64, 16
+MOST_ROWS_OF_LARGE, MOST_ROWS_WITH_TILES = 192, 48
 
 
 class Int8Linear(RoundedLinear):
@@ -42,7 +43,9 @@ class Int8Linear(RoundedLinear):
     def _most_rows(self) -> int | None:
         if linears.PRODUCT is torch.float32:
             return MOST_ROWS if self._is_small else None
-        return linears.MOST_ROWS if self._is_small or linears.TILES else MOST_ROWS_OF_LARGE
+        if self._is_small:
+            return MOST_ROWS_IN_BFLOAT16
+        return MOST_ROWS_WITH_TILES if linears.TILES else MOST_ROWS_OF_LARGE
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
         if self._is_small or rows.shape[1] % products.MULTIPLE:

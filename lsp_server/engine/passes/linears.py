@@ -26,11 +26,8 @@ def _multiplies_tiles() -> bool:
 # The type in which products of many rows are done: processors without bfloat16 (of most laptops) would take ten times
 # longer in it than in float32, conversions included.
 PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
-# Above so many rows torch's product is the faster on processors with tiles of bfloat16 (AMX).
+# Whether the processor has tiles of bfloat16 (AMX), in which torch multiplies many rows several times as fast.
 TILES = _multiplies_tiles()
-MOST_ROWS = 16
-# Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the system.
-_PART_BYTES = 16 * 2**20
 
 _Linear = TypeVar("_Linear", bound="RoundedLinear")
 
@@ -41,6 +38,9 @@ class RoundedLinear(torch.nn.Module):
     weight: torch.Tensor
     scale: torch.Tensor
     bias: torch.Tensor | None
+    # Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the
+    # system.
+    part_bytes = 16 * 2**20
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -86,14 +86,14 @@ class RoundedLinear(torch.nn.Module):
 
     def _most_rows(self) -> int | None:
         """Up to so many rows `_of_few` is the faster; None: always."""
-        return MOST_ROWS if TILES else None
+        raise NotImplementedError
 
     def _of_few(self, rows: torch.Tensor) -> torch.Tensor:
         return products.product(rows, *self.arrays())
 
     def _of_many(self, rows: torch.Tensor) -> torch.Tensor:
         outputs = len(self.weight)
-        each = max(1, _PART_BYTES // (rows.shape[1] * PRODUCT.itemsize))
+        each = max(1, self.part_bytes // (rows.shape[1] * PRODUCT.itemsize))
         rows = self.arranged(rows.to(PRODUCT))
         parts = (self.brought_back(first, min(first + each, outputs)) for first in range(0, outputs, each))
         return torch.cat([torch.nn.functional.linear(rows, part) for part in parts], dim=1)
