@@ -108,9 +108,16 @@ async def main(argv: list[str] | None = None) -> int:
                 print(f"{_named(shape, bits)} is left out: {error}")
         if [each.bits for each in found if each.shape == shape] == ["8", "4"]:
             await _both(shapes.folder(shape, config), found[-2], found[-1], options)
+        if found:
+            _keep(found, options)  # the next shape takes half an hour
     if not found:
         print("No shape could be measured.", file=sys.stderr)
         return 1
+    return 0
+
+
+def _keep(found: Sequence[Measured], options: argparse.Namespace) -> None:
+    """Print and write what was measured, beside what was before and not anew."""
     small = options.layers or options.hidden
     folder = cache_folder() / "benchmarks" / "results" if small else results.FOLDER
     has = ["avx2"] if options.avx2 else results.instructions()
@@ -133,7 +140,6 @@ async def main(argv: list[str] | None = None) -> int:
         bounds=stay("bounds") + [bounds(each) for each in found],
         peaks=_peaks(has),
     )
-    return 0
 
 
 def _named(shape: str, bits: str) -> str:

@@ -191,7 +191,9 @@ class Settings:
         "suggestion. Ignored and secret files are not in it.",
     )
     related_imports: bool = _setting(
-        True, "Take signatures of what the file imports from its own project, and of what the function uses."
+        True,
+        "Take signatures of what the file imports from its own project, of what the function uses, and of what stands "
+        "before the dot at the cursor.",
     )
     related_edits: bool = _setting(True, "Take what you edited in the last minutes, here and elsewhere.")
     related_similar: bool = _setting(True, "Take pieces of other files that are about the same names.")
