@@ -94,6 +94,17 @@ def test_kept_where_more_follows_than_is_seen(buffer: str, written: str, kept: s
     assert shown(buffer, written, cut=True) == kept
 
 
+def test_a_bracket_that_is_closed_in_sight_is_not_closed_twice() -> None:
+    """What the one too many takes away may be closed where the text is cut, and then all that is seen parses."""
+    above = (
+        "    /// Of all folders.\n    fn f<'a>(\n    ) -> A<B<'a>> {\n        let (\n        ) = (C::D, C::D);\n"
+        "            if a.is_none() {\n            }\n            if b.is_none() {\n            }\n"
+        "            if c && !d && e.is_none() {\n            "
+    )
+    below = "\n                        .map(B::f);\n            }\n"
+    assert not tidy("}", place_at(above, below, "auto", cut_after=True, language_id="rust"), finished=True)[0]
+
+
 def test_what_the_tokens_ran_out_on_is_dropped() -> None:
     assert shown("x = ¦\n", "foo + some_lon", finished=False) == "foo +"
     assert shown("def f():¦\n", "\n    a = 1\n    b = comp", finished=False) == "\n    a = 1"

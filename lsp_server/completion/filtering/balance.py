@@ -60,7 +60,7 @@ def balanced(text: str, here: Place) -> str:
     unseen = _closed_out_of_sight(openers, here) if here.cut_after else 0
     if _open_at_end(text, here) == unseen:
         return text
-    if unseen and closers and parses(text, here):  # it does not, as what follows stands for itself
+    if unseen and closers and not closed_after and parses(text, here):  # it does not: what follows stands for itself
         unseen = 0
     opened = opened[unseen:]
     while opened and closed_after and opened[0] == closed_after[-1]:
