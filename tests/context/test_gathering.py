@@ -95,6 +95,21 @@ async def test_behind_another_dot_it_is_found_anew_for_a_model_that_reads_fast(
     assert await session.at(50, other, quick=True) == "found for 50, 3\n"
 
 
+async def test_what_is_found_late_behind_a_dot_is_taken_at_the_next_key(session: Session) -> None:
+    assert await session.at(50, rests=True) == "found for 50, 1\n"
+    where = types.Range(types.Position(50, 0), types.Position(51, 0))
+    session.main.apply_change(types.TextDocumentContentChangePartial(where, "store.find\n"))
+    session.hold.clear()
+    assert await session.at(50, 6, quick=True) == "found for 50, 1\n"
+    assert await session.at(50, 7, quick=True) == "found for 50, 1\n"
+    session.hold.set()
+    gathering_it = session.related._documents[session.main.uri].gathering
+    assert gathering_it is not None
+    await gathering_it
+    assert await session.at(50, 8, quick=True) == "found for 50, 2\n"
+    assert session.gathered == 2
+
+
 async def test_what_the_index_holds_by_now_counts_once_the_user_pauses(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsp_server.codellama.infilling import RELATED_TOKENS
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import Threads
 from lsp_server.context.related.choice import Choice, choose
@@ -124,7 +123,8 @@ class Related:
         document.asked = self._clock()
         away = abs(row - document.row) > (NEAR_ROWS // 2 if rests else NEAR_ROWS)
         receiver = _receiver(buffer, row, column)
-        another = quick and receiver not in ("", document.receiver)
+        came_late = document.found is not None and document.found[2] == receiver
+        another = quick and receiver != "" and (receiver != document.receiver or came_late)
         if away or another or (paused and stamp != document.stamp):
             if not _is_for(document.found, row, stamp, receiver if another else ""):
                 await self._gathered(document, buffer, row, column, REST_SECONDS if rests else WAIT_SECONDS)
@@ -234,6 +234,8 @@ def gathered(
     seen: Seen, buffer: Buffer, row: int, column: int, settings: Settings, sources: Mapping[str, Source]
 ) -> Choice:
     """What the sources that are switched on find for a place, without what the model may not see. Blocks."""
+    from lsp_server.codellama.infilling import RELATED_TOKENS
+
     tokens = settings.related_tokens if settings.related_tokens >= 0 else RELATED_TOKENS
     seen = dataclasses.replace(seen, characters=min(MOST_SIGNATURES, tokens * CHARACTERS_PER_TOKEN))
     found: dict[str, list[Piece]] = {}
