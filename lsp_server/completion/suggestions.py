@@ -323,8 +323,8 @@ class Suggestions:
         """What other files add at a place; where the prompt will have none of it, nothing is looked for."""
         if not most_related(self._around.settings, model.tokenizer):
             return ()
-        speed = QUICK_TOKENS_PER_SECOND if self._around.settings.engine_url else model.prefill_tokens_per_second or 0
-        quick = speed >= QUICK_TOKENS_PER_SECOND
+        reads = model.prefill_tokens_per_second or 0
+        quick = bool(self._around.settings.engine_url) or reads >= QUICK_TOKENS_PER_SECOND
         return await self._around.related.at(buffer, row, column, rests=rests, quick=quick)
 
     def _look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:

@@ -47,18 +47,19 @@ def balanced(text: str, here: Place) -> str:
         return text
     if here.after.in_code and here.after.wanted and fits_at_end(text, list(here.read(text)), here.after):
         return text
-    closers, _ = unmatched(here.read(text))
+    closers, own = unmatched(here.read(text))
     # Brackets open at the cursor: those that the text before opens, less those that the text after closes.
     openers = here.opened
     opened = [here.prefix[index] for index in openers]
     # In a shell this closes nothing where nothing is open: it ends a pattern of `case`.
     ends_pattern = here.language_id == "shellscript" and all(here.prefix[index] != "(" for index in openers)
-    closed_after = [CLOSE[here.suffix[index]] for index in _closers_after(openers, here)]
+    after = [here.suffix[index] for index in _closers_after(openers, here)]
+    closed_after = [CLOSE[mark] for mark in after]
     if ends_pattern:
         closed_after = [mark for mark in closed_after if mark != "("]
     # What closes them may stand in the part that is not seen.
     unseen = _closed_out_of_sight(openers, here) if here.cut_after else 0
-    if _open_at_end(text, here) == unseen:
+    if _open_at_end(opened, [text[index] for index in closers], [text[index] for index in own], after) == unseen:
         return text
     if unseen and closers and not closed_after and parses(text, here):  # it does not: what follows stands for itself
         unseen = 0
@@ -79,19 +80,20 @@ def balanced(text: str, here: Place) -> str:
     return text
 
 
-def _open_at_end(text: str, here: Place) -> int | None:
-    """How many of the brackets that are open at the cursor are open at the end of all that is seen, with `text` in it;
-    None where any does not pair, or one of `text` is open there."""
-    stack = [(here.prefix[index], False) for index in here.opened]
-    closers, openers = unmatched(here.read(text))
-    for mark in [text[index] for index in closers]:
-        if not stack or stack.pop()[0] != CLOSE[mark]:
+def _open_at_end(opened: list[str], closers: list[str], own: list[str], after: list[str]) -> int | None:
+    """How many of the brackets that are `opened` at the cursor are open at the end of all that is seen, with a text in
+    it that has `closers` and opens its `own`, and what `after` it closes; None where any does not pair, or one of the
+    text's own is open there."""
+    stack = list(opened)
+    for mark in closers:
+        if not stack or stack.pop() != CLOSE[mark]:
             return None
-    stack += [(text[index], True) for index in openers]
-    for mark in [here.suffix[index] for index in _closers_after(here.opened, here)]:
-        if not stack or stack.pop()[0] != CLOSE[mark]:
+    around = len(stack)
+    stack += own
+    for mark in after:
+        if not stack or stack.pop() != CLOSE[mark]:
             return None
-    return None if any(own for _, own in stack) else len(stack)
+    return len(stack) if len(stack) <= around else None
 
 
 def _closers_after(openers: list[int], here: Place) -> list[int]:

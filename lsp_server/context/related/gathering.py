@@ -40,8 +40,8 @@ WAIT_SECONDS, REST_SECONDS = 0.03, 1.0
 PAUSE_SECONDS = 1.0
 # Documents that were closed and are remembered; texts that were copied, how long, and how much of each.
 MOST_FILES, MOST_COPIED, COPIED_SECONDS, COPIED_CHARACTERS = 8, 2, 300.0, 2000
-# Of code, in the mean.
-CHARACTERS_PER_TOKEN = 3
+# Of code.
+MEAN_CHARACTERS_PER_TOKEN = 3
 # Threads of all gatherings: a source that hangs must not take those that others need.
 MOST_THREADS = 2
 
@@ -127,7 +127,8 @@ class Related:
         another = quick and receiver != "" and (receiver != document.receiver or came_late)
         if away or another or (paused and stamp != document.stamp):
             if not _is_for(document.found, row, stamp, receiver if another else ""):
-                await self._gathered(document, buffer, row, column, REST_SECONDS if rests else WAIT_SECONDS)
+                seconds = REST_SECONDS if rests else WAIT_SECONDS
+                await self._gathered(document, buffer, row, column, receiver, seconds)
             if document.found is not None:
                 self._adopt(document)
             else:
@@ -172,11 +173,13 @@ class Related:
     def _has_paused(self, document: _Document) -> bool:
         return self._clock() - document.asked >= PAUSE_SECONDS
 
-    async def _gathered(self, document: _Document, buffer: Buffer, row: int, column: int, seconds: float) -> None:
-        """Gather for a place, and wait for it some seconds at most; one that is under way is not begun twice."""
+    async def _gathered(
+        self, document: _Document, buffer: Buffer, row: int, column: int, receiver: str, seconds: float
+    ) -> None:
+        """Gather for a place behind a `receiver`, and wait for it some seconds at most; one that is under way is not
+        begun twice."""
         if document.gathering is None or document.gathering.done():
             stamp, seen, settings = self._stamp(buffer.uri), self._seen(buffer), self._settings()
-            receiver = _receiver(buffer, row, column)
 
             async def gather() -> None:
                 work = self._threads.begin(lambda: gathered(seen, buffer, row, column, settings, self._sources))
@@ -234,10 +237,10 @@ def gathered(
     seen: Seen, buffer: Buffer, row: int, column: int, settings: Settings, sources: Mapping[str, Source]
 ) -> Choice:
     """What the sources that are switched on find for a place, without what the model may not see. Blocks."""
-    from lsp_server.codellama.infilling import RELATED_TOKENS
+    from lsp_server.codellama.infilling import RELATED_TOKENS  # with the tokenizer, which no start waits for
 
     tokens = settings.related_tokens if settings.related_tokens >= 0 else RELATED_TOKENS
-    seen = dataclasses.replace(seen, characters=min(MOST_SIGNATURES, tokens * CHARACTERS_PER_TOKEN))
+    seen = dataclasses.replace(seen, characters=min(MOST_SIGNATURES, tokens * MEAN_CHARACTERS_PER_TOKEN))
     found: dict[str, list[Piece]] = {}
     for name, source in sources.items():
         if not getattr(settings, f"related_{name}"):

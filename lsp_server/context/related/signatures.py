@@ -24,7 +24,8 @@ from lsp_server.context.workspace import Workspace
 CLASS_SHARE = 0.6
 # Files whose rules are asked for at one cursor.
 MOST_FILES = 16
-MOST_ROWS = 10**9
+# Where names come that have no row of their own: behind all that a file defines.
+BEHIND_ALL = 10**9
 # Characters of the names of a module for whose signatures there is no room.
 LISTED_MODULE = 600
 
@@ -89,6 +90,6 @@ def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float,
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(*names.values(), fillvalue=""))
     if further := listed(filter(None, in_turn), spare - 1):
         path = max(asked, key=lambda each: best.get(each, (0.0, ""))[0])
-        lines.setdefault(path, []).append((MOST_ROWS, further))
+        lines.setdefault(path, []).append((BEHIND_ALL, further))
         best.setdefault(path, (RECEIVER, BEFORE_CURSOR))
     return {path: ("".join(f"{text}\n" for _, text in sorted(parts)), *best[path]) for path, parts in lines.items()}
