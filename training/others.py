@@ -23,6 +23,15 @@ NAMES = ("imports", "similar", "counterpart")
 REFRESH_SECONDS = 60.0
 
 
+def seen_of(folder: Path, cache: Path) -> Seen:
+    """A package with its whole index, which is kept in `cache`."""
+    workspace = Workspace((folder,))
+    index = Index(workspace, cache)
+    while not index.refresh(REFRESH_SECONDS).complete:
+        pass
+    return Seen(workspace, index=index)
+
+
 class Others:
     """The packages below `state`, the index of each of which is made when it is first asked for. Of one process.
 
@@ -58,9 +67,5 @@ class Others:
 
     def _seen_of(self, folder: Path) -> Seen:
         if folder not in self._seen:
-            workspace = Workspace((folder,))
-            index = Index(workspace, self._state / "index")
-            while not index.refresh(REFRESH_SECONDS).complete:
-                pass
-            self._seen[folder] = Seen(workspace, index=index)
+            self._seen[folder] = seen_of(folder, self._state / "index")
         return self._seen[folder]

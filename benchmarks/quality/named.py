@@ -25,19 +25,16 @@ from lsp_server.completion import placing
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.related.gathering import gathered
-from lsp_server.context.related.index import Index
 from lsp_server.context.related.sources import SOURCES, Seen
-from lsp_server.context.workspace import Workspace
 from lsp_server.engine.loading.naming import checkpoint_folder
 from lsp_server.evaluation.across import KIND
 from lsp_server.evaluation.asking import Place
 from lsp_server.settings import Settings
+from training.others import NAMES, seen_of
 
 # Of all kinds of holes; one in six is one across files.
 HOLES, QUICK = 8_000, 400
 LEAST = 0.4
-# Of the sources those that need nobody who types.
-NAMES = ("imports", "similar", "counterpart")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -54,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for place in places:
             if place.root not in seen:
-                seen[place.root] = _seen(place.root, Path(folder))
+                seen[place.root] = seen_of(place.root, Path(folder))
             text, ms = _added(place, seen[place.root], tokenizer)
             times.append(ms)
             found = re.search(rf"\b{re.escape(_wanted(place))}\b", text) is not None
@@ -74,14 +71,6 @@ def main(argv: list[str] | None = None) -> None:
         named=rows,
         gathering_ms={"median": round(median(times), 1), "p95": round(p95(times), 1)},
     )  # fmt: skip
-
-
-def _seen(root: Path, folder: Path) -> Seen:
-    workspace = Workspace((root,))
-    index = Index(workspace, folder)
-    while not index.refresh(60.0).complete:
-        pass
-    return Seen(workspace, index=index)
 
 
 def _added(place: Place, seen: Seen, tokenizer: CodeLlamaTokenizer) -> tuple[str, float]:
