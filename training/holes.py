@@ -10,7 +10,7 @@ import torch
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt
 from lsp_server.evaluation.holes import LONGEST, File, Hole, hole
-from training.others import Others
+from training.others import ACROSS, CHARACTERS_PER_TOKEN, Others
 
 # Share of each kind in training; lines and their ends are what an editor asks for most.
 KINDS = {"line": 0.28, "rest": 0.29, "piece": 0.07, "block": 0.24, "body": 0.12}
@@ -80,11 +80,9 @@ def before(ids: Sequence[int], first: int, tokenizer: CodeLlamaTokenizer, count:
 
 # Tokens of the longest example of a batch, and how often: short ones show more holes in the same time.
 LENGTHS = {128: 0.2, 192: 0.25, 320: 0.3, 640: 0.15, 1280: 0.1}
-CHARACTERS_PER_TOKEN = 3.2
-
-
-# Other files are shown in examples that may have so many tokens, and take this part of them.
-OTHERS_FROM, OTHERS_PART = 640, 3
+# Those with other files in front; half of them begin with a name that only another file has.
+OTHERS_LENGTHS = {640: 0.3, 800: 0.4, 960: 0.3}
+OTHERS_ACROSS = 0.5
 
 
 def batch(
@@ -95,19 +93,20 @@ def batch(
     tokens: int,
     others: Others | None = None,
 ) -> list[Example]:
-    """The examples of one step: about `tokens` tokens of similar length, a share of them with `others`, pieces of other
-    files. The same for the same seed and step."""
+    """The examples of one step: about `tokens` tokens of similar length; in a share of the steps with `others`, pieces
+    of other files. The same for the same seed and step."""
     rng = random.Random(f"{seed} {step}")
-    (length,) = rng.choices(list(LENGTHS), list(LENGTHS.values()))
+    shown = others if others is not None and rng.random() < others.share else None
+    lengths = LENGTHS if shown is None else OTHERS_LENGTHS
+    (length,) = rng.choices(list(lengths), list(lengths.values()))
     found = list[Example]()
     while len(found) < max(1, tokens // length):
         (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-        shown = length // OTHERS_PART if _shows(others, length, rng) else 0
-        room = int((length - shown) * CHARACTERS_PER_TOKEN) - LONGEST[kind] // 2
-        before, file = int(room * rng.uniform(0.4, 0.85)), rng.choice(files)
-        cut = hole(file, rng, kind, before, room - before) if room > 100 else None
-        if cut is not None and others is not None and shown:
-            cut = others.in_front(file, cut, shown)
+        file = rng.choice(files)
+        if shown is None:
+            cut = _alone(file, kind, rng, length)
+        else:
+            cut = shown.hole(file, ACROSS if rng.random() < OTHERS_ACROSS else kind, rng, length)
         if cut is not None:
             made = example(cut, tokenizer, rng)
             if length * 0.6 < len(made[0]) <= length:
@@ -115,6 +114,7 @@ def batch(
     return found
 
 
-def _shows(others: Others | None, length: int, rng: random.Random) -> bool:
-    """Whether an example of so many tokens at most is one with other files."""
-    return others is not None and length >= OTHERS_FROM and rng.random() < others.share
+def _alone(file: File, kind: str, rng: random.Random, length: int) -> Hole | None:
+    room = int(length * CHARACTERS_PER_TOKEN) - LONGEST[kind] // 2
+    before = int(room * rng.uniform(0.4, 0.85))
+    return hole(file, rng, kind, before, room - before)

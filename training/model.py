@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
@@ -108,10 +109,9 @@ class Taught(nn.Module):
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        attention = "eager" if device == "cpu" else "sdpa"  # whose backward pass is slow on a CPU
         load = AutoModelForCausalLM.from_pretrained
         self._plain, self._taught = (
-            load(folder, dtype=torch.bfloat16, attn_implementation=attention).requires_grad_(False).to(device).model
+            load(folder, dtype=torch.bfloat16, attn_implementation="sdpa").requires_grad_(False).to(device).model
             for _ in range(2)
         )
         self._adapters = dict[str, torch.Tensor]()
@@ -138,6 +138,17 @@ class Taught(nn.Module):
     def adapters(self) -> dict[str, torch.Tensor]:
         """What is trained, by name: `rows`, and `<module>.a` and `<module>.b`, named as in the checkpoint."""
         return self._adapters
+
+    def begin_with(self, adapter: Path) -> None:
+        """Set the adapters to those in a file as `training.train.write` makes it. It has `a` and `b` in steps whose
+        product alone is known; `a` is given the size that it begins with, and learning goes on as it would have."""
+        with safe_open(adapter, "pt") as file:
+            self._adapters["rows"].copy_(file.get_tensor("model.embed_tokens.rows").float())
+            for name in self._adapted:
+                a, b, scale = (file.get_tensor(f"{name}.{part}").float() for part in ("a", "b", "scale"))
+                step = 1 / (a.shape[1] ** 0.5 * a.square().mean(1).sqrt().clamp(min=1e-6))
+                self._adapters[f"{name}.a"].copy_(a * step[:, None])
+                self._adapters[f"{name}.b"].copy_(b * scale / step / SCALE)
 
     @torch.no_grad()
     def merge(self) -> None:

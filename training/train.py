@@ -103,23 +103,27 @@ def train(
     compiled: bool = False,
     workers: int = 0,
     others: float = 0.0,
+    package: bool = False,
 ) -> None:
     """Begin, or carry on from `state`/train.pt, until all `steps` are done, or SIGTERM, or step `until`.
 
     `highest`: the rate, or that of the device. `tokens`: of a step, likewise. With these and `steps` the same, a
     training that is carried on is to the bit the one that was not stopped; with more `steps`, its rate rises again to
     where that of a longer one would be. `compiled`: as in `Taught`. `workers`: processes that prepare the steps, for a
-    device that would have to wait. `others`: the share of long examples that are shown with other files.
+    device that would have to wait. `others`: the share of the steps that are shown with other files.
+    `package`: it begins with the package's own adapter, which is taught further.
     """
     highest, tokens = highest or RATE[device], tokens or TOKENS[device]
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer), SEED, device, compiled)
     optimizer = torch.optim.AdamW(taught.adapters().values(), lr=highest, betas=(0.9, 0.98), weight_decay=0.0)
     place = state / "train.pt"
+    if package and not place.exists():
+        taught.begin_with(starter.INFILLING / starter.ADAPTER)
     step, seen = _resume(place, taught, optimizer)
     _log(state, {"step": step, "device": device, "torch": torch.__version__, "transformers": transformers.__version__})
     files, talks = data.corpus(state, held_out=False), chat.load(state, held_out=False)
-    todo = Steps(tokenizer, files, talks, tokens, steps, Others(state, tokenizer, others) if others else None)
+    todo = Steps(tokenizer, files, talks, tokens, steps, Others(state, tokenizer, others, files) if others else None)
     loader = DataLoader(todo, batch_size=None, sampler=range(step, until or steps), num_workers=workers)
     stop = list[bool]()
     handler = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))

@@ -38,7 +38,7 @@ CLOSERS = ")]}>\"'`;:, \t"  # as lsp_server.completion.stopping: what may stand 
 def hole(file: File, rng: random.Random, kind: str, before: int, after: int) -> Hole | None:
     """A hole of this kind at a random place of `file`, or None where that place has none.
 
-    `before` and `after`: the most characters of context, cut at line ends as the product's window is.
+    `before` and `after`: as in `narrowed`.
     """
     lines = _lines(file.text)
     row = rng.randrange(len(lines))
@@ -51,9 +51,13 @@ def hole(file: File, rng: random.Random, kind: str, before: int, after: int) -> 
     prefix, middle, suffix = file.text[:start], file.text[start:end], file.text[end:]
     if not middle.strip() or len(middle) > LONGEST[kind]:
         return None
-    return Hole(
-        kind, cursor_of(prefix, middle), file.language, file.name, _tail(prefix, before), middle, _head(suffix, after)
-    )
+    whole = Hole(kind, cursor_of(prefix, middle), file.language, file.name, prefix, middle, suffix)
+    return narrowed(whole, before, after)
+
+
+def narrowed(whole: Hole, before: int, after: int) -> Hole:
+    """The hole with at most so many characters before and behind it, cut at line ends as the product's window is."""
+    return dataclasses.replace(whole, prefix=_tail(whole.prefix, before), suffix=_head(whole.suffix, after))
 
 
 Span = tuple[int, int]

@@ -168,39 +168,55 @@ def test_a_step_learns_the_text_before_its_holes_but_for_the_last_ones(state, to
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A state with one package of two files, of which one uses what the other defines."""
+    """A state with one package of two files, of which one uses what the other defines: one name in many lines, and one
+    that nothing else in the file says."""
     state = tmp_path_factory.mktemp("other")
     source = next(each for each in data.sources() if each.language == "python" and each.use == "train")
     folder = data.folder_of(state, source) / "shop"
     folder.mkdir(parents=True)
-    (folder / "prices.py").write_text("def price_of(article, discount):\n    return article.price - discount\n")
-    lines = "".join(f"    total_{each} = price_of(article_{each}, discount)\n" for each in range(60))
-    text = f"from shop.prices import price_of\n\n\ndef total(discount):\n{lines}    return 1\n"
+    prices = "def price_of(article, discount):\n    return article.price - discount\n\n\n"
+    prices += "def rebate_of(articles):\n    return sum(articles)\n"
+    (folder / "prices.py").write_text(prices)
+    lines = [f"    total_{each} = prices.price_of(article_{each}, discount)\n" for each in range(60)]
+    lines.insert(50, "    rebate = prices.rebate_of(discount)\n")
+    text = f"from shop import prices\n\n\ndef total(discount):\n{''.join(lines)}    return 1\n"
     (folder / "till.py").write_text(text)
-    named = f"{source.manager} {source.package} {source.version} shop/till.py"
-    return state, data.File(named, "python", text)
+    named = f"{source.manager} {source.package} {source.version} shop/"
+    return state, data.File(f"{named}till.py", "python", text), data.File(f"{named}prices.py", "python", prices)
 
 
-def test_a_share_of_long_examples_is_shown_with_other_files(package, tokenizer):
+def test_a_share_of_the_steps_is_shown_with_other_files(package, tokenizer):
     """As the product shows them: what is imported, as comments with its path, in front of the hole's own prefix."""
-    state, file = package
-    others = Others(state, tokenizer, 0.5)
-    rng = random.Random(3)
-    cut = next(cut for cut in iter(lambda: holes.hole(file, rng, "rest", 600, 300), 0) if cut is not None)
-    shown = others.in_front(file, cut, 200)
-    assert shown.prefix == f"# Path: shop/prices.py\n# def price_of(article, discount): ...\n\n{cut.prefix}"
-    assert dataclasses.replace(shown, prefix=cut.prefix) == cut
-    assert others.in_front(file, cut, 5) == cut, "no room"
-    assert others.in_front(dataclasses.replace(file, name="elsewhere.py"), cut, 200) == cut
-    steps = range(40)
-    with_others = [holes.batch([file], tokenizer, 1, step, 2000, others) for step in steps]
-    assert with_others == [
-        holes.batch([file], tokenizer, 1, step, 2000, Others(state, tokenizer, 0.5)) for step in steps
-    ]
-    mark = "# Path: shop/prices.py"
-    long = [tokenizer.decode(ids) for batch in with_others for ids, _ in batch if len(ids) > holes.OTHERS_FROM * 0.6]
-    assert 0.3 < sum(mark in text for text in long) / len(long) < 0.7
-    assert not any(mark in tokenizer.decode(ids) for batch in with_others for ids, _ in batch if len(ids) <= 320)
+    state, *files = package
+    till, mark = files[0], "# Path: shop/prices.py\n# "
+    others = Others(state, tokenizer, 0.5, files)
+    shown = [others.hole(till, "rest", random.Random(seed), 640) for seed in range(20)]
+    assert sum(each is not None for each in shown) > 10
+    for each in filter(None, shown):
+        own = each.prefix[each.prefix.index("\n\n") + 2 :]
+        assert each.prefix.startswith(mark)
+        assert own + each.middle + each.suffix in till.text
+    assert others.hole(dataclasses.replace(till, name="elsewhere.py"), "rest", random.Random(1), 640) is None
+    made, again = (
+        [holes.batch(files, tokenizer, 1, step, 2000, each) for step in range(40)]
+        for each in (others, Others(state, tokenizer, 0.5, files))
+    )
+    assert made == again
+    texts = [[mark in tokenizer.decode(ids) for ids, _ in batch] for batch in made]
+    assert all(len(set(each)) == 1 for each in texts), "all of a step or none"
+    assert 10 < sum(each[0] for each in texts) < 30
+
+
+def test_a_name_that_another_file_has_is_said_in_front(package, tokenizer):
+    state, *files = package
+    others = Others(state, tokenizer, 1, files)
+    for seed in range(10):
+        cut = others.hole(files[0], "across", random.Random(seed), 640)
+        line = cut.prefix.rpartition("\n")[2] + cut.middle
+        assert line == "    rebate = prices.rebate_of(discount)"
+        assert "rebate_of" in cut.prefix.partition("\n\n")[0]
+    assert others.hole(files[1], "across", random.Random(1), 640) is None, "it uses no other file"
+    assert others.hole(files[0], "across", random.Random(1), 12) is None, "no room to say it"
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
@@ -268,6 +284,23 @@ def test_the_adapter_makes_the_model_that_was_taught(state, tmp_path):
     assert torch.equal(rows, learned["rows"].half().float())
     with safe_open(tmp_path / "package" / starter.ADAPTER, "pt") as file:
         assert file.metadata() == {"steps": "3", "tokens": str(saved["tokens"])}
+
+
+def test_what_ships_is_taught_further(state, tmp_path, monkeypatch):
+    """A training that begins with an adapter has its weights, and changes them."""
+    shutil.copytree(state, tmp_path / "state")
+    train(tmp_path / "state", steps=3, tokens=300)
+    write(tmp_path / "state", tmp_path / "package")
+    (tmp_path / "state" / "train.pt").unlink()
+    monkeypatch.setattr(starter, "INFILLING", tmp_path / "package")
+    train(tmp_path / "state", steps=1, tokens=300, highest=1e-9, package=True)
+    learned = torch.load(tmp_path / "state" / "train.pt", weights_only=True)["adapters"]
+    with safe_open(tmp_path / "package" / starter.ADAPTER, "pt") as file:
+        for name in adapter.modules(file) - {"model.embed_tokens"}:
+            a, b, scale = (file.get_tensor(f"{name}.{part}").float() for part in ("a", "b", "scale"))
+            change = (b * scale) @ a
+            assert (SCALE * learned[f"{name}.b"] @ learned[f"{name}.a"] - change).norm() < 1e-3 * change.norm(), name
+        assert (learned["rows"] - file.get_tensor("model.embed_tokens.rows").float()).abs().max() < 1e-6
 
 
 @pytest.fixture(scope="module")
