@@ -48,6 +48,15 @@ class Lookup:
     def take(self, imports: Sequence[Import], near: Near) -> None:
         """What the file imports and what it uses, by the weights of the names in it."""
         places = self._places(self._path, imports)
+        if receivers := self._receivers(near, places):
+            near = dataclasses.replace(near, known=True)
+            for path, each in receivers:
+                self._add(path, each, RECEIVER, BEFORE_CURSOR)
+        asked = self._places(self._path, near.modules) if near.modules else []
+        if not near.receiver.called:
+            asked += [place for place in places if place.alias and place.alias == near.receiver.name]
+        for place in asked:
+            self._take_all_of(place, near)
         for place in places:
             for there, here in place.names:
                 if (there, here) == ALL:
@@ -59,14 +68,11 @@ class Lookup:
         known = {here for place in places for _, here in place.names} | {place.alias for place in places}
         self._take_elsewhere(near, known)
         self._take_types()
-        if near.receiver.name:
-            self._take_receiver(near, places)
 
     def take_all(self, path: str, near: Near) -> None:
         """Everything that a file defines."""
-        for each in self._view.definitions(path):
-            if not each.container:
-                self._add(path, each, near.of(each.name, UNUSED), "the file that belongs to this one")
+        for each in self._top(path):
+            self._add(path, each, near.of(each.name, UNUSED), "the file that belongs to this one")
 
     def members(self, path: str, name: str) -> tuple[list[Definition], list[Definition]]:
         """(the members of a class in its body, those that are attached to it, in its file or its package)"""
@@ -92,7 +98,7 @@ class Lookup:
 
     def _take_named(self, place: Target, there: str, score: float, near: Near) -> None:
         for path, each in self._defined(place.paths, there):
-            used = max((near.of(member.name) for member in self._inside(path, each)), default=0.0)
+            used = max((near.member(member.name) for member in self._inside(path, each)), default=0.0)
             # A class whose members are used here counts for more than one that is only named.
             self._add(path, each, score + (used / 4 if used > FILE else 0.0), _why(score))
 
@@ -139,20 +145,39 @@ class Lookup:
     def _take_module(self, place: Target, near: Near) -> None:
         """Of a module, what is used of it, and with a low score the rest."""
         whole = near.of(place.alias, UNUSED)
-        asked = near.receiver.name == place.alias and not near.receiver.called
-        unused = MEMBER if asked else UNUSED * min(whole, AROUND) / AROUND
+        unused = UNUSED * min(whole, AROUND) / AROUND
         for path in place.paths:
-            top = [each for each in self._view.definitions(path) if not each.container]
-            for number, each in enumerate(top):
+            for number, each in enumerate(self._top(path)):
                 used = near.of(each.name)
                 if used >= FILE and whole >= FILE:
                     self._add(path, each, used, _why(used))
-                elif asked or number < MOST_OF_MODULE:
-                    self._add(path, each, unused, BEFORE_CURSOR if asked else "in a module that is imported here")
+                elif number < MOST_OF_MODULE:
+                    self._add(path, each, unused, "in a module that is imported here")
         for name, weight in near.weights.items() if whole >= FUNCTION else ():
             if weight >= FUNCTION:
                 for path, each in self._handed_on(place.paths, name):
                     self._add(path, each, weight, _why(weight))
+
+    def _take_all_of(self, place: Target, near: Near) -> None:
+        """All of a module that is asked for at the cursor, and of what it hands on that whose first letters are there,
+        which need not be meant for others."""
+        for path in place.paths:
+            for each in self._top(path):
+                self._add(path, each, near.member(each.name, MEMBER), BEFORE_CURSOR)
+            for inner in self._places(path, self._view.imports(path)) if near.receiver.typed else ():
+                self._take_begun(inner, near)
+
+    def _take_begun(self, place: Target, near: Near) -> None:
+        """Of what a module hands on, that whose first letters are at the cursor."""
+        for there, here in place.names:
+            for path in place.paths:
+                for each in self._top(path) if (there, here) == ALL else self._named(path, there):
+                    name = each.name if (there, here) == ALL else here
+                    if name.startswith(near.receiver.typed):
+                        self._add(path, each, near.member(name), BEFORE_CURSOR)
+
+    def _top(self, path: str) -> list[Definition]:
+        return [each for each in self._view.definitions(path) if not each.container]
 
     def _handed_on(self, paths: Sequence[str], name: str) -> Iterator[tuple[str, Definition]]:
         """Where what some files import, and so hand on, under a name is defined."""
@@ -176,15 +201,18 @@ class Lookup:
                 each = owners[0] if owners else each
             self._add(path, each, weights[name] * ELSEWHERE, "the only definition of a name used here")
 
-    def _take_receiver(self, near: Near, places: Sequence[Target]) -> None:
-        """The classes of which what stands before the dot at the cursor may be one."""
-        name = near.receiver.name
-        types = set() if near.receiver.called else {name, *near.types.get(name, ())}
+    def _receivers(self, near: Near, places: Sequence[Target]) -> list[tuple[str, Definition]]:
+        """The classes of other files of which what stands before the dot at the cursor may be one."""
+        name, called = near.receiver.name, near.receiver.called
+        if not name:
+            return []
+        types = set() if called else {name, *near.types.get(name, ())}
         found = [each for one in sorted(types) for each in self._classes(one, places)]
-        if not found:
-            found = [each for one in self._view.anywhere(name, self._language) for each in self._given_by(*one, places)]
-        for path, each in dict.fromkeys(found[:MOST_RECEIVERS]):
-            self._add(path, each, RECEIVER, BEFORE_CURSOR)
+        makers = () if called else sorted(near.makers.get(name, ()))
+        for maker in (*makers, name) if not found else ():
+            for given in self._view.anywhere(maker, self._language):
+                found += self._given_by(*given, places, member=maker == name)
+        return [one for one in dict.fromkeys(found) if one[0] != self._path][:MOST_RECEIVERS]
 
     def _classes(self, name: str, places: Sequence[Target]) -> list[tuple[str, Definition]]:
         """The classes that a name may mean here: one that is imported, else all of the workspace."""
@@ -196,14 +224,18 @@ class Lookup:
             for each in self._defined(place.paths, there)
         ]
         found = found or self._view.anywhere(name, self._language)
-        return [(path, each) for path, each in found if each.kind == "class"]
+        # In Rust many an `impl` has an `Item`, which is no class.
+        return [(path, each) for path, each in found if each.kind == "class" and not each.attached]
 
-    def _given_by(self, path: str, given: Definition, places: Sequence[Target]) -> list[tuple[str, Definition]]:
-        """The classes that the signature of a field or function names first, and the one that it is a member of."""
+    def _given_by(
+        self, path: str, given: Definition, places: Sequence[Target], *, member: bool
+    ) -> list[tuple[str, Definition]]:
+        """The classes that the signature of a field or function names first, else for a `member` the one that it is
+        of, as in a chain of calls."""
         head, _, of = given.text.partition(given.name)
         named = [each for each in _NAME.findall(f"{of.rpartition(')')[2] or of} {head}") if each != given.name]
         found = [each for name in dict.fromkeys(named) for each in self._classes(name, places)]
-        if not found and given.container:
+        if not found and member and given.container:
             found = [(path, each) for each in self._view.definitions(path) if each.path == given.container]
         return found
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lsp_server.context.related.receivers import NOTHING, Receiver, receiver_at, types_in
+from lsp_server.context.related.listing import modules_at
+from lsp_server.context.related.receivers import NOTHING, Receiver, makers_in, receiver_at, types_in
+from lsp_server.context.related.statements import Import
 from lsp_server.context.related.view import Opened
 
 # Weights: the line of the cursor, the lines around it, its function, its class, the rest of the file.
 LINE, AROUND, FUNCTION, CLASS, FILE = 6.0, 4.0, 3.0, 2.0, 1.0
-# What begins as the name at the cursor; and what stands before the dot there. Letters that tell, without a dot.
-BEGUN, RECEIVER, LEAST_TYPED = 7.0, 8.0, 2
+# What begins as the name at the cursor; and what stands before the dot there.
+BEGUN, RECEIVER = 7.0, 8.0
 # Lines above and below that are around the cursor, and of a file that are looked at.
 ABOVE, BELOW, FARTHEST = 10, 4, 600
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -21,22 +23,27 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 @dataclasses.dataclass(frozen=True)
 class Near:
-    """The names used around a place, each with its weight; what stands before the dot there; and the types that the
-    file gives its names. A type weighs what is known to be of it."""
+    """The names used around a place, each with its weight; what stands before the dot there; the types that the file
+    gives its names, and the functions whose results they are; the modules whose names are being written there;
+    whether it is known what stands before the dot. A type weighs what is known to be of it."""
 
     weights: Mapping[str, float]
     receiver: Receiver = NOTHING
     types: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    makers: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    modules: Sequence[Import] = ()
+    known: bool = False
 
     def of(self, name: str, otherwise: float = 0.0) -> float:
-        """The weight of a name, or `otherwise`. What begins as the name at the cursor does weighs more than any."""
+        """The weight of a name, or `otherwise`. What begins as the name at the cursor does weighs more than any, unless
+        it is `known` whose members may stand there."""
+        return self.weights.get(name, otherwise) if self.known else self.member(name, otherwise)
+
+    def member(self, name: str, otherwise: float = 0.0) -> float:
+        """The same of a name that may stand there."""
         weight = self.weights.get(name, otherwise)
         typed = self.receiver.typed
-        begun = len(typed) >= (1 if self.receiver.name else LEAST_TYPED) and name.startswith(typed) and name != typed
-        return max(weight, BEGUN) if begun else weight
-
-    def uses(self, name: str) -> bool:
-        return self.of(name) > 0
+        return max(weight, BEGUN) if typed and name.startswith(typed) and name != typed else weight
 
 
 def names_near(opened: Opened, row: int, column: int) -> Near:
@@ -51,12 +58,14 @@ def names_near(opened: Opened, row: int, column: int) -> Near:
         for name in _NAME.findall("".join(lines[first : last + 1])):
             weights[name] = weight
     above = "".join(lines[max(0, row - ABOVE) : row])
-    receiver = receiver_at(above + lines[row][:column]) if lines else NOTHING
+    before = above + lines[row][:column] if lines else ""
+    below = "".join([lines[row][column:], *lines[row + 1 : row + ABOVE]]) if lines else ""
     types = types_in(opened.buffer.source)
     for name, weight in list(weights.items()):
         for each in types.get(name, ()) if weight >= FUNCTION else ():
             weights[each] = max(weights.get(each, 0.0), weight)
-    return Near(weights, receiver, types)
+    modules = modules_at(opened.language.id, before, below)
+    return Near(weights, receiver_at(before), types, makers_in(opened.buffer.source), modules)
 
 
 def _enclosing(opened: Opened, row: int, column: int) -> tuple[tuple[int, int], tuple[int, int]]:

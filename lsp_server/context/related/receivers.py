@@ -24,6 +24,18 @@ _DECLARED = (
     re.compile(rf"\b([^\W\d]\w*)[?!]?\s?:\s?{_AROUND}{_TYPE}"),
     re.compile(rf"\b([^\W\d]\w*)\s?:?=\s?{_AROUND}{_TYPE}(?=[({{<]|::)"),
     re.compile(rf"\b([a-z_]\w*)[ \t](?:[*&]|\[\]){{0,3}}(?:\w{{1,40}}\.)?{_TYPE}\b"),
+    # `name, ok := value.(*pkg.Type)`; `Enum::Type(ref mut name) =>`; `except pkg.Type as name`
+    re.compile(rf"\b([a-z_]\w*)(?:, ?\w{{1,40}})? :?= [\w.]{{1,80}}\.\(\*?(?:\w{{1,40}}\.)?{_TYPE}\)"),
+    re.compile(rf"\w::{_TYPE}\((?:ref |mut |&){{0,3}}([a-z_]\w*)\)"),
+    re.compile(rf"\b{_TYPE}(?:\([^()\n]{{0,80}}\))? as ([a-z_]\w*)(?=:)"),
+)
+# Those of these in which the type stands first.
+_TYPE_FIRST = (_DECLARED[0], _DECLARED[5], _DECLARED[6])
+# `name = make(...)`, `name, err := pkg.make(...)`, `const name = await this.make(...)`: what a call of `make` returns.
+_MADE = re.compile(
+    r"\b([^\W\d]\w*)(?:, ?\w{1,40}){0,2} ?:?= (?:await )?(?:\w{1,40}(?:\(\))?(?:\.|->|::)){0,4}([^\W\d]\w*)"
+    r"\((?:[^()]|\([^()]{0,80}\)){0,120}\)[;?]{0,2}[ \t]*$",
+    re.MULTILINE,
 )
 
 
@@ -59,9 +71,18 @@ def types_in(text: str) -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for pattern in _DECLARED:
         for match in pattern.finditer(text, 0, MOST_CHARACTERS):
-            name, of = match.groups() if pattern is not _DECLARED[0] else (match[2], match[1])
+            name, of = reversed(match.groups()) if pattern in _TYPE_FIRST else match.groups()
             found.setdefault(name, set()).add(of)
     return {name: frozenset(types) for name, types in found.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def makers_in(text: str) -> Mapping[str, frozenset[str]]:
+    """By name: the functions whose results a text gives it, anywhere."""
+    found: dict[str, set[str]] = {}
+    for match in _MADE.finditer(text, 0, MOST_CHARACTERS):
+        found.setdefault(match[1], set()).add(match[2])
+    return {name: frozenset(makers) for name, makers in found.items()}
 
 
 def _before_blanks(text: str, end: int) -> int:

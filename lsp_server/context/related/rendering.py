@@ -32,8 +32,8 @@ def rendered(
     room = most - len(definition.text) - len(definition.tail) - 2 * len(_INDENT) - 10
     if room < 0:
         return ""
-    shown = [each for each in (*members, *further) if near.uses(each.name) or not _is_private(each)]
-    wanted = sorted(shown, key=lambda each: -near.of(each.name))
+    shown = [each for each in (*members, *further) if near.member(each.name) or not _is_private(each)]
+    wanted = sorted(shown, key=lambda each: -near.member(each.name))
     costs = {id(each): len(each.text) + (len(_INDENT) + 1) * (1 + each.text.count("\n")) for each in wanted}
     spare = min(LISTED, room // LISTED_PART) if sum(costs.values()) > room else 0
     room -= spare

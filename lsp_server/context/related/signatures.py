@@ -80,7 +80,7 @@ def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float,
         within = left if whole else min(left, max(int(most * CLASS_SHARE), 200))
         members, attached = lookup.members(path, name)
         text = rendered(language("", path), taken.definition, members, attached, near, within)
-        if not text and taken.why == BEFORE_CURSOR:
+        if not text and taken.why == BEFORE_CURSOR and taken.definition.name.startswith(near.receiver.typed):
             names.setdefault(path, []).append(taken.definition.name)
         if not text or any(text == other for _, other in lines.get(path, ())):
             continue

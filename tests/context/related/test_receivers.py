@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from projects import CURSOR, Project
 
-from lsp_server.context.related.receivers import NOTHING, Receiver, receiver_at, types_in
+from lsp_server.context.related.receivers import NOTHING, Receiver, makers_in, receiver_at, types_in
 
 MANY = 60
 
@@ -55,12 +56,41 @@ def test_what_stands_before_the_dot(before: str, receiver: Receiver) -> None:
         ("store: Arc<Mutex<Store>>,", "store", {"Store"}),
         ("store := &shop.Store{}", "store", {"Store"}),
         ("func f(store *shop.Store, n int) {", "store", {"Store"}),
+        ("store, ok := any.(*shop.Store)", "store", {"Store"}),
+        ("Item::Value(ref mut store) => {", "store", {"Value"}),
+        ("except shop.StoreError as store:", "store", {"StoreError"}),
+        ("return some as store;", "store", set()),
         ("x = y", "x", set()),
     ],
 )
 def test_types_that_a_file_gives(text: str, name: str, types: set[str]) -> None:
     assert types_in(text).get(name, frozenset()) >= types
     assert bool(types_in(text).get(name)) is bool(types)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "makers"),
+    [
+        ("store = open_store(path)", "store", {"open_store"}),
+        ("const store = await this.shop.openStore()", "store", {"openStore"}),
+        ("store, err := shop.Open(path)", "store", {"Open"}),
+        ("auto store = shop::open()->first();", "store", {"first"}),
+        ("let store = self.shop().open(path);", "store", {"open"}),
+        ("store = a\nstore = first(b)\nstore = second(c)", "store", {"first", "second"}),
+        ("if store == open(path):", "store", set()),
+        ("store = path", "store", set()),
+    ],
+)
+def test_what_a_name_is_made_by(text: str, name: str, makers: set[str]) -> None:
+    assert makers_in(text).get(name, frozenset()) == makers
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "a." * 50_000, "a, " * 30_000, "A(" * 50_000, "a = b::" * 15_000])
+def test_any_text_is_read_in_no_time(text: str) -> None:
+    started = time.process_time()
+    types_in(text)
+    makers_in(text)
+    assert time.process_time() - started < 2
 
 
 def of_class(head: str, member: str, tail: str = "}") -> str:
@@ -155,6 +185,49 @@ class Sell {{
             f"fn f(item: shop::Item) {{\n    match item {{\n        shop::Item::Ar{CURSOR}\n    }}\n}}\n",
             "ArrayOfTables",
         ),
+        (
+            {
+                "src/lib.rs": "pub mod item;\npub mod array;\n",
+                "src/item.rs": "pub enum Item {\n    Value(i32),\n    ArrayOfTables(u8),\n}\n",
+                "src/array.rs": of_class("pub struct Array {", "    pub {}: i32,")
+                + "\nimpl Iterator for Array {\n    type Item = i32;\n}\n",
+                "Cargo.toml": '[package]\nname = "shop"\n',
+            },
+            "src/use.rs",
+            f"use crate::array::Array;\n\nfn f(item: shop::Item, a: Array) {{\n    a.alpha2; Item::Ar{CURSOR}\n}}\n",
+            "ArrayOfTables",
+        ),
+        (
+            {
+                "shop/store.py": of_class("class Store:", "    def {}(self): pass", ""),
+                "shop/shop.py": "from .store import Store\n\nclass Shop:\n    def lend(self) -> Store: ...\n",
+            },
+            "shop/sell.py",
+            f"from .shop import Shop\n\ndef sell(shop: Shop):\n    found = shop.lend()\n    found.ze{CURSOR}\n",
+            "def zeta9(self): ...",
+        ),
+        (
+            {
+                "src/lib.rs": "pub mod de;\n",
+                "src/de.rs": of_class("", "pub fn {}() {{}}", ""),
+                "Cargo.toml": '[package]\nname = "shop"\n',
+            },
+            "src/value.rs",
+            f"fn f() {{\n    crate::de::zeta4{CURSOR}\n}}\n",
+            "zeta49",
+        ),
+        (
+            {"shop/store.py": of_class("", "def {}(self): pass", "")},
+            "shop/sell.py",
+            f"from .store import (\n    alpha1,\n    zet{CURSOR}\n)\n",
+            "zeta19",
+        ),
+        (
+            {"types.ts": of_class("", "export function {}(a: number) {{ return a }}", "")},
+            "index.ts",
+            f"export {{\n  alpha1,\n  ze{CURSOR}\n}} from './types'\n",
+            "zeta19",
+        ),
     ],
     ids=[
         "java field",
@@ -165,6 +238,11 @@ class Sell {{
         "go package",
         "chain",
         "rust path",
+        "rust, beside a class in use",
+        "made by a call",
+        "rust module",
+        "python import",
+        "typescript export",
     ],
 )
 def test_members_of_what_stands_before_the_dot(
