@@ -19,6 +19,8 @@ UNUSED = 0.5
 TYPE, ELSEWHERE = 0.4, 0.5
 # What a member of the module before the dot counts for that is not used yet.
 MEMBER = 5.0
+# What the class counts for that one before the dot is made from.
+BASE = 6.5
 # Classes that one name before a dot may be of.
 MOST_RECEIVERS = 3
 BEFORE_CURSOR = "of what is used at the cursor"
@@ -52,6 +54,8 @@ class Lookup:
             near = dataclasses.replace(near, known=True)
             for path, each in receivers:
                 self._add(path, each, RECEIVER, BEFORE_CURSOR)
+                for other, base in self._bases(path, each):
+                    self._add(other, base, BASE, BEFORE_CURSOR)
         asked = self._places(self._path, near.modules) if near.modules else []
         if not near.receiver.called:
             asked += [place for place in places if place.alias and place.alias == near.receiver.name]
@@ -206,7 +210,7 @@ class Lookup:
         name, called = near.receiver.name, near.receiver.called
         if not name:
             return []
-        types = set() if called else {name, *near.types.get(name, ())}
+        types = {name, *(near.types.get(name, ()) if not called else ())}
         found = [each for one in sorted(types) for each in self._classes(one, places)]
         makers = () if called else sorted(near.makers.get(name, ()))
         for maker in (*makers, name) if not found else ():
@@ -233,11 +237,22 @@ class Lookup:
         """The classes that the signature of a field or function names first, else for a `member` the one that it is
         of, as in a chain of calls."""
         head, _, of = given.text.partition(given.name)
-        named = [each for each in _NAME.findall(f"{of.rpartition(')')[2] or of} {head}") if each != given.name]
+        named = _NAME.findall(of.rpartition(")")[2] or of) + [
+            each for each in _NAME.findall(head) if each != given.name
+        ]
         found = [each for name in dict.fromkeys(named) for each in self._classes(name, places)]
         if not found and member and given.container:
             found = [(path, each) for each in self._view.definitions(path) if each.path == given.container]
         return found
+
+    def _bases(self, path: str, of: Definition) -> Iterator[tuple[str, Definition]]:
+        """The classes of which a class has members, by what its header names."""
+        lines = [line for line in of.text.split("\n") if re.search(rf"\b{re.escape(of.name)}\b", line)]
+        header = "".join(lines[:1] if path.endswith(".py") else lines[-1:])
+        for name in dict.fromkeys(_NAME.findall(header.partition(of.name)[2])):
+            for other, each in self._defined((path,), name):
+                if each.kind == "class" and each != of:
+                    yield other, each
 
     def _take_types(self) -> None:
         """The classes that the signatures of what was taken name."""

@@ -28,13 +28,15 @@ _DECLARED = (
     re.compile(rf"\b([a-z_]\w*)(?:, ?\w{{1,40}})? :?= [\w.]{{1,80}}\.\(\*?(?:\w{{1,40}}\.)?{_TYPE}\)"),
     re.compile(rf"\w::{_TYPE}\((?:ref |mut |&){{0,3}}([a-z_]\w*)\)"),
     re.compile(rf"\b{_TYPE}(?:\([^()\n]{{0,80}}\))? as ([a-z_]\w*)(?=:)"),
+    # `name = given || new pkg.Type(`
+    re.compile(rf"\b([^\W\d]\w*) ?= [^;={{}}\n]{{1,60}}\bnew (?:\w{{1,40}}\.){{0,4}}{_TYPE}\b"),
 )
 # Those of these in which the type stands first.
 _TYPE_FIRST = (_DECLARED[0], _DECLARED[5], _DECLARED[6])
 # `name = make(...)`, `name, err := pkg.make(...)`, `const name = await this.make(...)`: what a call of `make` returns.
 _MADE = re.compile(
     r"\b([^\W\d]\w*)(?:, ?\w{1,40}){0,2} ?:?= (?:await )?(?:\w{1,40}(?:\(\))?(?:\.|->|::)){0,4}([^\W\d]\w*)"
-    r"\((?:[^()]|\([^()]{0,80}\)){0,120}\)[;?]{0,2}[ \t]*$",
+    r"\([^()]{0,200}(?:\([^()]{0,80}\)[^()]{0,80}){0,4}\)[;?]{0,2}[ \t]*$",
     re.MULTILINE,
 )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.related.index import Index
-from lsp_server.context.related.lookup import BEFORE_CURSOR, Lookup
+from lsp_server.context.related.lookup import BASE, BEFORE_CURSOR, Lookup
 from lsp_server.context.related.near import RECEIVER, Near, names_near
 from lsp_server.context.related.piece import Piece
 from lsp_server.context.related.rendering import LISTED_PART, listed, rendered
@@ -75,8 +75,9 @@ def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float,
     names: dict[str, list[str]] = {}
     spare = min(LISTED_MODULE, most // LISTED_PART) if asked else 0
     left = most - spare
+    alone = sum(each.score >= BASE and each.definition.kind == "class" for each in lookup.taken.values()) == 1
     for (path, name), taken in sorted(lookup.taken.items(), key=lambda item: -item[1].score):
-        whole = taken.definition.kind != "class" or taken.score >= RECEIVER
+        whole = taken.definition.kind != "class" or (taken.score >= RECEIVER and alone)
         within = left if whole else min(left, max(int(most * CLASS_SHARE), 200))
         members, attached = lookup.members(path, name)
         text = rendered(language("", path), taken.definition, members, attached, near, within)

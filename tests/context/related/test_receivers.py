@@ -60,6 +60,7 @@ def test_what_stands_before_the_dot(before: str, receiver: Receiver) -> None:
         ("Item::Value(ref mut store) => {", "store", {"Value"}),
         ("except shop.StoreError as store:", "store", {"StoreError"}),
         ("return some as store;", "store", set()),
+        ("this.store = given.store || new shop.Store(path)", "store", {"Store"}),
         ("x = y", "x", set()),
     ],
 )
@@ -208,6 +209,15 @@ class Sell {{
         ),
         (
             {
+                "shop/base.py": "class Base:\n    def lend_to(self, who): ...\n",
+                "shop/store.py": of_class("from .base import Base\n\nclass Store(Base):", "    def {}(self): pass", ""),
+            },
+            "shop/sell.py",
+            f"from .store import Store\n\ndef sell(store: Store):\n    store.{CURSOR}\n",
+            "def lend_to(self, who): ...",
+        ),
+        (
+            {
                 "src/lib.rs": "pub mod de;\n",
                 "src/de.rs": of_class("", "pub fn {}() {{}}", ""),
                 "Cargo.toml": '[package]\nname = "shop"\n',
@@ -240,6 +250,7 @@ class Sell {{
         "rust path",
         "rust, beside a class in use",
         "made by a call",
+        "member of a base",
         "rust module",
         "python import",
         "typescript export",
