@@ -93,6 +93,9 @@ async def test_behind_another_dot_it_is_found_anew_for_a_model_that_reads_fast(
     assert await session.at(50, one + 3, quick=True) == "found for 50, 2\n", "the same name"
     assert await session.at(51, quick=True) == "found for 50, 2\n", "no name"
     assert await session.at(50, other, quick=True) == "found for 50, 3\n"
+    where = types.Range(types.Position(50, 0), types.Position(51, 0))
+    session.main.apply_change(types.TextDocumentContentChangePartial(where, "store.find(cart)\n    .first()\n"))
+    assert await session.at(51, 5, quick=True) == "found for 51, 4\n", "over a line's end"
 
 
 async def test_what_is_found_late_behind_a_dot_is_taken_at_the_next_key(session: Session) -> None:

@@ -20,7 +20,7 @@ from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import Threads
 from lsp_server.context.related.choice import Choice, choose
 from lsp_server.context.related.piece import Piece
-from lsp_server.context.related.receivers import receiver_at
+from lsp_server.context.related.receivers import receiver_at, text_before
 from lsp_server.context.related.sources import MOST_SIGNATURES, SOURCES, Copied, Seen, Source
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
@@ -225,7 +225,7 @@ class Related:
 
 
 def _receiver(buffer: Buffer, row: int, column: int) -> str:
-    return receiver_at(buffer.lines[row][:column]).name if row < len(buffer.lines) else ""
+    return receiver_at(text_before(buffer.lines, row, column)).name
 
 
 def _is_for(found: Found | None, row: int, stamp: tuple[int, ...], receiver: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lsp_server.context.related.listing import modules_at
-from lsp_server.context.related.receivers import NOTHING, Receiver, makers_in, receiver_at, types_in
+from lsp_server.context.related.receivers import NOTHING, Receiver, makers_in, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import Import
 from lsp_server.context.related.view import Opened
 
@@ -57,14 +57,12 @@ def names_near(opened: Opened, row: int, column: int) -> Near:
         first, last = max(first, row - FARTHEST, 0), min(last, row + FARTHEST)
         for name in _NAME.findall("".join(lines[first : last + 1])):
             weights[name] = weight
-    above = "".join(lines[max(0, row - ABOVE) : row])
-    before = above + lines[row][:column] if lines else ""
-    below = "".join([lines[row][column:], *lines[row + 1 : row + ABOVE]]) if lines else ""
+    before, behind = text_before(lines, row, column), "".join(lines[row : row + ABOVE])[column:]
     types = types_in(opened.buffer.source)
     for name, weight in list(weights.items()):
         for each in types.get(name, ()) if weight >= FUNCTION else ():
             weights[each] = max(weights.get(each, 0.0), weight)
-    modules = modules_at(opened.language.id, before, below)
+    modules = modules_at(opened.language.id, before, behind)
     return Near(weights, receiver_at(before), types, makers_in(opened.buffer.source), modules)
 
 

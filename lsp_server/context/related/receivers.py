@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-# Characters before the cursor that are looked at: of a chain of calls that is written over several lines, too.
-LOOK_BACK = 400
+# Lines and characters before the cursor that are looked at: of a chain of calls over several lines, too.
+LINES, LOOK_BACK = 10, 400
 # Characters of a file whose declarations are looked for.
 MOST_CHARACTERS = 100_000
 _TYPED = re.compile(r"\w*\Z")
@@ -52,6 +52,11 @@ class Receiver:
 
 
 NOTHING = Receiver()
+
+
+def text_before(lines: Sequence[str], row: int, column: int) -> str:
+    """What stands before a place, 0-based, as far as it may tell what may be written there."""
+    return "".join(lines[max(0, row - LINES) : row]) + "".join(lines[row : row + 1])[:column]
 
 
 def receiver_at(before: str) -> Receiver:
