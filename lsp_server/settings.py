@@ -180,8 +180,8 @@ class Settings:
     related_tokens: int = _setting(
         -1,
         "Most tokens of your other work that are sent in front of the code around the cursor: of other files, and of "
-        "what you edited of late. At most half of `windowTokens`. 0: none. -1: 512, but none with the starter, which "
-        "was found to gain nothing by them.",
+        "what you edited of late. At most half of `windowTokens`. 0: none. -1: as many as the checkpoint says that it "
+        "makes use of, mostly 512.",
         minimum=-1,
         maximum=8192,
     )

@@ -27,7 +27,8 @@ def main() -> None:
     train.add_argument("--workers", type=int, help="processes that prepare the steps for a GPU")
     train.add_argument("--others", type=float, help="share of the steps with other files in front; 0 without this")
     train.add_argument("--package", action="store_true", help="begin with what ships, and teach it further")
-    commands.add_parser("write", help="write the adapter into the package")
+    write = commands.add_parser("write", help="write the adapter into the package", argument_default=argparse.SUPPRESS)
+    write.add_argument("--share", type=float, help="go only so far from what ships to what was learned with --package")
     evaluate = commands.add_parser("evaluate", help="measure the package's adapter and write the tables of README.md")
     evaluate.add_argument("--holes", type=int, default=1200)
     evaluate.add_argument("--modes", nargs="+", default=None, help="only these: bare, plain, psm, spm")
@@ -48,7 +49,7 @@ def main() -> None:
     elif options.command == "write":
         from training import train as training
 
-        training.write(options.state)
+        training.write(options.state, **given)
     else:
         from training import evaluate as evaluation
 

@@ -171,13 +171,22 @@ def _log(state: Path, entry: dict[str, object]) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def write(state: Path, folder: Path = starter.INFILLING) -> None:
+def write(state: Path, folder: Path = starter.INFILLING, share: float = 1.0) -> None:
     """Write what was learned, in 8 bits, as the adapter that `lsp_server.engine.loading.adapter` merges, and beside it
-    the infilling.json of a checkpoint that has it, with the adapter's hash."""
+    the infilling.json of a checkpoint that has it, with the adapter's hash.
+
+    `share`: of a training that began with the adapter in `folder`, how far to go from that one to what was learned
+    since: between the two little is forgotten and much is kept (https://arxiv.org/abs/2109.01903).
+    """
     tokenizer = CodeLlamaTokenizer.from_pretrained(state / "plain")
     taught = Taught(state / "plain", _token_ids(tokenizer))
     learned = taught.adapters()
+    if share < 1:
+        taught.begin_with(folder / starter.ADAPTER)
+    before = {name: value.clone() for name, value in learned.items()}
     step, seen = _resume(state / "train.pt", taught)
+    if share < 1:
+        learned = {name: torch.lerp(before[name], value, share) for name, value in learned.items()}
     tensors = {
         "model.embed_tokens.rows": learned["rows"].half(),
         "model.embed_tokens.ids": torch.tensor(_token_ids(tokenizer)),

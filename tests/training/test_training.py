@@ -303,6 +303,20 @@ def test_what_ships_is_taught_further(state, tmp_path, monkeypatch):
         assert (learned["rows"] - file.get_tensor("model.embed_tokens.rows").float()).abs().max() < 1e-6
 
 
+def test_what_is_written_may_go_half_the_way(state, tmp_path):
+    """From the adapter that a training began with to what was learned since."""
+    shutil.copytree(state, tmp_path / "state")
+    rows = []
+    for steps, share in ((2, 1.0), (4, 0.5), (4, 1.0)):
+        train(tmp_path / "state", steps=steps, tokens=300)
+        write(tmp_path / "state", tmp_path / "package", share)
+        with safe_open(tmp_path / "package" / starter.ADAPTER, "pt") as file:
+            rows.append(file.get_tensor("model.embed_tokens.rows").float())
+    first, between, last = rows
+    assert not torch.equal(first, last)
+    assert torch.allclose(between, (first + last) / 2, atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def step(state, tokenizer):
     """(rows, learned) of rows of different lengths."""
