@@ -13,6 +13,7 @@ from lsp_server.codellama.infilling import RELATED_TOKENS
 from lsp_server.completion import placing
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
+from lsp_server.context.related.choice import Choice
 from lsp_server.context.related.gathering import gathered
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.sources import SOURCES, Seen
@@ -40,6 +41,19 @@ def seen_of(folder: Path, cache: Path) -> Seen:
     return Seen(workspace, index=index)
 
 
+def found_at(seen: Seen, uri: str, whole: Hole) -> Choice:
+    """What the product finds at a hole, of the sources that need nobody who types."""
+    buffer = Buffer(uri, whole.prefix + whole.suffix, language_id=whole.language)
+    row, column = whole.prefix.count("\n"), len(whole.prefix) - whole.prefix.rfind("\n") - 1
+    return gathered(seen, buffer, row, column, Settings(), {name: SOURCES[name] for name in NAMES})
+
+
+def says_what_is_wanted(text: str, cut: Hole) -> bool:
+    """Whether a text has the name in whose midst the hole begins."""
+    name = re.search(r"\w*\Z", cut.prefix)[0] + re.match(r"\w*", cut.middle)[0]  # type: ignore[index]
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+
+
 class Others:
     """The packages below `state`, and what is found in them when it is first asked for. Of one process.
 
@@ -64,7 +78,7 @@ class Others:
         """
         whole = self._across(file, rng) if kind == ACROSS else hole(file, rng, kind, WHOLE, WHOLE)
         found = whole and self._in_front(file, whole, min(RELATED_TOKENS, 2 * tokens // 3))
-        if not whole or not found or (kind == ACROSS and not _says(found.text, whole)):
+        if not whole or not found or (kind == ACROSS and not says_what_is_wanted(found.text, whole)):
             return None
         room = int((tokens - found.tokens) * CHARACTERS_PER_TOKEN) - len(whole.middle)
         before = int(room * rng.uniform(0.5, 0.85))
@@ -82,15 +96,12 @@ class Others:
         return rng.choice(found) if found else None
 
     def _in_front(self, file: File, whole: Hole, tokens: int) -> placing.Placed | None:
-        """What the product would put there, of the sources that need nobody who types."""
+        """What the product would put there."""
         package = self._package(file)
         if package is None:
             return None
-        path = self._folders[package] / file.name.removeprefix(package)
-        buffer = Buffer(path.as_uri(), whole.prefix + whole.suffix, language_id=file.language)
-        row, column = whole.prefix.count("\n"), len(whole.prefix) - whole.prefix.rfind("\n") - 1
-        sources = {name: SOURCES[name] for name in NAMES}
-        found = gathered(self._seen_of(self._folders[package]), buffer, row, column, Settings(), sources)
+        folder = self._folders[package]
+        found = found_at(self._seen_of(folder), (folder / file.name.removeprefix(package)).as_uri(), whole)
         placed = placing.fit(found.pieces, language(file.language), tokens, self._tokenizer)
         return placed if placed.text else None
 
@@ -101,9 +112,3 @@ class Others:
         if folder not in self._seen:
             self._seen[folder] = seen_of(folder, self._state / "index")
         return self._seen[folder]
-
-
-def _says(text: str, cut: Hole) -> bool:
-    """Whether a text has the name in whose midst the hole begins."""
-    name = re.search(r"\w*\Z", cut.prefix)[0] + re.match(r"\w*", cut.middle)[0]  # type: ignore[index]
-    return re.search(rf"\b{re.escape(name)}\b", text) is not None

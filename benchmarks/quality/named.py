@@ -10,7 +10,6 @@ happens to define as well; nothing tells these.
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -22,15 +21,12 @@ from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.codellama.infilling import RELATED_TOKENS
 from lsp_server.completion import placing
-from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
-from lsp_server.context.related.gathering import gathered
-from lsp_server.context.related.sources import SOURCES, Seen
+from lsp_server.context.related.sources import Seen
 from lsp_server.engine.loading.naming import checkpoint_folder
 from lsp_server.evaluation.across import KIND
 from lsp_server.evaluation.asking import Place
-from lsp_server.settings import Settings
-from training.others import NAMES, seen_of
+from training.others import found_at, says_what_is_wanted, seen_of
 
 # Of all kinds of holes; one in six is one across files.
 HOLES, QUICK = 8_000, 400
@@ -54,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
                 seen[place.root] = seen_of(place.root, Path(folder))
             text, ms = _added(place, seen[place.root], tokenizer)
             times.append(ms)
-            found = re.search(rf"\b{re.escape(_wanted(place))}\b", text) is not None
+            found = says_what_is_wanted(text, place.hole)
             for group in ("all", place.hole.language):
                 said.setdefault(group, []).append(found)
     share = sum(said["all"]) / len(places)
@@ -75,19 +71,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def _added(place: Place, seen: Seen, tokenizer: CodeLlamaTokenizer) -> tuple[str, float]:
     """(what stands in front of the code, the milliseconds that finding it takes)"""
-    hole = place.hole
-    buffer = Buffer(place.uri, hole.prefix + hole.suffix, language_id=hole.language)
-    row, column = hole.prefix.count("\n"), len(hole.prefix) - hole.prefix.rfind("\n") - 1
     started = time.perf_counter()
-    found = gathered(seen, buffer, row, column, Settings(), {name: SOURCES[name] for name in NAMES})
+    found = found_at(seen, place.uri, place.hole)
     ms = 1000 * (time.perf_counter() - started)
-    return placing.fit(found.pieces, language(hole.language), RELATED_TOKENS, tokenizer).text, ms
-
-
-def _wanted(place: Place) -> str:
-    """The name in whose midst the hole begins."""
-    hole = place.hole
-    return re.search(r"\w*\Z", hole.prefix)[0] + re.match(r"\w*", hole.middle)[0]  # type: ignore[index]
+    return placing.fit(found.pieces, language(place.hole.language), RELATED_TOKENS, tokenizer).text, ms
 
 
 if __name__ == "__main__":
