@@ -142,8 +142,8 @@ class Lookup:
             for other in inner.paths
         ]
         for path in dict.fromkeys((*place.paths, *further)):
-            for each in self._view.definitions(path):
-                if not each.container and (weight := near.of(each.name)) >= FILE:
+            for each in self._top(path):
+                if (weight := near.of(each.name)) >= FILE:
                     self._add(path, each, weight, _why(weight))
 
     def _take_module(self, place: Target, near: Near) -> None:
@@ -249,10 +249,12 @@ class Lookup:
         """The classes of which a class has members, by what its header names."""
         lines = [line for line in of.text.split("\n") if re.search(rf"\b{re.escape(of.name)}\b", line)]
         header = "".join(lines[:1] if path.endswith(".py") else lines[-1:])
-        for name in dict.fromkeys(_NAME.findall(header.partition(of.name)[2])):
-            for other, each in self._defined((path,), name):
-                if each.kind == "class" and each != of:
-                    yield other, each
+        yield from self._named_by(path, header.partition(of.name)[2], of)
+
+    def _named_by(self, path: str, text: str, of: Definition) -> Iterator[tuple[str, Definition]]:
+        """The classes, but for the one itself, that a part of a definition in a file names."""
+        for name in dict.fromkeys(_NAME.findall(text)):
+            yield from (one for one in self._defined((path,), name) if one[1].kind == "class" and one[1] != of)
 
     def _take_types(self) -> None:
         """The classes that the signatures of what was taken name."""
@@ -260,10 +262,8 @@ class Lookup:
         for (path, _), taken in best:
             if taken.score < FILE:
                 continue
-            for name in dict.fromkeys(_NAME.findall(taken.definition.text)):
-                for other, each in self._defined((path,), name):
-                    if each.kind == "class" and each != taken.definition:
-                        self._add(other, each, taken.score * TYPE, f"named by {taken.definition.name}")
+            for other, each in self._named_by(path, taken.definition.text, taken.definition):
+                self._add(other, each, taken.score * TYPE, f"named by {taken.definition.name}")
 
 
 def _why(score: float) -> str:
