@@ -62,8 +62,9 @@ def names_near(opened: Opened, row: int, column: int) -> Near:
     for name, weight in list(weights.items()):
         for each in types.get(name, ()) if weight >= FUNCTION else ():
             weights[each] = max(weights.get(each, 0.0), weight)
-    modules = modules_at(opened.language.id, before, behind)
-    return Near(weights, receiver_at(before), types, makers_in(opened.buffer.source), modules)
+    receiver = receiver_at(before)
+    makers = makers_in(opened.buffer.source) if receiver.name else {}
+    return Near(weights, receiver, types, makers, modules_at(opened.language.id, before, behind))
 
 
 def _enclosing(opened: Opened, row: int, column: int) -> tuple[tuple[int, int], tuple[int, int]]:

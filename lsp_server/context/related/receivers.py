@@ -17,22 +17,20 @@ _NAME = re.compile(r"[^\W\d]\w*\Z")
 _OPENS = {")": "(", "]": "[", ">": "<"}
 # What may stand around a type or before it: `&'a mut `, `Option<`, `list[`, `java.util.`, `*pkg.`.
 _AROUND = r"(?:[&*]|'\w+\s|(?:mut|dyn|impl|const|new|await)\s|\w{1,40}\s?[<\[]|\w{1,40}(?:\.|::)){0,6}"
-_TYPE = r"([A-Z]\w*)"
+_TYPE = r"(?P<type>[A-Z]\w*)"
 # `Type name;`; `name: Type`; `name = Type(`, `name := &Type{`; `name *pkg.Type`.
 _DECLARED = (
-    re.compile(rf"\b{_TYPE}(?:<[^;(){{}}=\n]{{0,80}}>)?(?:\[\])*[ \t*&]+([a-z_]\w*)\s*(?=[;=,):])"),
-    re.compile(rf"\b([^\W\d]\w*)[?!]?\s?:\s?{_AROUND}{_TYPE}"),
-    re.compile(rf"\b([^\W\d]\w*)\s?:?=\s?{_AROUND}{_TYPE}(?=[({{<]|::)"),
-    re.compile(rf"\b([a-z_]\w*)[ \t](?:[*&]|\[\]){{0,3}}(?:\w{{1,40}}\.)?{_TYPE}\b"),
+    re.compile(rf"\b{_TYPE}(?:<[^;(){{}}=\n]{{0,80}}>)?(?:\[\])*[ \t*&]+(?P<name>[a-z_]\w*)\s*(?=[;=,):])"),
+    re.compile(rf"\b(?P<name>[^\W\d]\w*)[?!]?\s?:\s?{_AROUND}{_TYPE}"),
+    re.compile(rf"\b(?P<name>[^\W\d]\w*)\s?:?=\s?{_AROUND}{_TYPE}(?=[({{<]|::)"),
+    re.compile(rf"\b(?P<name>[a-z_]\w*)[ \t](?:[*&]|\[\]){{0,3}}(?:\w{{1,40}}\.)?{_TYPE}\b"),
     # `name, ok := value.(*pkg.Type)`; `Enum::Type(ref mut name) =>`; `except pkg.Type as name`
-    re.compile(rf"\b([a-z_]\w*)(?:, ?\w{{1,40}})? :?= [\w.]{{1,80}}\.\(\*?(?:\w{{1,40}}\.)?{_TYPE}\)"),
-    re.compile(rf"\w::{_TYPE}\((?:ref |mut |&){{0,3}}([a-z_]\w*)\)"),
-    re.compile(rf"\b{_TYPE}(?:\([^()\n]{{0,80}}\))? as ([a-z_]\w*)(?=:)"),
+    re.compile(rf"\b(?P<name>[a-z_]\w*)(?:, ?\w{{1,40}})? :?= [\w.]{{1,80}}\.\(\*?(?:\w{{1,40}}\.)?{_TYPE}\)"),
+    re.compile(rf"\w::{_TYPE}\((?:ref |mut |&){{0,3}}(?P<name>[a-z_]\w*)\)"),
+    re.compile(rf"\b{_TYPE}(?:\([^()\n]{{0,80}}\))? as (?P<name>[a-z_]\w*)(?=:)"),
     # `name = given || new pkg.Type(`
-    re.compile(rf"\b([^\W\d]\w*) ?= [^;={{}}\n]{{1,60}}\bnew (?:\w{{1,40}}\.){{0,4}}{_TYPE}\b"),
+    re.compile(rf"\b(?P<name>[^\W\d]\w*) ?= [^;={{}}\n]{{1,60}}\bnew (?:\w{{1,40}}\.){{0,4}}{_TYPE}\b"),
 )
-# Those of these in which the type stands first.
-_TYPE_FIRST = (_DECLARED[0], _DECLARED[5], _DECLARED[6])
 # `name = make(...)`, `name, err := pkg.make(...)`, `const name = await this.make(...)`: what a call of `make` returns.
 _MADE = re.compile(
     r"\b([^\W\d]\w*)(?:, ?\w{1,40}){0,2} ?:?= (?:await )?(?:\w{1,40}(?:\(\))?(?:\.|->|::)){0,4}([^\W\d]\w*)"
@@ -78,8 +76,7 @@ def types_in(text: str) -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for pattern in _DECLARED:
         for match in pattern.finditer(text, 0, MOST_CHARACTERS):
-            name, of = reversed(match.groups()) if pattern in _TYPE_FIRST else match.groups()
-            found.setdefault(name, set()).add(of)
+            found.setdefault(match["name"], set()).add(match["type"])
     return {name: frozenset(types) for name, types in found.items()}
 
 
