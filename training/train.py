@@ -185,8 +185,7 @@ def write(state: Path, folder: Path = starter.INFILLING, share: float = 1.0) -> 
         taught.begin_with(folder / starter.ADAPTER)
     before = {name: value.clone() for name, value in learned.items()}
     step, seen = _resume(state / "train.pt", taught)
-    if share < 1:
-        learned = {name: torch.lerp(before[name], value, share) for name, value in learned.items()}
+    learned = {name: torch.lerp(before[name], value, share) for name, value in learned.items()}
     tensors = {
         "model.embed_tokens.rows": learned["rows"].half(),
         "model.embed_tokens.ids": torch.tensor(_token_ids(tokenizer)),
