@@ -39,9 +39,10 @@ OPTIONAL = (
     "heal",
     "candidates",
     "follow",
+    "names",
 )
 # Those that the project's own engine alone has, and those of vLLM.
-OWN = frozenset({"heal", "candidates", "follow", "return_progress"})
+OWN = frozenset({"heal", "candidates", "follow", "names", "return_progress"})
 _VLLMS = frozenset({"stop_token_ids", "priority", "return_token_ids"})
 # What servers that say what they are do not know, or do not do; some would refuse it, others pass over it.
 _UNKNOWN: dict[Kind, frozenset[str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.generating.decoding import Generation
 from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.generating.names import DOUBT
 from lsp_server.engine.generating.request import Request
 from lsp_server.engine.loading import plan, weights
 from lsp_server.engine.loading.checkpoint import validate
@@ -54,9 +56,9 @@ class Ranked(torch.nn.Module):
         return SimpleNamespace(logits=self.logits.expand(1, logits_to_keep, -1))
 
 
-def answer(module: Ranked, ids: list[int], heal: int, max_tokens: int = 3) -> Generation:
+def answer(module: Ranked, ids: list[int], heal: int, max_tokens: int = 3, names: Sequence[str] = ()) -> Generation:
     model = TransformersModel(module)
-    generation = Generation(Request(ids, max_tokens, heal=heal), spellings=spellings())
+    generation = Generation(Request(ids, max_tokens, heal=heal, names=names), spellings=spellings())
     generation.begin(model.new_keys_values())
     while generation.finish_reason is None:
         generation.step(model)
@@ -80,6 +82,39 @@ def test_tokens_that_were_right_cost_no_pass() -> None:
     assert module.rows == [3]  # two of the prompt, and the healed one as a guess that was right
     assert generation.ids[:3] == [6, 6, 3]
     assert generation.counts.prompt_tokens == 3
+
+
+def test_tokens_that_keep_to_names() -> None:
+    keeping = spellings().keeping_to
+    assert sorted(keeping([b"returns"])) == [1, 2, 3, 4, 5, 11]
+    assert sorted(keeping([b"re", b"t"])) == [1, 2, 11, 12]  # and not "ret", which goes on
+    assert sorted(keeping([b""])) == [0, 6, 7, 8, 10]  # the end of the answer, spaces and signs, and no letters
+    assert sorted(keeping([b"s", b""])) == [0, 6, 7, 8, 9, 10]
+    assert keeping([b"z"]) == []
+    assert sorted(Spellings(lambda i: [b"a", b"a(", b"ab", "aé".encode()][i], 4).keeping_to([b"a"])) == [0, 1]
+
+
+def test_an_answer_keeps_to_the_names_until_one_is_written() -> None:
+    # "s" is likeliest, "returns" is not, but the only name; behind it a letter would go on with it, the sign does not.
+    assert answer(Ranked(9, 10, 5), [6], heal=0, max_tokens=4, names=["returns"]).ids == [6, 5, 10, 9, 9]
+    # They stand behind what is healed.
+    assert answer(Ranked(9, 10, 5), [6, 2], heal=1, max_tokens=3, names=["turns"]).ids == [6, 5, 10, 9]
+    # A name can be the beginning of another one.
+    assert answer(Ranked(9, 4, 10), [6], heal=0, max_tokens=3, names=["return", "returns"]).ids == [6, 4, 9, 10]
+
+
+def test_a_model_that_is_sure_of_another_name_writes_it() -> None:
+    module = Ranked(9)
+    module.logits[9] = DOUBT + 1.0
+    assert answer(module, [6], heal=0, max_tokens=2, names=["return"]).ids == [6, 9, 9]
+    module.logits[9] = DOUBT - 1.0
+    assert answer(module, [6], heal=0, max_tokens=1, names=["return"]).ids != [6, 9]
+
+
+def test_guesses_do_not_change_what_names_do() -> None:
+    prompt = [6, 9, 9, 9, 6, 9, 9, 9, 6]  # what is guessed is no name
+    module = Ranked(9, 10, 5)
+    assert answer(module, prompt, heal=0, max_tokens=4, names=["returns"]).ids[-4:] == [5, 10, 9, 9]
 
 
 @pytest.fixture(scope="module")

@@ -204,6 +204,27 @@ async def test_candidates_are_for_the_most_likely_tokens_of_ids(
     assert (await client.post("/v1/chat/completions", json=chat)).status_code == 400
 
 
+async def test_an_answer_goes_on_with_one_of_the_names(
+    make_scheduler: Callable[..., Scheduler], llama: Any, codec: Any
+) -> None:
+    spellings = Spellings(lambda each: bytes([each % 256]), 300)
+    state = EngineState("tiny", status="ready", scheduler=make_scheduler(llama, spellings=spellings), codec=codec)
+    asked = {"prompt": PROMPT, "max_tokens": 4, "temperature": 0, "ignore_eos": True, "return_token_ids": True}
+    async with connected(state) as client:
+        plain = (await client.post("/v1/completions", json=asked)).json()["choices"][0]["token_ids"]
+        named = await client.post("/v1/completions", json={**asked, "names": ["spam", "sports"]})
+    ids = named.json()["choices"][0]["token_ids"]
+    assert bytes(each % 256 for each in ids) in (b"spam", b"spor")
+    assert ids != plain
+
+
+@pytest.mark.parametrize("names", ["get", [1], ["x" * 201], ["x"] * 1001, ["\ud800"], {"a": 1}])
+async def test_names_are_a_list_of_texts(client: httpx.AsyncClient, names: Any) -> None:
+    response = await client.post("/v1/completions", content=json.dumps({"prompt": PROMPT, "names": names}))
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "names"
+
+
 async def test_streamed_text_never_shows_half_a_character(client: httpx.AsyncClient, model: Any) -> None:
     says(model, "é€!")
     ask = {"prompt": PROMPT, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}}

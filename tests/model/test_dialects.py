@@ -12,7 +12,7 @@ from lsp_server.model.client import Choice
 from lsp_server.model.exchange import EngineDenied, EngineRefused
 from model.conftest import DIALOG, STREAM, lists, said, serving, text_of
 
-OURS = {"heal", "candidates", "follow"}
+OURS = {"heal", "candidates", "follow", "names"}
 SIZE = 32016
 # vllm/entrypoints/openai/completion/protocol.py, CompletionRequest, as far as it may be sent here; what it does not
 # know it passes over, and did refuse before 0.6.

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.generating.names import NO_NAMES, Names
 from lsp_server.engine.generating.request import Candidate, Request, Token
 from lsp_server.engine.generating.sampling import Sampler
 from lsp_server.engine.passes.model import KeysValues, Model
@@ -34,13 +35,15 @@ def most_tokens(candidates: int) -> int:
 class _Line:
     """One line as far as it is written: `tokens`, and the numbers `run` of those whose keys and values are there.
 
-    `to_spell`: what of the healed text is left; `text`: what was written. `plain`: of the most probable tokens only.
+    `to_spell`: what of the healed text is left; `names`: those of which one is probably written first, or its rest.
+    `text`: what was written. `plain`: of the most probable tokens only.
     `follows`: how probable the first token behind the answer would be in place of the last one.
     """
 
     tokens: tuple[Token, ...] = ()
     run: tuple[int, ...] = ()
     to_spell: bytes = b""
+    names: Names = NO_NAMES
     text: bytes = b""
     plain: bool = True
     ended: bool = False
@@ -57,10 +60,10 @@ class Beam:
     `begin` it with what the model says after the prompt, whose keys and values are `trunk` tokens long.
     """
 
-    def __init__(self, request: Request, sampler: Sampler, spellings: Spellings, to_spell: bytes) -> None:
+    def __init__(self, request: Request, sampler: Sampler, spellings: Spellings, to_spell: bytes, names: Names) -> None:
         self._width, self._follow = request.candidates, list(request.follow[:FOLLOW_TOKENS])
         self._stop_ids, self._sampler, self._spellings = request.stop_ids, sampler, spellings
-        self._lines = [_Line(to_spell=to_spell)]
+        self._lines = [_Line(to_spell=to_spell, names=names)]
         self._passes = 0
         self.chosen: tuple[Candidate, ...] | None = None  # the best first, once that is known
 
@@ -106,8 +109,8 @@ class Beam:
 
     def _longer(self, line: _Line, logits: torch.Tensor) -> list[_Line]:
         """The most probable ways in which a line goes on."""
-        allowed = self._spellings.fitting(line.to_spell) if line.to_spell else None
-        logprobs = torch.log_softmax(self._sampler.weighed(logits, allowed), dim=-1)
+        weighed = self._sampler.weighed(logits, *self._spellings.next(line.to_spell, line.names))
+        logprobs = torch.log_softmax(weighed, dim=-1)
         values, ids = logprobs.topk(min(self._width, len(logprobs)))
         follows = float(torch.log_softmax(logits.float(), dim=-1)[self._follow[0]]) if self._follow else 0.0
         found = []
@@ -121,6 +124,7 @@ class Beam:
                     (*line.tokens, Token(token, value)),
                     line.run,
                     line.to_spell[len(spelled) :],
+                    line.names.after(spelled),
                     text,
                     plain=line.plain and number == 0,
                     ended=token in self._stop_ids or b"\n" in text.lstrip(),

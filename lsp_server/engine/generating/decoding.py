@@ -9,6 +9,7 @@ import torch
 
 from lsp_server.engine.generating.beam import Beam
 from lsp_server.engine.generating.healing import Spellings
+from lsp_server.engine.generating.names import Names
 from lsp_server.engine.generating.request import Candidate, Counts, FinishReason, Request, Token
 from lsp_server.engine.generating.sampling import Sampler
 from lsp_server.engine.generating.speculation import MOST as MOST_GUESSES
@@ -46,6 +47,7 @@ class Generation:
         self._guess = list(request.ids[kept:])
         self._spellings = spellings
         self._to_spell = b"".join(spellings.bytes_of(i) for i in self._guess) if spellings else b""
+        self._names = Names.behind(self._to_spell, request.names if spellings else ())
         self._made = time.monotonic()
         self.candidates: tuple[Candidate, ...] = ()  # for its first line, the one that was chosen first
         self._beam: Beam | None = None  # while that is chosen
@@ -107,7 +109,7 @@ class Generation:
         if not whole:
             return []
         if chooses and self._spellings is not None:
-            self._beam = Beam(self.request, self._sampler, self._spellings, self._to_spell)
+            self._beam = Beam(self.request, self._sampler, self._spellings, self._to_spell, self._names)
             self._beam.begin(logits[-1])
             return []
         tokens: list[Token] = []
@@ -151,13 +153,15 @@ class Generation:
 
     def _choose(self, logits: torch.Tensor) -> Token:
         """The next token of the answer."""
-        allowed = self._spellings.fitting(self._to_spell) if self._spellings and self._to_spell else None
-        return self._accepted(self._sampler.choose(logits, allowed))
+        if self._spellings is None or not (self._to_spell or self._names.left):
+            return self._accepted(self._sampler.choose(logits))
+        return self._accepted(self._sampler.choose(logits, *self._spellings.next(self._to_spell, self._names)))
 
     def _accepted(self, token: Token) -> Token:
         """A token of the answer, which is appended."""
-        if self._spellings and self._to_spell:
-            self._to_spell = self._to_spell[len(self._spellings.bytes_of(token.id)) :]
+        if self._spellings and (self._to_spell or self._names.left):
+            spelled = self._spellings.bytes_of(token.id)
+            self._to_spell, self._names = self._to_spell[len(spelled) :], self._names.after(spelled)
         self.ids.append(token.id)
         self._guesses.append(token.id)
         self.counts.generated_tokens += 1

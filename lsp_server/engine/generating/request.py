@@ -85,8 +85,8 @@ class Prefill:
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
     `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
-    with tokens that spell it, which may be others. `name`: under which it is logged. `tells_prefill`: who asked wants
-    to know how far the prompt is computed.
+    with tokens that spell it, which may be others. `names`: with one of them it probably goes on (see `names`). `name`:
+    under which it is logged. `tells_prefill`: who asked wants to know how far the prompt is computed.
 
     With several `candidates` the answer's first line is the best of so many (see `beam`), all of which are told of;
     `follow` is what comes behind the answer.
@@ -101,6 +101,7 @@ class Request:
     name: str = ""
     candidates: int = 1
     follow: Sequence[int] = ()
+    names: Sequence[str] = ()
     tells_prefill: bool = False
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lsp_server.engine.generating.names import DOUBT
 from lsp_server.engine.generating.request import Sampling, Token
 
 
@@ -20,10 +21,11 @@ class Sampler:
         self._biased = torch.tensor([each for each, _ in sampling.logit_bias], dtype=torch.long)
         self._bias = torch.tensor([value for _, value in sampling.logit_bias])
 
-    def choose(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> Token:
-        """The next token for `logits`, [vocabulary], on any device and in any float type; one of `allowed` if given.
-        Raises as `weighed` does."""
-        logits = self.weighed(logits, allowed)
+    def choose(
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: Sequence[int] | None = None
+    ) -> Token:
+        """The next token for `logits`, [vocabulary], on any device and in any float type; the rest as in `weighed`."""
+        logits = self.weighed(logits, allowed, likely)
         greedy = int(logits.argmax())
         chosen = greedy if self._sampling.temperature == 0 else self._draw(logits)
         if self._sampling.logprobs is None:
@@ -32,15 +34,21 @@ class Sampler:
         values, ids = logprobs.topk(min(self._sampling.logprobs, len(logprobs)))
         return Token(chosen, float(logprobs[chosen]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
 
-    def weighed(self, logits: torch.Tensor, allowed: Sequence[int] | None = None) -> torch.Tensor:
-        """`logits`, [vocabulary], in float32 with the request's biases, and minus infinity for all but `allowed` if
-        given.
+    def weighed(
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """`logits`, [vocabulary], in float32 with the request's biases, minus infinity for all but `allowed` if given,
+        and less by `names.DOUBT` for all but `likely` if given.
 
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
         logits = logits.float()
         if self._sampling.logit_bias:
             logits = logits.index_add(0, self._biased.to(logits.device), self._bias.to(logits.device))
+        if likely:
+            doubted = torch.full_like(logits, -DOUBT)
+            doubted[list(likely)] = 0.0
+            logits = logits + doubted
         if allowed:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from lsp_server.engine.generating.handle import Handle
 from lsp_server.engine.generating.pace import Pace
 from lsp_server.engine.generating.request import Candidate, Counts, Prefill, Token
-from lsp_server.engine.serving import wire
+from lsp_server.engine.serving import telling, wire
 from lsp_server.engine.serving.shown import Shown
 from lsp_server.engine.serving.state import TextCodec
 from lsp_server.engine.serving.wire import ApiRequest, Refusal
@@ -210,8 +210,8 @@ class Answer:
 
     def _cost(self, generated: int) -> dict[str, Any]:
         counts = self._sequences.counts
-        timings = wire.timings(counts, self._pace)
-        return {"usage": wire.usage(counts, generated), "timings": timings}
+        timings = telling.timings(counts, self._pace)
+        return {"usage": telling.usage(counts, generated), "timings": timings}
 
     def _choice(self, number: int, piece: AnswerPart, name: str, message: dict[str, str]) -> dict[str, Any]:
         content = {name: message} if self._chat else {"text": piece.text}
@@ -219,11 +219,11 @@ class Answer:
         if piece.finish_reason:
             choice["stop_reason"] = piece.stop_reason
         if self._ask.sampling.logprobs is not None:
-            choice["logprobs"] = wire.logprobs(piece.tokens, chat=self._chat)
+            choice["logprobs"] = telling.logprobs(piece.tokens, chat=self._chat)
         if self._ask.return_token_ids:
             choice["token_ids"] = [token.id for token in piece.tokens]
         if piece.candidates:
-            choice["candidates"] = [wire.candidate(text, each) for text, each in piece.candidates]
+            choice["candidates"] = [telling.candidate(text, each) for text, each in piece.candidates]
         return choice
 
 

@@ -198,6 +198,7 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
     wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, _name(request))
     tells = ask.stream and ask.return_progress
     wanted = dataclasses.replace(wanted, candidates=ask.candidates, follow=ask.follow, tells_prefill=tells)
+    wanted = dataclasses.replace(wanted, names=ask.names)
     sequences = Sequences(functools.partial(_submit, scheduler, wanted, _param(ask)), ask.count)
 
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:

@@ -1,8 +1,8 @@
-"""The requests that the engine accepts and the answers it gives: OpenAI's completions API, with vLLM's additions.
+"""The requests that the engine accepts: OpenAI's completions API, with vLLM's additions.
 
 https://platform.openai.com/docs/api-reference/completions and
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html; `return_progress` is llama.cpp's; `heal`,
-`candidates` and `follow` are ours.
+`candidates`, `follow` and `names` are ours.
 Everything that a client may send is checked here. An editor's window of ours is told of a field that there is not;
 other programs, which speak to many servers, are not (`lenient`).
 """
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from lsp_server import settings, settings_sent
-from lsp_server.engine.generating.pace import Pace
-from lsp_server.engine.generating.request import Candidate, Counts, Sampling, Token
+from lsp_server.engine.generating.request import Sampling
 from lsp_server.engine.options import FIXED, Options, different
 from lsp_server.engine.serving.state import Extra
 from lsp_server.errors import UserError
@@ -52,6 +51,8 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 _IGNORED = ("user", "metadata", "store", "service_tier")
 # Of those, what other programs send with a value that they find good for any model; the answer is right without it.
 _TUNING = ("best_of", "frequency_penalty", "presence_penalty")
+# Names with which an answer may go on, and characters of one.
+MOST_NAMES, LONGEST_NAME = 1_000, 200
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _NO_LIMIT = -1  # llama.cpp's word for it
 _COMMON = {
@@ -63,6 +64,7 @@ _COMMON = {
     "logprobs",
     "logit_bias",
     "follow",
+    "names",
     *_NUMBERS,
     *_FLAGS,
     *_ONLY,
@@ -83,9 +85,9 @@ class ApiRequest:
     """A checked request. Of `prompt` (text or ids) and `messages` one is there.
 
     `suffix`: the text after the place that is to be filled, None where nothing is; `extra` belongs to it. `count`:
-    so many answers. `candidates`, `follow`: as in the engine's own request. `least_indent`: the answer ends before a
-    line after the first that is indented less; `seconds`: once it has a whole line, so long after its first token.
-    `fields`: those of the answer that are wanted.
+    so many answers. `candidates`, `follow`, `names`: as in the engine's own request. `least_indent`: the answer ends
+    before a line after the first that is indented less; `seconds`: once it has a whole line, so long after its first
+    token. `fields`: those of the answer that are wanted.
     `chooses`: it says itself at which temperature.
     """
 
@@ -104,6 +106,7 @@ class ApiRequest:
     heal: int = 0
     candidates: int = 1
     follow: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
     suffix: str | None = None
     extra: tuple[Extra, ...] = ()
     count: int = 1
@@ -156,6 +159,7 @@ def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: boo
         heal=_heal(fields, chat),
         candidates=_candidates(fields, chat),
         follow=tuple(_ids(fields.get("follow", []), "follow", vocab_size)),
+        names=_names(fields.get("names", [])),
         suffix=_suffix(fields, chat),
         count=fields.get("n", 1),
         chooses="temperature" in fields or not lenient,
@@ -223,6 +227,15 @@ def _candidates(fields: dict[str, Any], chat: bool) -> int:
     if candidates > 1 and not (fits and fields.get("n", 1) == 1):
         raise Refusal("candidates needs a prompt of token ids, temperature 0, and an n of 1.", "candidates")
     return candidates
+
+
+def _names(names: object) -> tuple[str, ...]:
+    """With what the answer may go on: an addition of ours."""
+    if isinstance(names, list) and len(names) <= MOST_NAMES:
+        found = tuple(text_of(each, "names") for each in names)
+        if all(len(each) <= LONGEST_NAME for each in found):
+            return found
+    raise Refusal(f"names must be up to {MOST_NAMES} texts of up to {LONGEST_NAME} characters.", "names")
 
 
 def _check_fields(fields: dict[str, Any], known: set[str]) -> None:
@@ -336,64 +349,6 @@ def error(message: str, *, status: int, param: str | None = None) -> dict[str, A
     return {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
 
-def usage(counts: Counts, completion_tokens: int) -> dict[str, Any]:
-    """What was used. `completion_tokens` are those up to the end of the answer."""
-    return {
-        "prompt_tokens": counts.prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": counts.prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": counts.cached_tokens},
-    }
-
-
-def timings(counts: Counts, pace: Pace) -> dict[str, Any]:
-    """What it cost: an addition of ours. Times are in milliseconds from the request's arrival, waiting included.
-    `pace`: at which prompts are computed of late."""
-    return {
-        "prefilled_tokens": counts.prefilled_tokens,
-        "cached_tokens": counts.cached_tokens,
-        "generated_tokens": counts.generated_tokens,
-        "forward_passes": counts.forward_passes,
-        "guessed_tokens": counts.guessed_tokens,
-        "right_guesses": counts.right_guesses,
-        "time_to_first_token_ms": _milliseconds(counts.first_token_seconds),
-        "ms_per_token": _milliseconds(counts.seconds_per_token),
-        **pace.told(),
-    }
-
-
 def prompt_ids(body: bytes, vocab_size: int) -> list[int]:
     """The ids of a prompt about which something is asked. Raises Refusal."""
     return _ids(read_object(body).get("prompt"), "prompt", vocab_size)
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
-
-
-def logprobs(tokens: Sequence[Token], *, chat: bool) -> dict[str, Any]:
-    """The log-probabilities of `tokens`, each named `token_id:N` (as by vLLM's return_tokens_as_token_ids): several ids
-    can have the same text, and some have none of their own."""
-    if chat:
-        return {"content": [_chat_logprob(token) for token in tokens]}
-    return {
-        "tokens": [f"token_id:{token.id}" for token in tokens],
-        "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [{f"token_id:{i}": value for i, value in token.top} for token in tokens],
-    }
-
-
-def candidate(text: str, candidate: Candidate) -> dict[str, Any]:
-    """A candidate for the first line of an answer, an addition of ours: its ids, their log-probabilities, and that of
-    what follows."""
-    return {
-        "text": text,
-        "token_ids": [token.id for token in candidate.tokens],
-        "token_logprobs": [token.logprob for token in candidate.tokens],
-        "follows": candidate.follows,
-    }
-
-
-def _chat_logprob(token: Token) -> dict[str, Any]:
-    top = [{"token": f"token_id:{i}", "logprob": value, "bytes": None} for i, value in token.top]
-    return {"token": f"token_id:{token.id}", "logprob": token.logprob, "bytes": None, "top_logprobs": top}
