@@ -193,8 +193,8 @@ def _impl(tree: Tree, node: Any) -> list[Definition]:
 
 
 def _value(tree: Tree, outer: Any, node: Any, container: str) -> list[Definition]:
-    name = _plain(name_of(node))
-    if not name or name.startswith("__"):
+    names = _names(node)
+    if not names or names[0].startswith("__"):
         return []
     text = flat(tree, outer if outer.end_point.row == node.end_point.row else node)
     if outer is node and node.type in ("const_spec", "var_spec"):
@@ -205,7 +205,17 @@ def _value(tree: Tree, outer: Any, node: Any, container: str) -> list[Definition
     if kind == "function" and container == "":
         text = _documented(tree, outer, node, text)
     rows = node.start_point.row, node.end_point.row
-    return [Definition(name, container, kind, text, "", *rows)] if text else []
+    return [Definition(name, container, kind, text, "", *rows) for name in names] if text else []
+
+
+def _names(node: Any) -> list[str]:
+    """The names that a declaration of a value makes known; several where it takes an object apart."""
+    pattern = node.child_by_field_name("name")
+    if pattern is None or pattern.type not in ("object_pattern", "array_pattern"):
+        name = _plain(name_of(node))
+        return [name] if name else []
+    parts = [each.child_by_field_name("value") or each for each in pattern.named_children]
+    return [each.text.decode() for each in parts if each.type.endswith("identifier") or each.type.endswith("_pattern")]
 
 
 def _is_prototype(node: Any) -> bool:

@@ -79,7 +79,7 @@ def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float,
     for (path, name), taken in sorted(lookup.taken.items(), key=lambda item: -item[1].score):
         whole = taken.definition.kind != "class" or (taken.score >= RECEIVER and alone)
         within = left if whole else min(left, max(int(most * CLASS_SHARE), 200))
-        members, attached = lookup.members(path, name)
+        members, attached = lookup.means.members(path, name)
         text = rendered(language("", path), taken.definition, members, attached, near, within)
         if not text and taken.why == BEFORE_CURSOR and taken.definition.name.startswith(near.receiver.typed):
             names.setdefault(path, []).append(taken.definition.name)
