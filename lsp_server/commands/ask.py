@@ -26,7 +26,8 @@ from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import in_time
 from lsp_server.context.languages import language
 from lsp_server.context.related.choice import Choice
-from lsp_server.context.related.gathering import gathered
+from lsp_server.context.related.gathering import gathered, named
+from lsp_server.context.related.piece import Added
 from lsp_server.context.related.sources import SOURCES, Seen
 from lsp_server.context.workspace import MAX_BYTES, Workspace
 from lsp_server.files import read_bytes
@@ -121,9 +122,10 @@ def _show(
     as_json: bool,
 ) -> int:
     """The prompt of a suggestion, and beside it what was taken of other files."""
-    choice = related_to(settings, path, buffer, place)
+    choice, names = related_to(settings, path, buffer, place)
     healing = endpoint.heals(settings)
-    made = prompts.build(buffer, *place, settings, tokenizer, length, healing=healing, related=choice.pieces)
+    related = Added(choice.pieces, names)
+    made = prompts.build(buffer, *place, settings, tokenizer, length, healing=healing, related=related)
     if as_json:
         printing.as_json(describing.as_json(made, tokenizer, choice.left_out))
     else:
@@ -133,10 +135,12 @@ def _show(
     return 0
 
 
-def related_to(settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int]) -> Choice:
-    """What the files around a file add to a suggestion in it."""
+def related_to(
+    settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int]
+) -> tuple[Choice, tuple[str, ...]]:
+    """What the files around a file add to a suggestion in it, and how the name at that place may go on."""
     if not settings.related_tokens:
-        return Choice()
+        return Choice(), ()
     workspace = _workspace(path)
     index = None
     inside = workspace.within(path.absolute()) is not None
@@ -146,7 +150,9 @@ def related_to(settings: Settings, path: Path, buffer: Buffer, place: tuple[int,
         index = Index(workspace, places.index_folder())
         index.refresh(INDEX_SECONDS)
     try:
-        return gathered(Seen(workspace, index=index), buffer, *place, settings, SOURCES)
+        choice = gathered(Seen(workspace, index=index), buffer, *place, settings, SOURCES)
+        names = () if index is None or not settings.related_imports else named(index, workspace, buffer, *place)
+        return choice, names
     finally:
         if index is not None:
             index.close()
@@ -203,9 +209,10 @@ async def suggested(
     """The suggestions at a place, one for each way to choose their tokens; and why an editor would hide each, or ""."""
     gathering = asyncio.ensure_future(asyncio.to_thread(related_to, settings, path, buffer, place))
     async with reached(settings) as model:
-        pieces = (await gathering).pieces
-        made = [await suggest(model, buffer, *place, settings, pieces, sampling=each) for each in sampled]
-        return made, [unasked.why_hidden(model, buffer, each, settings, pieces) for each in made]
+        choice, names = await gathering
+        related = Added(choice.pieces, names)
+        made = [await suggest(model, buffer, *place, settings, related, sampling=each) for each in sampled]
+        return made, [unasked.why_hidden(model, buffer, each, settings, related) for each in made]
 
 
 def located(place: str) -> tuple[Path, int, int]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lsp_server.completion.suggest import Asked, Suggestion, least_probability, prepare
 from lsp_server.completion.unasked import why_none, why_off
 from lsp_server.context.buffer import Buffer
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added
 from lsp_server.model.access import Reached
 from lsp_server.settings import Settings
 
 
 def why_hidden(
-    model: Reached, buffer: Buffer, suggestion: Suggestion, settings: Settings, related: Sequence[Piece] = ()
+    model: Reached, buffer: Buffer, suggestion: Suggestion, settings: Settings, related: Added = NOTHING_ADDED
 ) -> str:
     """Why an editor would not show a suggestion, or not unless it is asked for one, as one sentence, or ""."""
     if not suggestion.text:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lsp_server.completion.suggest import Asked, Suggestion, prepare
 from lsp_server.context.buffer import Buffer
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added
 from lsp_server.errors import UserError
 from lsp_server.model.access import Reached
 from lsp_server.model.client import PRIORITY_AHEAD, ModelClient
@@ -53,7 +53,7 @@ class Windows:
         row: int,
         column: int,
         settings: Settings,
-        related: Sequence[Piece] = (),
+        related: Added = NOTHING_ADDED,
     ) -> Asked | Suggestion:
         """What to ask the model, of as long a window as the engine has time for. See `suggest.prepare`."""
         long = prepare(model, buffer, row, column, settings, related)

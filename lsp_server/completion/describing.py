@@ -12,6 +12,9 @@ from lsp_server.context.related.piece import Piece
 if TYPE_CHECKING:
     from lsp_server.codellama import CodeLlamaTokenizer
 
+# Of those that a summary has.
+MOST_NAMES = 8
+
 
 def as_json(made: Prompt, tokenizer: CodeLlamaTokenizer, found: Sequence[LeftOut] = ()) -> dict[str, Any]:
     """`found`: what was left out before there was a prompt."""
@@ -23,15 +26,20 @@ def as_json(made: Prompt, tokenizer: CodeLlamaTokenizer, found: Sequence[LeftOut
         "heal": made.heal,
         "tokens": {"prompt": len(made.ids), "related": sum(each.tokens for each in made.related)},
         "related": [{**_piece(each.piece), "tokens": each.tokens, "text": each.piece.text} for each in made.related],
+        "names": list(made.names),
         "leftOut": [{**_piece(each.piece), "reason": each.why} for each in (*made.left_out, *found)],
     }
 
 
 def summary(made: Prompt, found: Sequence[LeftOut] = ()) -> list[str]:
-    """A line for all of it, for each piece of other work in the prompt, and for each that was left out."""
+    """A line for all of it, for each piece of other work in the prompt, for the names that may go on at the cursor, and
+    for each piece that was left out."""
     related = sum(each.tokens for each in made.related)
     lines = [f"{len(made.ids)} tokens, of which {related} are of your other work."]
     lines += [f"{_named(each.piece)}: {each.tokens} tokens." for each in made.related]
+    if made.names:
+        more = f" and {len(made.names) - MOST_NAMES} more" if len(made.names) > MOST_NAMES else ""
+        lines.append(f"Preferred at the cursor: {', '.join(made.names[:MOST_NAMES])}{more}.")
     return lines + [f"{_named(each.piece)}: left out, since {each.why}." for each in (*made.left_out, *found)]
 
 

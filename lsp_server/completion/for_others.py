@@ -9,7 +9,7 @@ from lsp_server.codellama import CodeLlamaTokenizer, InfillingUnsupported
 from lsp_server.completion import prompt
 from lsp_server.context.buffer import Buffer, split_lines
 from lsp_server.context.languages import LANGUAGES, language
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import Added, Piece
 from lsp_server.context.window import CHARACTERS_PER_TOKEN, normalized
 from lsp_server.engine.serving.state import Extra, InfillPrompt
 from lsp_server.settings import Settings
@@ -40,7 +40,14 @@ def infill(
     buffer = Buffer("", prefix + suffix, language_id=_language(extra))
     others = [Piece("open", each.filename, each.text) for each in reversed(extra) if each.text.strip()]
     made = prompt.build(
-        buffer, len(lines) - 1, len(lines[-1]), settings, tokenizer, context_length, healing=True, related=others
+        buffer,
+        len(lines) - 1,
+        len(lines[-1]),
+        settings,
+        tokenizer,
+        context_length,
+        healing=True,
+        related=Added(tuple(others)),
     )
     cut = made.window.cut_before or made.window.cut_after or bool(made.left_out)
     return InfillPrompt(made.ids, made.stop_ids, made.heal, made.pending, cut)

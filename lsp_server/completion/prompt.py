@@ -15,7 +15,7 @@ from lsp_server.context import masking, window
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.related.choice import LeftOut
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added, Piece
 from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Prompt:
 
     `heal`: how many of the last ids count only as text, since the cursor may stand inside a token. `pending` is what
     the answer begins with that is in the buffer already: the text of those ids. `related` are the pieces of other files
-    in front of the window, and `left_out` those for which there was no room.
+    in front of the window, and `left_out` those for which there was no room. `names`: how the name at the cursor may go
+    on; the model does not see them, but the engine can have it prefer them.
     """
 
     kind: Literal["psm", "spm", "completion"]
@@ -50,6 +51,7 @@ class Prompt:
     pending: str = ""
     related: tuple[Taken, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def most_related(settings: Settings, tokenizer: CodeLlamaTokenizer) -> int:
@@ -66,34 +68,35 @@ def build(
     context_length: int,
     *,
     healing: bool,
-    related: Sequence[Piece] = (),
+    related: Added = NOTHING_ADDED,
 ) -> Prompt:
     """The prompt for a suggestion at (`row`, `column`), of at most `settings.window_tokens` tokens of the buffer, and
-    `settings.related_tokens` of pieces of other files, the most useful of which is the first of `related`.
+    `settings.related_tokens` of the `related` pieces of other files.
 
     `healing`: whether the engine can choose the last tokens anew. Where the settings name another machine, values that
     look like keys or passwords are masked.
     """
     infilling = tokenizer.abilities.infilling
+    pieces: Sequence[Piece] = related.pieces
     if settings.engine_url:
-        related = [dataclasses.replace(each, text=_masked(each.text)) for each in related]
+        pieces = [dataclasses.replace(each, text=_masked(each.text)) for each in pieces]
     room = context_length - settings.max_tokens - SLACK_TOKENS
     wanted = settings.window_tokens or window.automatic(None, remote=bool(settings.engine_url))
     budget = max(16, min(wanted, room))
     share = min(most_related(settings, tokenizer), budget // 2)
-    placed = placing.fit(related, language(buffer.language_id, buffer.uri), share, tokenizer)
+    placed = placing.fit(pieces, language(buffer.language_id, buffer.uri), share, tokenizer)
     budget = max(16, min(budget, room - placed.tokens))
     part = window.fit(buffer.lines, row, column, budget, tokenizer, with_suffix=infilling)
     if settings.engine_url:
         prefix, suffix = masking.around(part.prefix, part.suffix)
         part = dataclasses.replace(part, prefix=prefix, suffix=suffix)
     if placing.is_in_head(part):
-        placed = placing.Placed(left_out=tuple(LeftOut(each, "the first line must stay the first") for each in related))
+        placed = placing.Placed(left_out=tuple(LeftOut(each, "the first line must stay the first") for each in pieces))
     before = placing.before(placed, part)
     if not infilling:
         part = dataclasses.replace(part, suffix=_glance(buffer, row, column))
     made = _made(before, part, settings, tokenizer, healing=healing)
-    return dataclasses.replace(made, related=placed.taken, left_out=placed.left_out)
+    return dataclasses.replace(made, related=placed.taken, left_out=placed.left_out, names=related.names)
 
 
 def _made(

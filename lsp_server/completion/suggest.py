@@ -16,7 +16,7 @@ from lsp_server.completion.scanner import Stack, open_far_above
 from lsp_server.completion.stopping import Place, end_of, place_at
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added
 from lsp_server.context.window import automatic
 from lsp_server.model.access import Reached
 from lsp_server.model.answering import Answer, Line, Question
@@ -95,7 +95,7 @@ async def suggest(
     row: int,
     column: int,
     settings: Settings,
-    related: Sequence[Piece] = (),
+    related: Added = NOTHING_ADDED,
     *,
     sampling: Sampled | None = None,
 ) -> Suggestion:
@@ -119,7 +119,7 @@ def prepare(
     row: int,
     column: int,
     settings: Settings,
-    related: Sequence[Piece] = (),
+    related: Added = NOTHING_ADDED,
     *,
     window_tokens: int = 0,
 ) -> Asked | Suggestion:
@@ -161,7 +161,7 @@ def prepare(
 
 
 def in_other_layout(
-    model: Reached, asked: Asked, buffer: Buffer, settings: Settings, related: Sequence[Piece] = ()
+    model: Reached, asked: Asked, buffer: Buffer, settings: Settings, related: Added = NOTHING_ADDED
 ) -> Asked | None:
     """The same question in the other infilling layout; None where the model has but one, or the settings name it."""
     layout: Literal["psm", "spm"] = "psm" if asked.prompt.kind == "spm" else "spm"
@@ -248,6 +248,7 @@ async def generate(
                 logprobs=model.chooses or least_probability(model, settings) > 0,
                 candidates=CANDIDATES if chooses else 1,
                 follow=tuple(model.tokenizer.encode_raw(here.suffix[:FOLLOWING])) if chooses else (),
+                names=prompt.names,
             ),
             priority=priority,
         ),

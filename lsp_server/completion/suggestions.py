@@ -26,7 +26,7 @@ from lsp_server.completion.suggest import (
 )
 from lsp_server.completion.unasked import why_none, why_off
 from lsp_server.context.buffer import Buffer
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added
 from lsp_server.context.surroundings import Surroundings
 from lsp_server.errors import UserError
 from lsp_server.model.access import ModelUnavailable, Reached
@@ -221,7 +221,7 @@ class Suggestions:
         """What else could be suggested where `shown` is: what is known, or else what the model writes by chance."""
         self._on_thinking(buffer.uri)
         settings, place = self._around.settings, (buffer, shown.row, shown.column)
-        related, spot = self._around.related.pieces(buffer), Spot.of(*place)
+        related, spot = self._around.related.known(*place), Spot.of(*place)
         if len(self._known.find(buffer, spot)) < 2 and isinstance(
             asked := self._windows.prepare(model, *place, settings, related), Asked
         ):
@@ -241,8 +241,8 @@ class Suggestions:
         """Have the model choose among several where it made a `doubtful` suggestion, when it has nothing else to do."""
 
         async def choose() -> None:
-            place, related = (buffer, doubtful.row, doubtful.column), self._around.related.pieces(buffer)
-            asked = self._windows.prepare(model, *place, settings, related)
+            place = buffer, doubtful.row, doubtful.column
+            asked = self._windows.prepare(model, *place, settings, self._around.related.known(*place))
             with contextlib.suppress(UserError):  # the next key finds the engine gone, and says so
                 if isinstance(asked, Asked):
                     chosen = await generate(model, asked, settings, priority=PRIORITY_AHEAD, chooses=True)
@@ -317,12 +317,10 @@ class Suggestions:
         await self._related(model, buffer, row, column, rests=True)
         self._prefetch(model, buffer, row, column, around.settings)
 
-    async def _related(
-        self, model: Reached, buffer: Buffer, row: int, column: int, *, rests: bool = False
-    ) -> tuple[Piece, ...]:
+    async def _related(self, model: Reached, buffer: Buffer, row: int, column: int, *, rests: bool = False) -> Added:
         """What other files add at a place; where the prompt will have none of it, nothing is looked for."""
         if not most_related(self._around.settings, model.tokenizer):
-            return ()
+            return NOTHING_ADDED
         reads = model.prefill_tokens_per_second or 0
         quick = bool(self._around.settings.engine_url) or reads >= QUICK_TOKENS_PER_SECOND
         return await self._around.related.at(buffer, row, column, rests=rests, quick=quick)
@@ -344,7 +342,8 @@ class Suggestions:
         spot = Spot.of(buffer, row, column)
         if self.known(buffer, spot) or (ahead is not None and ahead.spot == spot and not ahead.task.done()):
             return
-        asked = self._windows.prepare(model, buffer, row, column, settings, self._around.related.pieces(buffer))
+        related = self._around.related.known(buffer, row, column)
+        asked = self._windows.prepare(model, buffer, row, column, settings, related)
         if isinstance(asked, Asked) and not why_none(asked.here, settings):
             self._end_ahead()
             self._ahead = ahead = self._begin(model, asked, spot, settings, PRIORITY_AHEAD)

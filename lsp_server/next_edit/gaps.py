@@ -7,7 +7,7 @@ import re
 
 from lsp_server.completion.suggest import Asked, generate, prepare
 from lsp_server.context.buffer import Buffer, split_lines
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import Added, Piece
 from lsp_server.model.access import Reached
 from lsp_server.model.client import PRIORITY_ACTION
 from lsp_server.next_edit.documents import Document
@@ -52,7 +52,7 @@ def asked_for(model: Reached, hole: Hole, document: Document, settings: Settings
     buffer = Buffer(hole.known.uri, before + after, language_id=document.language_id)
     row, column = before.count("\n"), len(before) - before.rfind("\n") - 1
     # Also where the model sees it from the place: it is right more often then.
-    related = [Piece("edits", "", hole.shown)] if hole.shown.strip() else []
+    related = Added((Piece("edits", "", hole.shown),) if hole.shown.strip() else ())
     asked = prepare(model, buffer, row, column, _settings(model, settings, hole), related)
     return asked if isinstance(asked, Asked) else None
 

@@ -12,7 +12,7 @@ import pytest
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.completion import prompt as prompts
 from lsp_server.context.buffer import Buffer
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import Added, Piece
 from lsp_server.settings import Settings
 
 BEST = Piece("imports", "lib/area.py", "def area(radius):\n    ...\n")
@@ -37,7 +37,9 @@ def built(
     buffer = Buffer("untitled:a", before + after, language_id=language)
     lines = Buffer("untitled:b", before).lines
     place = len(lines) - 1, len(lines[-1])
-    return prompts.build(buffer, *place, settings or Settings(), tokenizer, 4096, healing=healing, related=related)
+    return prompts.build(
+        buffer, *place, settings or Settings(), tokenizer, 4096, healing=healing, related=Added(tuple(related))
+    )
 
 
 @pytest.mark.parametrize("layout", ["psm", "spm"])
@@ -141,7 +143,7 @@ def test_the_whole_prompt_fits_the_model(tokenizer: CodeLlamaTokenizer) -> None:
     for length in (256, 512, 2048):
         settings = Settings(related_tokens=8192, window_tokens=16384)
         related = [Piece("open", f"{number}.py", "def f():\n    pass\n") for number in range(200)]
-        made = prompts.build(buffer, 1000, 3, settings, tokenizer, length, healing=True, related=related)
+        made = prompts.build(buffer, 1000, 3, settings, tokenizer, length, healing=True, related=Added(tuple(related)))
         assert len(made.ids) + settings.max_tokens <= length
 
 
@@ -164,5 +166,7 @@ def test_the_checkpoint_says_whether_other_files_are_worth_their_time(
     )
     buffer = Buffer("file:///a.py", "x = f(\n", language_id="python")
     piece = Piece("imports", "b.py", "def f(number):\n", why="imported")
-    made = prompts.build(buffer, 0, 6, Settings(related_tokens=wanted), other, 4096, healing=True, related=[piece])
+    made = prompts.build(
+        buffer, 0, 6, Settings(related_tokens=wanted), other, 4096, healing=True, related=Added((piece,))
+    )
     assert bool(made.related) == taken

@@ -58,7 +58,7 @@ class Session:
         return [Piece("open", "other.py", f"found for {row}, {self.gathered}\n")]
 
     async def at(self, row: int, column: int = 0, *, rests: bool = False, quick: bool = False) -> str:
-        pieces = await self.related.at(self.main.snapshot(), row, column, rests=rests, quick=quick)
+        pieces = (await self.related.at(self.main.snapshot(), row, column, rests=rests, quick=quick)).pieces
         return "".join(piece.text for piece in pieces)
 
 

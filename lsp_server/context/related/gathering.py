@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import Threads
 from lsp_server.context.related.choice import Choice, choose
-from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.piece import NOTHING_ADDED, Added, Piece
 from lsp_server.context.related.receivers import receiver_at, text_before
 from lsp_server.context.related.sources import MOST_SIGNATURES, SOURCES, Copied, Seen, Source
 from lsp_server.context.uris import file_of
@@ -29,6 +30,8 @@ from lsp_server.settings import Settings
 
 if TYPE_CHECKING:
     from lsp_server.context.related.index import Index
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ Found = tuple[int, tuple[int, ...], str, Choice]
 class _Document:
     """`choice` was made for `row`, at `stamp`, behind `receiver`, and `pieces` are those of it that may be shown.
     `asked`: when it was last asked for. `found` is a newer choice, for another row, stamp and receiver, that is not
-    used yet."""
+    used yet. `names` are those of `named`: the text's version, row and column."""
 
     row: int = -(10**9)
     stamp: tuple[int, ...] = ()
@@ -63,6 +66,8 @@ class _Document:
     asked: float = float("-inf")
     found: Found | None = None
     gathering: asyncio.Future[None] | None = None
+    named: tuple[int | None, int, int] | None = None
+    names: tuple[str, ...] = ()
 
 
 class Related:
@@ -94,10 +99,13 @@ class Related:
         self._copied: list[Copied] = []
         self._events = 0
 
-    def pieces(self, buffer: Buffer) -> tuple[Piece, ...]:
-        """What goes with a document now, the most useful first."""
+    def known(self, buffer: Buffer, row: int, column: int) -> Added:
+        """What goes with a document now; names only where `at` was asked for the same place of the same text."""
         document = self._documents.get(buffer.uri)
-        return document.pieces if document is not None and self._settings().related_tokens else ()
+        if document is None or not self._settings().related_tokens:
+            return NOTHING_ADDED
+        here = document.named == (buffer.version, row, column)
+        return Added(document.pieces, document.names if here else ())
 
     def choice(self, buffer: Buffer) -> Choice:
         """The pieces for a document, with those that were found and not taken."""
@@ -109,18 +117,17 @@ class Related:
         document = self._documents.get(uri)
         return document is not None and document.stamp != self._stamp(uri) and self._has_paused(document)
 
-    async def at(
-        self, buffer: Buffer, row: int, column: int, *, rests: bool = False, quick: bool = False
-    ) -> tuple[Piece, ...]:
-        """`pieces`, gathered if need be, for which a request waits a moment at most. `rests`: nobody waits for it.
+    async def at(self, buffer: Buffer, row: int, column: int, *, rests: bool = False, quick: bool = False) -> Added:
+        """`known`, gathered if need be, for which a request waits a moment at most. `rests`: nobody waits for it.
         `quick`: the model reads a prompt so fast that it may change in the midst of a line, behind another dot."""
         settings = self._settings()
         if not settings.related_tokens:
-            return ()
+            return NOTHING_ADDED
         document = self._documents.setdefault(buffer.uri, _Document())
         self._look_at(buffer.uri)
         stamp, paused = self._stamp(buffer.uri), rests or self._has_paused(document)
         document.asked = self._clock()
+        naming = self._naming(buffer, row, column)
         away = abs(row - document.row) > (NEAR_ROWS // 2 if rests else NEAR_ROWS)
         receiver = _receiver(buffer, row, column)
         came_late = document.found is not None and document.found[2] == receiver
@@ -133,7 +140,9 @@ class Related:
                 self._adopt(document)
             else:
                 document.row, document.receiver = row, receiver  # what comes late is used after the next pause
-        return await self._checked(document)
+        document.pieces = await self._checked(document)
+        await self._name(document, naming, (buffer.version, row, column), REST_SECONDS if rests else WAIT_SECONDS)
+        return Added(document.pieces, document.names)
 
     def opened(self, uri: str) -> None:
         """A document was opened."""
@@ -204,8 +213,30 @@ class Related:
             names = {piece.path for piece in chosen if piece.path}
             showable = await self._workspace().showable(names, REST_SECONDS)
             chosen = tuple(piece for piece in chosen if not piece.path or piece.path in showable)
-        document.pieces = chosen
         return chosen
+
+    def _naming(self, buffer: Buffer, row: int, column: int) -> asyncio.Future[tuple[str, ...]] | None:
+        """Begin to look how the name at a place may go on."""
+        index, settings = self._index(), self._settings()
+        if index is None or not settings.related_imports:
+            return None
+        workspace = self._workspace()
+        return asyncio.wrap_future(self._threads.begin(lambda: named(index, workspace, buffer, row, column)))
+
+    async def _name(
+        self,
+        document: _Document,
+        naming: asyncio.Future[tuple[str, ...]] | None,
+        place: tuple[int | None, int, int],
+        seconds: float,
+    ) -> None:
+        """Take in what was found of the names at a place, for which it is waited some seconds at most."""
+        document.named, document.names = place, ()
+        if naming is not None:
+            await asyncio.wait([naming], timeout=seconds)
+            if naming.done():
+                document.names = naming.result()
+            naming.cancel()
 
     def _seen(self, buffer: Buffer) -> Seen:
         workspace, now = self._workspace(), self._clock()
@@ -245,15 +276,28 @@ def gathered(
     for name, source in sources.items():
         if not getattr(settings, f"related_{name}"):
             continue
-        try:
-            found[name] = source(seen, buffer, row, column)
-        except UserError as error:  # what cannot be read now is not taken
-            log.info("nothing was taken of %s: %s", name, type(error).__name__)
-        except Exception as error:  # a suggestion without it is better than none
-            # Without the error's own words, which may hold the user's text.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("A fault in what is taken of %s: %s\n%s", name, type(error).__name__, frames)
+        found[name] = _guarded(name, functools.partial(source, seen, buffer, row, column), [])
     names = {piece.path for pieces in found.values() for piece in pieces if piece.path}
     hidden = {name for name in names if not seen.workspace.is_showable(name)}
     found = {name: [piece for piece in pieces if piece.path not in hidden] for name, pieces in found.items()}
     return choose(found, buffer.lines, row)
+
+
+def named(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> tuple[str, ...]:
+    """How the name at a place may go on, as far as other files tell. Blocks."""
+    from lsp_server.context.related.possible import possible  # with the grammars, which no start waits for
+
+    return _guarded("names", lambda: possible(index, workspace, buffer, row, column), ())
+
+
+def _guarded(what: str, find: Callable[[], T], otherwise: T) -> T:
+    """What is found; `otherwise` where that fails: a suggestion without it is better than none."""
+    try:
+        return find()
+    except UserError as error:  # what cannot be read now is not taken
+        log.info("nothing was taken of %s: %s", what, type(error).__name__)
+    except Exception as error:
+        # Without the error's own words, which may hold the user's text.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("A fault in what is taken of %s: %s\n%s", what, type(error).__name__, frames)
+    return otherwise

@@ -18,3 +18,15 @@ class Piece:
     line: int | None = None
     score: float = 0.0
     why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Added:
+    """What other work of the user's adds at a place: `pieces` for the prompt, the most useful first, and `names`, how
+    the name that is written there may go on, as far as that is known."""
+
+    pieces: tuple[Piece, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+NOTHING_ADDED = Added()

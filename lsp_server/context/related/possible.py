@@ -1,0 +1,142 @@
+"""The names that may stand at a cursor, where it is known what stands before the dot there: of its members, and of what
+a module has."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lsp_server.context.buffer import Buffer
+from lsp_server.context.languages import language, words
+from lsp_server.context.related.index import Index
+from lsp_server.context.related.listing import modules_at
+from lsp_server.context.related.meanings import Meanings, behind_name
+from lsp_server.context.related.near import Near
+from lsp_server.context.related.outlines import Definition
+from lsp_server.context.related.reach import is_reached
+from lsp_server.context.related.receivers import makers_in, receiver_at, text_before, types_in
+from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.uris import file_of
+from lsp_server.context.workspace import Workspace
+
+# Names that are told of, and characters of one.
+MOST, LONGEST = 500, 100
+_NAME, _WORD = re.compile(r"[^\W\d][\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
+# Files of which they may be.
+MOST_FILES = 64
+# Rows below the cursor that tell in which list it is.
+BELOW = 10
+# Characters of a file in which what it calls by the same name is looked for.
+MOST_CHARACTERS = 200_000
+
+
+# An import names what is not there to be called.
+_IMPORTS = re.compile(r"^[ \t]*(?:(?:pub )?use|import|from|package|using|#include)\b[^\n]*\Z", re.MULTILINE)
+# Behind these stands what is known already, and no name that is made there; in Go, where all of a package is known
+# without an import.
+_USES = re.compile(r"(?:[=&*!<>+/%|^\]:-]|(?<!\w)(?:return|case|go|defer|range)(?=[ \t])|\()[ \t]*\Z")
+_PARAMETERS = re.compile(r"\bfunc\b[^{\n]*\(\Z")
+_GO = words(
+    "any append bool byte cap chan clear close comparable complex complex128 complex64 copy delete error false "
+    "float32 float64 func imag int int16 int32 int64 int8 interface iota len make map max min new nil panic print "
+    "println range real recover rune string struct true uint uint16 uint32 uint64 uint8 uintptr"
+)
+# What nearly all has, whatever else it has.
+_ALWAYS = {
+    "javascript": words("apply bind call hasOwnProperty then toString"),
+    "typescript": words("apply bind call hasOwnProperty then toString"),
+    "rust": words("as_mut as_ref await borrow borrow_mut clone cmp default eq fmt into to_owned to_string try_into"),
+}
+# What a class is made from, behind its name; and of that what has no members of its own.
+_PYTHON_BASES = re.compile(r"\A(?:\[[^\]]*\])?\s*\(([^()\[\]]*)")
+_EXTENDS = re.compile(r"(?:\bextends|:\s*(?:public|protected|private))\s+([\w.:]+)")
+_LAST_NAMES = re.compile(r"(?<!=)\b(\w+)\s*(?:,|\Z)")  # and no `metaclass=Kind`
+_WITHOUT_MEMBERS = {"object", "ABC", "Protocol", "Generic"}
+
+
+def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> tuple[str, ...]:
+    """How the name at a place (0-based, in characters) may go on: of each that is known, what is left of it, and ""
+    where it need be no name; none where that is not known, or no such name begins as it does. Blocks."""
+    before = text_before(buffer.lines, row, column)
+    behind = "".join(buffer.lines[row : row + BELOW])[column:]
+    receiver = receiver_at(before)
+    spoken, path = language(buffer.language_id, buffer.uri), file_of(buffer.uri)
+    modules = modules_at(spoken.id, before, behind)
+    start = before[: len(before) - len(receiver.typed)]
+    bare = spoken.id == "go" and not receiver.name and _USES.search(start) and not _PARAMETERS.search(start)
+    if re.match(r"\w", behind) or not (modules or bare or (receiver.name and not _IMPORTS.search(before))):
+        return ()
+    opened = index.source_of(buffer)
+    own = path.as_posix() if path is not None else ""
+    lines = "".join(line for line in buffer.lines if receiver.name and receiver.name in line)
+    near = Near({}, receiver, types_in(lines), makers_in(lines), modules)
+    means = Meanings(index.view(own), opened.language.id, own)
+    try:
+        found = list(_in_package(means, opened.imports) if bare else _members(means, opened.imports, near))
+    except sqlite3.Error as error:
+        index.met(error)
+        return ()
+    files = list(dict.fromkeys(path for path, _ in found))[:MOST_FILES]
+    shown = {path for path, why in zip(files, workspace.why_each_hidden(map(Path, files)), strict=True) if not why}
+    names = {name: None for path, name in found if path in shown}
+    if names:
+        others = _without(buffer, row, column - len(receiver.typed))
+        if bare:
+            names |= dict.fromkeys((*_GO, *_WORD.findall(others)))
+        elif receiver.name:
+            names |= dict.fromkeys((*_ALWAYS.get(spoken.id, ()), *_behind(receiver.name, others)))
+    fit = (name for name in names if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name))
+    left = tuple(name[len(receiver.typed) :] for name in fit)
+    return (*left[: MOST - 1], *([""] if bare and left and not receiver.typed else []))
+
+
+def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator[tuple[str, str]]:
+    """(file, name) of all that may stand at the cursor behind what stands before the dot there: members of its classes
+    and of those that these are made from, and what a module has. None where a class is made from one of other
+    people's, whose members nobody tells."""
+    places = means.places(means.path, imports)
+    classes = means.receivers(near, places, imports)
+    bases = {(path, each): list(means.bases(path, each)) for path, each in classes}
+    if all(_made_from(path, each) <= {one.name for _, one in bases[path, each]} for path, each in classes):
+        for one in classes:
+            by_name = one[1].name == near.receiver.name and not near.receiver.called
+            for path, each in (one, *bases[one]):
+                for member in itertools.chain(*means.members(path, each.path)):
+                    if is_reached(means.path, path, each, member, by_name=by_name):
+                        yield path, member.name
+    for place in means.asked(near, places):
+        for path in place.paths:
+            for each in means.top(path):
+                if is_reached(means.path, path, None, each, by_name=True):
+                    yield path, each.name
+            for inner in means.places(path, means.view.imports(path)) if not path.endswith(".go") else ():
+                all_of = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
+                yield from ((path, name) for name in (*all_of, *(here for _, here in inner.names)))
+
+
+def _made_from(path: str, of: Definition) -> set[str]:
+    """The names of the classes whose members a class has too."""
+    found = (_PYTHON_BASES if path.endswith(".py") else _EXTENDS).search(behind_name(path, of))
+    return set(_LAST_NAMES.findall(found[1])) - _WITHOUT_MEMBERS if found is not None else set()
+
+
+def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[str, str]]:
+    """(file, name) of all that a file may name without an import, as another of its package defines it, and of the
+    packages that these import."""
+    for place in means.places(means.path, imports):
+        for path in place.paths if ALL in place.names else ():
+            yield from ((path, each.name) for each in means.top(path))
+            yield from ((path, each.alias) for each in means.view.imports(path))
+
+
+def _without(buffer: Buffer, row: int, column: int) -> str:
+    """A text without the rest of a line behind a place."""
+    return "".join((*buffer.lines[:row], buffer.lines[row][:column], "\n", *buffer.lines[row + 1 :]))[:MOST_CHARACTERS]
+
+
+def _behind(name: str, text: str) -> list[str]:
+    """What a text has behind a name and a dot, which may be of other people's packages."""
+    return re.findall(rf"\b{re.escape(name)}(?:\([^()\n]*\))?[?!]?(?:\.|->|::)(\w+)", text)

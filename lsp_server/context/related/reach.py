@@ -1,0 +1,34 @@
+"""What of a class or a module may be called from another file, by the words of each language: what is private is not,
+and what belongs to the class itself is called by its name, all else on one of its objects."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from lsp_server.context.related.outlines import Definition
+
+_PRIVATE = re.compile(r"(?:\A|\n)\s*(?:[\w@]+ )*?private\b|\A#")
+_STATIC = re.compile(r"(?:\A|\n)\s*(?:[\w@]+ )*?static\b")
+_CLASS = re.compile(r"\bclass\b")
+_SELF_RUST = re.compile(r"\(\s*&?\s*(?:'\w+\s+)?(?:mut\s+)?self\b")
+_SELF_PYTHON = re.compile(r"\bdef \w+\(\s*self\b")
+
+
+def is_reached(from_path: str, path: str, owner: Definition | None, member: Definition, *, by_name: bool) -> bool:
+    """Whether a file may write a `member` of a class of another file, or of a module where there is no `owner`, behind
+    a dot. `by_name`: what stands before the dot is the class itself, not an object."""
+    suffix, text = posixpath.splitext(path)[1], member.text
+    if suffix == ".go":
+        return posixpath.dirname(path) == posixpath.dirname(from_path) or member.name[:1].isupper()
+    if owner is None:
+        return True
+    if suffix == ".rs":
+        return member.kind != "function" or by_name != bool(_SELF_RUST.search(text))
+    if suffix == ".py":
+        return not by_name or member.name.startswith("__") or not _SELF_PYTHON.search(text)
+    if _PRIVATE.search(text):
+        return False
+    if not _CLASS.search(owner.text.split("\n")[-1]):  # an interface, an enumeration, an object of its own
+        return True
+    return by_name == (member.kind == "class" or bool(_STATIC.search(text)))

@@ -1,0 +1,208 @@
+"""The names that may stand at a cursor: members that there are, of what stands before the dot, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from projects import CURSOR, Project
+
+from lsp_server.context.related.gathering import Related
+from lsp_server.context.related.possible import MOST, possible
+from lsp_server.settings import Settings
+
+PYTHON = """class Base:
+    def close(self): ...
+
+class Store(Base):
+    size: int = 0
+
+    def __init__(self, path):
+        self.path = path
+
+    @classmethod
+    def opened(cls, path): ...
+
+    def find_by_colour(self, colour): ...
+
+    def find_by_size(self, size): ...
+
+class Thing(Foreign):
+    def own(self): ...
+
+def lend() -> Store: ...
+"""
+JAVA = """package shop;
+public class Store {
+    public static final int MOST = 3;
+    private int secret;
+    public Store(String path) {}
+    public static Store open(String path) { return null; }
+    public int findByColour(String colour) { return 0; }
+    private int findInside() { return 0; }
+    public static class Options {}
+}
+"""
+TYPESCRIPT = """export class Store {
+  private secret = 1
+  static open(path: string): Store { return new Store() }
+  findByColour(colour: string): number { return 0 }
+  #inside() {}
+}
+export const Kinds = { SMALL: 1, large: () => 2 }
+export enum Colour { Red, Blue }
+const { first, second } = pair()
+"""
+RUST = """pub struct Store { pub size: u8 }
+pub enum Kind { Small, ArrayOfKinds(u8) }
+impl Store {
+    pub fn open(path: &str) -> Store { todo!() }
+    pub fn find_by_colour(&self, colour: &str) -> u8 { 0 }
+    pub fn find_by_size(&mut self) -> u8 { 0 }
+}
+"""
+GO = """package shop
+
+type Store struct {
+	Size int
+	inside int
+}
+
+func Open(path string) *Store { return nil }
+func helper(n int) int { return n }
+func (s *Store) FindByColour(colour string) int { return 0 }
+func (s *Store) secret() {}
+"""
+
+
+def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[str]:
+    project = Project(tmp_path, files)
+    buffer, row, column = project.open(name, text)
+    return list(possible(project.index, project.workspace, buffer, row, column))
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "text", "names"),
+    [
+        # Python: members of an object, with those of its bases; what its own instance attributes are called
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nstore = Store(1)\nstore.{CURSOR}\n",
+         ["size", "__init__", "path", "opened", "find_by_colour", "find_by_size", "close"]),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\ndef f(store: Store):\n    store.find_{CURSOR}\n",
+         ["by_colour", "by_size"]),
+        ({"shop.py": PYTHON}, "a.py", f"import shop\nfound = shop.lend()\nfound.cl{CURSOR}\n", ["ose"]),
+        # behind the class itself
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nStore.{CURSOR}\n",
+         ["size", "__init__", "path", "opened"]),
+        # a module, and a list of what is imported from it
+        ({"shop.py": PYTHON}, "a.py", f"import shop\nshop.{CURSOR}\n", ["Base", "Store", "Thing", "lend"]),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import (Base, {CURSOR}", ["Base", "Store", "Thing", "lend"]),
+        # What this file calls on it is possible, too, if nobody else tells of it.
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\ns = Store(1)\ns.finish()\ns.fin{CURSOR}\n",
+         ["d_by_colour", "d_by_size", "ish"]),
+        # no such name; not known; of other people's; made from a class of other people's
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nstore = Store(1)\nstore.zz{CURSOR}\n", []),
+        ({"shop.py": PYTHON}, "a.py", f"def f(x):\n    x.{CURSOR}\n", []),
+        ({"shop.py": PYTHON}, "a.py", f"from other import Store\nstore = Store(1)\nstore.{CURSOR}\n", []),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Thing\nthing = Thing()\nthing.{CURSOR}\n", []),
+        # within a word; in a line that imports
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nstore = Store(1)\nstore.fi{CURSOR}nd\n", []),
+        ({"shop.py": PYTHON, "shop/x.py": ""}, "a.py", f"import shop.{CURSOR}\n", []),
+        # Java: nothing private; what is static behind the class, the rest behind an object
+        ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f(Store s) {{ s.{CURSOR} }} }}\n",
+         ["Store", "findByColour"]),
+        ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f() {{ Store.{CURSOR} }} }}\n",
+         ["MOST", "open", "Options"]),
+        # TypeScript
+        ({"shop.ts": TYPESCRIPT}, "a.ts", f"import {{Store}} from './shop'\nconst s = new Store()\ns.{CURSOR}\n",
+         ["findByColour", "apply", "bind", "call", "hasOwnProperty", "then", "toString"]),
+        ({"shop.ts": TYPESCRIPT}, "a.ts", f"import {{Kinds}} from './shop'\nKinds.{CURSOR}\n",
+         ["SMALL", "large", "apply", "bind", "call", "hasOwnProperty", "then", "toString"]),
+        ({"shop.ts": TYPESCRIPT}, "a.ts", f"import {{Colour}} from './shop'\nColour.B{CURSOR}\n", ["lue"]),
+        ({"shop.ts": TYPESCRIPT}, "a.ts", f"import {{ {CURSOR} }} from './shop'\n",
+         ["Store", "Kinds", "Colour", "first", "second"]),
+        # Rust
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": RUST}, "src/a.rs",
+         f"use crate::shop::Store;\nfn f(s: &Store) {{ s.find{CURSOR} }}\n", ["_by_colour", "_by_size"]),
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": RUST}, "src/a.rs",
+         f"use crate::shop::Store;\nfn f() {{ Store::op{CURSOR} }}\n", ["en"]),
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": RUST}, "src/a.rs",
+         f"use crate::shop::Kind;\nfn f() {{ Kind::Ar{CURSOR} }}\n", ["rayOfKinds"]),
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": RUST}, "src/a.rs", f"use crate::shop::{{{CURSOR}",
+         ["Store", "Kind"]),
+        # Go: from another package what begins with a capital
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "main.go",
+         f'package main\nimport "m/shop"\nfunc f() {{\n\tshop.{CURSOR}\n}}\n', ["Store", "Open"]),
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "main.go",
+         f'package main\nimport "m/shop"\nfunc f(s *shop.Store) {{\n\ts.{CURSOR}\n}}\n', ["Size", "FindByColour"]),
+        # and without an import all of its own package, where a name is used
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go",
+         f"package shop\nfunc f() {{\n\tn := he{CURSOR}\n}}\n", ["lper"]),
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go",
+         f"package shop\nfunc f() {{\n\the{CURSOR} := 1\n}}\n", []),
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go", f"package shop\nfunc (he{CURSOR}", []),
+        ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go", f"package shop\nfunc (s *St{CURSOR}", ["ore"]),
+    ],
+)  # fmt: skip
+def test_names(tmp_path: Path, files: dict[str, str], name: str, text: str, names: list[str]) -> None:
+    assert sorted(found(tmp_path, files, name, text)) == sorted(names)
+
+
+def test_where_any_name_of_a_package_is_used_there_may_be_none(tmp_path: Path) -> None:
+    names = found(
+        tmp_path,
+        {"go.mod": "module m\n", "shop/shop.go": GO},
+        "shop/a.go",
+        f"package shop\nfunc f(colour int) int {{\n\treturn {CURSOR}\n}}\n",
+    )
+    assert {"helper", "Open", "colour", "nil", ""} <= set(names)
+
+
+def test_no_name_of_a_hidden_file(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"shop.py": PYTHON})
+    buffer, row, column = project.open("a.py", f"from shop import Store\nstore = Store(1)\nstore.find_{CURSOR}\n")
+    assert possible(project.index, project.workspace, buffer, row, column)
+    project.write(".gitignore", "shop.py\n")
+    project.write(".git/HEAD", "ref: refs/heads/main\n")
+    assert possible(project.index, project.workspace, buffer, row, column) == ()
+
+
+def test_never_too_many_and_none_too_long(tmp_path: Path) -> None:
+    members = "".join(f"    def m{number}(self): ...\n" for number in range(900))
+    names = found(
+        tmp_path,
+        {"shop.py": f"class Store:\n    def {'x' * 300}(self): ...\n{members}"},
+        "a.py",
+        f"from shop import Store\ns = Store()\ns.{CURSOR}\n",
+    )
+    assert len(names) < MOST
+    assert max(map(len, names)) < 10
+
+
+@pytest.mark.parametrize("text", ["a." * 50_000, "import " + "a." * 50_000, "func f(" * 20_000, "class A(" * 20_000])
+@pytest.mark.parametrize("name", ["a.py", "a.go", "a.rs", "a.ts"])
+def test_any_text_is_read_in_no_time(tmp_path: Path, name: str, text: str) -> None:
+    project = Project(tmp_path, {f"shop{Path(name).suffix}": text})
+    buffer, row, column = project.open(name, text + CURSOR)
+    project.index.source_of(buffer)
+    started = time.process_time()
+    possible(project.index, project.workspace, buffer, row, column)
+    assert time.process_time() - started < 3
+
+
+def test_names_are_those_of_the_place_that_is_asked_for(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"shop.py": PYTHON})
+    lines = f"from shop import Store\nstore = Store(1)\nstore.find_{CURSOR}\n"
+    buffer, row, column = project.open("a.py", lines)
+
+    async def ask(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        related = Related(lambda: settings, lambda: project.workspace, {}, index=lambda: project.index)
+        here = await related.at(buffer, row, column, rests=True)
+        known = related.known(buffer, row, column)
+        return here.names, known.names, related.known(buffer, 0, 0).names
+
+    wanted = ("by_colour", "by_size")
+    assert asyncio.run(ask(Settings(related_tokens=512))) == (wanted, wanted, ())
+    assert asyncio.run(ask(Settings(related_tokens=512, related_imports=False))) == ((), (), ())
+    assert asyncio.run(ask(Settings(related_tokens=0))) == ((), (), ())
