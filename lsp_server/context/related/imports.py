@@ -91,7 +91,9 @@ def _python(known: Known, path: str, what: Import) -> list[Target]:
     if dots:
         bases: Iterator[str] = iter([_join(folder, *[".."] * (dots - 1))])
     else:
-        bases = (posixpath.join(base, inner) for base in _around(known, folder) for inner in _SOURCE_FOLDERS)
+        # What lies in a package is imported by its whole name.
+        around = (base for base in _around(known, folder) if not known.holds(_join(base, "__init__.py")))
+        bases = (posixpath.join(base, inner) for base in around for inner in _SOURCE_FOLDERS)
     for base in bases:
         found = _python_in(known, _join(base, *parts), what)
         if found:

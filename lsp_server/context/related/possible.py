@@ -3,6 +3,8 @@ a module has."""
 
 from __future__ import annotations
 
+import builtins
+import dataclasses
 import itertools
 import re
 import sqlite3
@@ -27,6 +29,8 @@ MOST, LONGEST = 500, 100
 _NAME, _WORD = re.compile(r"[^\W\d][\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
 # Files of which they may be.
 MOST_FILES = 64
+# Lines that a call takes at most.
+CALL_LINES = 8
 # Rows below the cursor that tell in which list it is.
 BELOW = 10
 # Characters of a file in which what it calls by the same name is looked for.
@@ -71,8 +75,8 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
         return ()
     opened = index.source_of(buffer)
     own = path.as_posix() if path is not None else ""
-    lines = "".join(line for line in buffer.lines if receiver.name and receiver.name in line)
-    near = Near({}, receiver, types_in(lines), makers_in(lines), modules)
+    said = _said_of(receiver.name, buffer.lines) if receiver.name else ""
+    near = Near({}, receiver, types_in(said), makers_in(said), modules)
     means = Meanings(index.view(own), opened.language.id, own)
     try:
         found = list(_in_package(means, opened.imports) if bare else _members(means, opened.imports, near))
@@ -94,19 +98,17 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
 
 
 def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator[tuple[str, str]]:
-    """(file, name) of all that may stand at the cursor behind what stands before the dot there: members of its classes
-    and of those that these are made from, and what a module has. None where a class is made from one of other
-    people's, whose members nobody tells."""
+    """(file, name) of all that may stand at the cursor behind what stands before the dot there: members of its classes,
+    and what a module has. None where a class is made from one of other people's, whose members nobody tells."""
     places = means.places(means.path, imports)
-    classes = means.receivers(near, places, imports)
-    bases = {(path, each): list(means.bases(path, each)) for path, each in classes}
-    if all(_made_from(path, each) <= {one.name for _, one in bases[path, each]} for path, each in classes):
-        for one in classes:
-            by_name = one[1].name == near.receiver.name and not near.receiver.called
-            for path, each in (one, *bases[one]):
-                for member in itertools.chain(*means.members(path, each.path)):
-                    if is_reached(means.path, path, each, member, by_name=by_name):
-                        yield path, member.name
+    wholes = [(path, each, _whole(means, path, each)) for path, each in means.receivers(near, places, imports)]
+    for path, of, whole in wholes if all(whole.classes for _, _, whole in wholes) else ():
+        by_name = of.name == near.receiver.name and not near.receiver.called
+        for at, each in whole.classes:
+            for member in itertools.chain(*means.members(at, each.path)):
+                if is_reached(means.path, at, each, member, by_name=by_name):
+                    yield at, member.name
+        yield from ((path, name) for name in whole.names)
     for place in means.asked(near, places):
         for path in place.paths:
             for each in means.top(path):
@@ -115,6 +117,34 @@ def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator
             for inner in means.places(path, means.view.imports(path)) if not path.endswith(".go") else ():
                 all_of = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
                 yield from ((path, name) for name in (*all_of, *(here for _, here in inner.names)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """A class with all that it is made from: `classes` of the workspace, itself the first, each with its file, and the
+    `names` of Python's own. No classes where one of them is of other people's."""
+
+    classes: Sequence[tuple[str, Definition]] = ()
+    names: Sequence[str] = ()
+
+
+def _whole(means: Meanings, path: str, of: Definition) -> _Whole:
+    classes: list[tuple[str, Definition]] = []
+    names: list[str] = []
+    left = [(path, of)]
+    while left:
+        if (one := left.pop()) in classes:
+            continue
+        classes.append(one)
+        bases = list(means.bases(*one))
+        for name in _made_from(*one):
+            here = [base for base in bases if base[1].name == name]
+            own = getattr(builtins, name, None) if one[0].endswith(".py") and not here else None
+            if not here and not isinstance(own, type):
+                return _Whole()
+            left += here
+            names += [each for each in dir(own) if not each.startswith("__")] if own else []
+    return _Whole(classes, names)
 
 
 def _made_from(path: str, of: Definition) -> set[str]:
@@ -130,6 +160,17 @@ def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[st
         for path in place.paths if ALL in place.names else ():
             yield from ((path, each.name) for each in means.top(path))
             yield from ((path, each.alias) for each in means.view.imports(path))
+
+
+def _said_of(name: str, lines: Sequence[str]) -> str:
+    """The lines that have a name, each with what follows in its brackets."""
+    chosen = {
+        at
+        for number, line in enumerate(lines)
+        if name in line
+        for at in range(number, number + (CALL_LINES if line.rstrip().endswith(("(", ",")) else 1))
+    }
+    return "".join(line for number, line in enumerate(lines) if number in chosen)
 
 
 def _without(buffer: Buffer, row: int, column: int) -> str:

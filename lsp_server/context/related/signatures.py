@@ -13,9 +13,12 @@ from pathlib import Path
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
 from lsp_server.context.related.index import Index
-from lsp_server.context.related.lookup import BASE, BEFORE_CURSOR, Lookup
+from lsp_server.context.related.lookup import BASE, BEFORE_CURSOR, Lookup, Taken
+from lsp_server.context.related.meanings import Meanings
 from lsp_server.context.related.near import RECEIVER, Near, names_near
+from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.piece import Piece
+from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.rendering import LISTED_PART, listed, rendered
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
@@ -53,6 +56,21 @@ def outlined(lookup: Lookup, path: str, near: Near, most_characters: int) -> str
     return _texts(lookup, near, most_characters).get(path, ("", 0.0, ""))[0]
 
 
+def _in_order(means: Meanings, path: str, taken: Taken, near: Near) -> tuple[list[Definition], list[Definition]]:
+    """The members of a definition, in its body and outside of it: of what stands before the cursor those that may be
+    written there come first."""
+    definition = taken.definition
+    members, attached = means.members(path, definition.path)
+    if taken.why != BEFORE_CURSOR:
+        return members, attached
+    by_name = definition.name == near.receiver.name and not near.receiver.called
+
+    def is_last(each: Definition) -> bool:
+        return not is_reached(means.path, path, definition, each, by_name=by_name)
+
+    return sorted(members, key=is_last), sorted(attached, key=is_last)
+
+
 def _pieces(lookup: Lookup, workspace: Workspace, near: Near, most: int) -> list[Piece]:
     hidden: dict[str, bool] = {}
     for path, _ in sorted(lookup.taken, key=lambda key: -lookup.taken[key].score):
@@ -76,10 +94,10 @@ def _texts(lookup: Lookup, near: Near, most: int) -> dict[str, tuple[str, float,
     spare = min(LISTED_MODULE, most // LISTED_PART) if asked else 0
     left = most - spare
     alone = sum(each.score >= BASE and each.definition.kind == "class" for each in lookup.taken.values()) == 1
-    for (path, name), taken in sorted(lookup.taken.items(), key=lambda item: -item[1].score):
+    for (path, _), taken in sorted(lookup.taken.items(), key=lambda item: -item[1].score):
         whole = taken.definition.kind != "class" or (taken.score >= RECEIVER and alone)
         within = left if whole else min(left, max(int(most * CLASS_SHARE), 200))
-        members, attached = lookup.means.members(path, name)
+        members, attached = _in_order(lookup.means, path, taken, near)
         text = rendered(language("", path), taken.definition, members, attached, near, within)
         if not text and taken.why == BEFORE_CURSOR and taken.definition.name.startswith(near.receiver.typed):
             names.setdefault(path, []).append(taken.definition.name)
