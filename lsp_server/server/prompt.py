@@ -1,6 +1,6 @@
 """`codellama.prompt`: what the model would be asked for a suggestion at a place, without asking it.
 
-    codellama.prompt  {uri, position} -> {kind, ids, text, related, leftOut, tokens, ..., report}
+    codellama.prompt  {uri, position} -> {kind, ids, text, related, names, leftOut, tokens, ..., report}
 
 `report` is the same for people to read.
 """

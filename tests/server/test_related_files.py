@@ -12,6 +12,7 @@ import pytest
 from actions.stand_in import StandIn
 from editor import Editor, editor
 from lsprotocol import types
+from own_engine import engine as own_engine
 from server.test_related import asked
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -57,6 +58,27 @@ async def test_a_member_that_only_an_imported_file_defines(
     assert "def put_away(self, part: str, shelf: int) -> bool" in prompt
     assert "secretly" not in prompt
     assert prompt.index("put_away") < prompt.index("def tidy")
+
+
+async def test_the_members_that_there_are_are_told_to_the_engine(
+    project: Path, tokenizer_folder: Callable[..., Path]
+) -> None:
+    """As far as it is the project's own, which knows what to do with them."""
+    async with own_engine(tokenizer_folder("7b"), None) as own, editor({"prefetch": False}, folder=project) as window:
+        main = window.open(project / "main.py")
+        await window.ready()
+        told = []
+        for member in ("p", "pu", "put", "x", "put_a"):
+            text = MAIN.replace("store.\n", f"store.{member}\n")
+            window.change(main, types.TextDocumentContentChangeWholeDocument(text))
+            for _ in range(30):
+                await asyncio.wait_for(window.suggest(main, 4, 10 + len(member)), 60)
+                told.append(own.asked[-1].get("names"))
+                if told[-1] or "put_away".startswith(member) is False:
+                    break
+                await asyncio.sleep(0.2)  # the index is not made yet
+        assert [each for each in told if each] == [["ut_away"], ["t_away"], ["_away"], ["way"]]
+        assert told[-2] is None
 
 
 async def test_what_is_saved_is_known(options: dict[str, object], engine: StandIn, project: Path) -> None:
