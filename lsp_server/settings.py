@@ -193,8 +193,8 @@ class Settings:
     related_imports: bool = _setting(
         True,
         "Take signatures of what the file imports from its own project, of what the function uses, and of what stands "
-        "before the dot at the cursor. Where it is known what that is, its members are preferred to names that there are "
-        "none of; only the engine of this machine can do that.",
+        "before the dot at the cursor. Where it is known what that is, its members are preferred to names that there "
+        "are none of; only the engine of this machine can do that.",
     )
     related_edits: bool = _setting(True, "Take what you edited in the last minutes, here and elsewhere.")
     related_similar: bool = _setting(True, "Take pieces of other files that are about the same names.")

@@ -25,6 +25,7 @@ _NO_CODE = frozenset(words("css scss html markdown plaintext yaml toml makefile 
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
 _CPP = re.compile(
     r"(?m)^[^\S\n]*(?:class|namespace|template|using|public:|private:|protected:)\b|\bstd::|\bextern \"C\""
+    r"|^[^\S\n]*struct[^\S\n]+\w+(?:[^\S\n]+final)?[^\S\n]*:[^\S\n]*\w"
 )
 # Words of the languages themselves, that tell nothing of what a piece is about.
 _KEYWORDS = frozenset(

@@ -23,8 +23,6 @@ _FIELDS = frozenset(
 )
 # Brackets in each other in a header.
 _DEEPEST = 12
-# What a constructor is called.
-_CONSTRUCTORS = ("__init__", "constructor", "initialize")
 _BLOCKS = frozenset(
     words("block if_statement else_clause with_statement try_statement statement_block expression_statement")
 )
@@ -119,9 +117,20 @@ def fields_of(tree: Tree, node: Any) -> list[tuple[str, str]]:
     if not is_short(text):
         before = re.split(r"[={]", text, maxsplit=1)[0].rstrip()
         text = f"{before} = ..." if is_short(before) else ""
+    names = [each for each in _declared(tree, node, text) if not each.startswith("__")]
+    return [(each, f"{text.rstrip(';')}{ends}") for each in names] if text else []
+
+
+def _declared(tree: Tree, node: Any, text: str) -> list[str]:
+    """The names that a field has: one, or several that are declared together."""
+    if tree.language.id == "go" and (node.type == "type_elem" or node.child_by_field_name("name") is None):
+        return re.findall(r"\w+", text.partition("[")[0])[-1:]  # what is embedded goes by its type's name
+    several = node.children_by_field_name("declarator") or node.children_by_field_name("name")
+    if len(several) > 1:
+        return [_word(each.text.decode()) for each in several]
     names = [child for child in node.named_children if child.type in ("field_identifier", "variable_declarator")]
     called = name_of(names[0]) or names[0].text.decode() if names else name_of(node) or _word(text)
-    return [(called.strip("*&: "), f"{text.rstrip(';')}{ends}")] if text and not called.startswith("__") else []
+    return [called.strip("*&: ")]
 
 
 def _word(text: str) -> str:
@@ -130,9 +139,7 @@ def _word(text: str) -> str:
 
 
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
-    """(name, text) of the fields that a constructor sets on `self` or `this`, with what their type is if it says so."""
-    if name_of(node) not in _CONSTRUCTORS:
-        return []
+    """(name, text) of the fields that a method sets on `self` or `this`, with what their type is if it says so."""
     typed = _typed_parameters(node)
     found: dict[str, str] = {}
     stack = [node.child_by_field_name("body")]

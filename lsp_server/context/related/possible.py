@@ -3,8 +3,6 @@ a module has."""
 
 from __future__ import annotations
 
-import builtins
-import dataclasses
 import itertools
 import re
 import sqlite3
@@ -15,12 +13,12 @@ from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language, words
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.listing import modules_at
-from lsp_server.context.related.meanings import Meanings, behind_name
+from lsp_server.context.related.meanings import Meanings
 from lsp_server.context.related.near import Near
-from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.receivers import makers_in, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 
@@ -35,8 +33,8 @@ CALL_LINES = 8
 BELOW = 10
 # Characters of a file in which what it calls by the same name is looked for.
 MOST_CHARACTERS = 200_000
-
-
+# Of which it is known what a class is made from.
+LANGUAGES = frozenset(words("python typescript typescriptreact javascript javascriptreact rust go java c cpp cuda-cpp"))
 # An import names what is not there to be called.
 _IMPORTS = re.compile(r"^[ \t]*(?:(?:pub )?use|import|from|package|using|#include)\b[^\n]*\Z", re.MULTILINE)
 # Behind these stands what is known already, and no name that is made there; in Go, where all of a package is known
@@ -54,11 +52,6 @@ _ALWAYS = {
     "typescript": words("apply bind call hasOwnProperty then toString"),
     "rust": words("as_mut as_ref await borrow borrow_mut clone cmp default eq fmt into to_owned to_string try_into"),
 }
-# What a class is made from, behind its name; and of that what has no members of its own.
-_PYTHON_BASES = re.compile(r"\A(?:\[[^\]]*\])?\s*\(([^()\[\]]*)")
-_EXTENDS = re.compile(r"(?:\bextends|:\s*(?:public|protected|private))\s+([\w.:]+)")
-_LAST_NAMES = re.compile(r"(?<!=)\b(\w+)\s*(?:,|\Z)")  # and no `metaclass=Kind`
-_WITHOUT_MEMBERS = {"object", "ABC", "Protocol", "Generic"}
 
 
 def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> tuple[str, ...]:
@@ -71,7 +64,11 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     modules = modules_at(spoken.id, before, behind)
     start = before[: len(before) - len(receiver.typed)]
     bare = spoken.id == "go" and not receiver.name and _USES.search(start) and not _PARAMETERS.search(start)
-    if re.match(r"\w", behind) or not (modules or bare or (receiver.name and not _IMPORTS.search(before))):
+    if (
+        spoken.id not in LANGUAGES
+        or re.match(r"\w", behind)
+        or not (modules or bare or (receiver.name and not _IMPORTS.search(before)))
+    ):
         return ()
     opened = index.source_of(buffer)
     own = path.as_posix() if path is not None else ""
@@ -101,56 +98,22 @@ def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator
     """(file, name) of all that may stand at the cursor behind what stands before the dot there: members of its classes,
     and what a module has. None where a class is made from one of other people's, whose members nobody tells."""
     places = means.places(means.path, imports)
-    wholes = [(path, each, _whole(means, path, each)) for path, each in means.receivers(near, places, imports)]
-    for path, of, whole in wholes if all(whole.classes for _, _, whole in wholes) else ():
+    found = [(path, each, whole(means, path, each)) for path, each in means.receivers(near, places, imports)]
+    for path, of, all_of in found if all(each.parts for _, _, each in found) else ():
         by_name = of.name == near.receiver.name and not near.receiver.called
-        for at, each in whole.classes:
+        for at, each in all_of.parts:
             for member in itertools.chain(*means.members(at, each.path)):
                 if is_reached(means.path, at, each, member, by_name=by_name):
                     yield at, member.name
-        yield from ((path, name) for name in whole.names)
+        yield from ((path, name) for name in (() if by_name else all_of.names))
     for place in means.asked(near, places):
         for path in place.paths:
             for each in means.top(path):
                 if is_reached(means.path, path, None, each, by_name=True):
                     yield path, each.name
             for inner in means.places(path, means.view.imports(path)) if not path.endswith(".go") else ():
-                all_of = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
-                yield from ((path, name) for name in (*all_of, *(here for _, here in inner.names)))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Whole:
-    """A class with all that it is made from: `classes` of the workspace, itself the first, each with its file, and the
-    `names` of Python's own. No classes where one of them is of other people's."""
-
-    classes: Sequence[tuple[str, Definition]] = ()
-    names: Sequence[str] = ()
-
-
-def _whole(means: Meanings, path: str, of: Definition) -> _Whole:
-    classes: list[tuple[str, Definition]] = []
-    names: list[str] = []
-    left = [(path, of)]
-    while left:
-        if (one := left.pop()) in classes:
-            continue
-        classes.append(one)
-        bases = list(means.bases(*one))
-        for name in _made_from(*one):
-            here = [base for base in bases if base[1].name == name]
-            own = getattr(builtins, name, None) if one[0].endswith(".py") and not here else None
-            if not here and not isinstance(own, type):
-                return _Whole()
-            left += here
-            names += [each for each in dir(own) if not each.startswith("__")] if own else []
-    return _Whole(classes, names)
-
-
-def _made_from(path: str, of: Definition) -> set[str]:
-    """The names of the classes whose members a class has too."""
-    found = (_PYTHON_BASES if path.endswith(".py") else _EXTENDS).search(behind_name(path, of))
-    return set(_LAST_NAMES.findall(found[1])) - _WITHOUT_MEMBERS if found is not None else set()
+                top = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
+                yield from ((path, name) for name in (*top, *(here for _, here in inner.names)))
 
 
 def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[str, str]]:

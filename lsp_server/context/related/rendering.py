@@ -59,7 +59,8 @@ def listed(names: Iterable[str], most: int) -> str:
 
 def _whole(spoken: Language, definition: Definition, inside: Sequence[Definition], cut: str) -> list[str]:
     """The lines of a class; `cut`: the names of members that are not shown."""
-    lines = [_INDENT + line for each in inside for line in _member(each).split("\n")]
+    texts = dict.fromkeys(_member(each) for each in inside)  # what is declared together has the same
+    lines = [_INDENT + line for text in texts for line in text.split("\n")]
     if cut:
         lines.append(f"{_INDENT}...  # {cut}" if spoken.id == "python" else f"{_INDENT}{spoken.line_comment} ... {cut}")
     if lines:

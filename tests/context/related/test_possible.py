@@ -32,6 +32,12 @@ class Store(Base):
 class Thing(Foreign):
     def own(self): ...
 
+class Loose:
+    def __getattr__(self, name): ...
+
+class Failed(ValueError):
+    code: int = 1
+
 def lend() -> Store: ...
 """
 JAVA = """package shop;
@@ -75,6 +81,13 @@ func helper(n int) int { return n }
 func (s *Store) FindByColour(colour string) int { return 0 }
 func (s *Store) secret() {}
 """
+EMBEDDED = """package shop
+type B struct { Down int }
+type A struct {
+	B
+	X, Y int
+}
+"""
 
 
 def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[str]:
@@ -96,8 +109,10 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
         ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nStore.{CURSOR}\n",
          ["size", "__init__", "path", "opened"]),
         # a module, and a list of what is imported from it
-        ({"shop.py": PYTHON}, "a.py", f"import shop\nshop.{CURSOR}\n", ["Base", "Store", "Thing", "lend"]),
-        ({"shop.py": PYTHON}, "a.py", f"from shop import (Base, {CURSOR}", ["Base", "Store", "Thing", "lend"]),
+        ({"shop.py": PYTHON}, "a.py", f"import shop\nshop.{CURSOR}\n",
+         ["Base", "Store", "Thing", "Loose", "Failed", "lend"]),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import (Base, {CURSOR}",
+         ["Base", "Store", "Thing", "Loose", "Failed", "lend"]),
         # What this file calls on it is possible, too, if nobody else tells of it.
         ({"shop.py": PYTHON}, "a.py", f"from shop import Store\ns = Store(1)\ns.finish()\ns.fin{CURSOR}\n",
          ["d_by_colour", "d_by_size", "ish"]),
@@ -106,14 +121,22 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
         ({"shop.py": PYTHON}, "a.py", f"def f(x):\n    x.{CURSOR}\n", []),
         ({"shop.py": PYTHON}, "a.py", f"from other import Store\nstore = Store(1)\nstore.{CURSOR}\n", []),
         ({"shop.py": PYTHON}, "a.py", f"from shop import Thing\nthing = Thing()\nthing.{CURSOR}\n", []),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Loose\nloose = Loose()\nloose.{CURSOR}\n", []),
+        # Python's own classes
+        ({"shop.py": PYTHON}, "a.py", f"from shop import Failed\ndef f(e: Failed):\n    e.{CURSOR}\n",
+         ["code", "add_note", "args", "with_traceback"]),
         # within a word; in a line that imports
         ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nstore = Store(1)\nstore.fi{CURSOR}nd\n", []),
         ({"shop.py": PYTHON, "shop/x.py": ""}, "a.py", f"import shop.{CURSOR}\n", []),
         # Java: nothing private; what is static behind the class, the rest behind an object
         ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f(Store s) {{ s.{CURSOR} }} }}\n",
-         ["Store", "findByColour"]),
+         ["Store", "findByColour", "getSecret", "isSecret", "setSecret"]),  # the last three may be generated
         ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f() {{ Store.{CURSOR} }} }}\n",
          ["MOST", "open", "Options"]),
+        ({"P.java": "public record P(int x, List<A> others) {}"}, "A.java",
+         f"class A {{ void f(P p) {{ p.{CURSOR} }} }}", ["x", "others"]),
+        ({"P.java": "public class P extends View { int x; }"}, "A.java",
+         f"class A {{ void f(P p) {{ p.{CURSOR} }} }}", []),
         # TypeScript
         ({"shop.ts": TYPESCRIPT}, "a.ts", f"import {{Store}} from './shop'\nconst s = new Store()\ns.{CURSOR}\n",
          ["findByColour", "apply", "bind", "call", "hasOwnProperty", "then", "toString"]),
@@ -131,11 +154,22 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
          f"use crate::shop::Kind;\nfn f() {{ Kind::Ar{CURSOR} }}\n", ["rayOfKinds"]),
         ({"src/lib.rs": "mod shop;", "src/shop.rs": RUST}, "src/a.rs", f"use crate::shop::{{{CURSOR}",
          ["Store", "Kind"]),
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": "pub struct S { a: u8 }\nimpl Iterator for S { fn next() {} }"},
+         "src/a.rs", f"use crate::shop::S;\nfn f(s: S) {{ s.{CURSOR} }}\n", []),
+        # C++
+        ({"parts.h": "struct B { int b; };\nstruct A : public B { int x, *y; void f(); };"}, "m.cpp",
+         f'#include "parts.h"\nint g(A &a) {{ return a.{CURSOR}; }}\n', ["b", "x", "y", "f"]),
+        ({"parts.h": "struct A : std::vector<int> { int x; };"}, "m.cpp",
+         f'#include "parts.h"\nint g(A &a) {{ return a.{CURSOR}; }}\n', []),
         # Go: from another package what begins with a capital
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "main.go",
          f'package main\nimport "m/shop"\nfunc f() {{\n\tshop.{CURSOR}\n}}\n', ["Store", "Open"]),
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "main.go",
          f'package main\nimport "m/shop"\nfunc f(s *shop.Store) {{\n\ts.{CURSOR}\n}}\n', ["Size", "FindByColour"]),
+        ({"go.mod": "module m\n", "shop/shop.go": EMBEDDED},
+         "main.go", f'package main\nimport "m/shop"\nfunc f(a shop.A) {{\n\ta.{CURSOR}\n}}\n', ["B", "X", "Y", "Down"]),
+        ({"go.mod": "module m\n", "shop/shop.go": "package shop\ntype A struct {\n\t*http.Server\n\tX int\n}\n"},
+         "main.go", f'package main\nimport "m/shop"\nfunc f(a shop.A) {{\n\ta.{CURSOR}\n}}\n', []),
         # and without an import all of its own package, where a name is used
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go",
          f"package shop\nfunc f() {{\n\tn := he{CURSOR}\n}}\n", ["lper"]),
