@@ -85,13 +85,17 @@ def test_tokens_that_were_right_cost_no_pass() -> None:
 
 
 def test_tokens_that_keep_to_names() -> None:
-    keeping = spellings().keeping_to
-    assert sorted(keeping([b"returns"])) == [1, 2, 3, 4, 5, 11]
-    assert sorted(keeping([b"re", b"t"])) == [1, 2, 11, 12]  # and not "ret", which goes on
-    assert sorted(keeping([b""])) == [0, 6, 7, 8, 10]  # the end of the answer, spaces and signs, and no letters
-    assert sorted(keeping([b"s", b""])) == [0, 6, 7, 8, 9, 10]
+    def keeping(names: list[bytes], vocabulary: Spellings | None = None) -> list[int]:
+        return sorted((vocabulary or spellings()).keeping_to(names).tolist())
+
+    assert keeping([b"returns"]) == [1, 2, 3, 4, 5, 11]
+    assert keeping([b"re", b"t"]) == [1, 2, 11, 12]  # and not "ret", which goes on
+    assert keeping([b""]) == [0, 6, 7, 8, 10]  # the end of the answer, spaces and signs, and no letters
+    assert keeping([b"s", b""]) == [0, 6, 7, 8, 9, 10]
     assert keeping([b"z"]) == []
-    assert sorted(Spellings(lambda i: [b"a", b"a(", b"ab", "aé".encode()][i], 4).keeping_to([b"a"])) == [0, 1]
+    few = [b"a", b"a(", b"ab", "aé".encode(), b" a.", b" a"]
+    assert keeping([b"a"], Spellings(lambda i: few[i], 6)) == [0, 1]
+    assert keeping([b" a"], Spellings(lambda i: few[i], 6)) == [4, 5]
 
 
 def test_an_answer_keeps_to_the_names_until_one_is_written() -> None:

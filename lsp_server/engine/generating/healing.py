@@ -7,9 +7,11 @@ first tokens are the most likely ones that spell it, and may run beyond it.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+
+import torch
 
 from lsp_server.engine.generating.names import Names
 
@@ -27,8 +29,14 @@ class Spellings:
             if spelled := bytes_of(token_id):
                 self._exact[spelled].append(token_id)
         self._sorted = sorted(self._exact)
-        # What may stand behind a name, and so end it; an end of the answer, too.
-        self._ends = [token_id for token_id in range(size) if not _goes_on(bytes_of(token_id), 0)]
+        # What may stand behind a name, and so ends it, an end of the answer too; and by a name what begins with it and
+        # ends it.
+        self._ends = torch.tensor([token_id for token_id in range(size) if not _goes_on(bytes_of(token_id), 0)])
+        self._ended: dict[bytes, list[int]] = defaultdict(list)
+        for spelled, token_ids in self._exact.items():
+            for end in range(1, len(spelled)):
+                if _goes_on(spelled, end - 1) and not _goes_on(spelled, end):
+                    self._ended[spelled[:end]] += token_ids
         self.longest = max(map(len, self._sorted), default=0)  # bytes that one token stands for
 
     def fitting(self, text: bytes) -> list[int]:
@@ -41,22 +49,19 @@ class Spellings:
             fitting += self._exact[spelled]
         return fitting
 
-    def next(self, text: bytes, names: Names) -> tuple[list[int] | None, list[int] | None]:
+    def next(self, text: bytes, names: Names) -> tuple[list[int] | None, torch.Tensor | None]:
         """(the tokens that may come next, those that probably do) where `text` must be spelled, and what follows it may
         be one of `names`; None for any."""
         return self.fitting(text) if text else None, self.keeping_to(names.left) if names.left else None
 
-    def keeping_to(self, names: Sequence[bytes]) -> list[int]:
-        """The tokens that may come next where one of `names` is to be written, and behind it no more letters of one."""
+    def keeping_to(self, names: Sequence[bytes]) -> torch.Tensor:
+        """The tokens that may come next, int64 [some], where one of `names` is to be written, and behind it no more
+        letters of one."""
         begun = {name[:end] for name in names for end in range(1, len(name) + 1)}
-        keeping = [token_id for part in begun for token_id in self._exact.get(part, ())]
-        for name in filter(None, names):
-            for spelled in self._sorted[bisect_right(self._sorted, name) :]:
-                if not spelled.startswith(name):
-                    break
-                if not _goes_on(spelled, len(name)):
-                    keeping += self._exact[spelled]
-        return keeping + self._ends if b"" in names else keeping
+        found = [token_id for part in begun for token_id in self._exact.get(part, ())]
+        found += [token_id for name in names for token_id in self._ended.get(name, ())]
+        keeping = torch.tensor(found, dtype=torch.long)
+        return torch.cat((keeping, self._ends)) if b"" in names else keeping
 
 
 def _goes_on(text: bytes, at: int) -> bool:

@@ -22,7 +22,7 @@ class Sampler:
         self._bias = torch.tensor([value for _, value in sampling.logit_bias])
 
     def choose(
-        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: Sequence[int] | None = None
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: torch.Tensor | None = None
     ) -> Token:
         """The next token for `logits`, [vocabulary], on any device and in any float type; the rest as in `weighed`."""
         logits = self.weighed(logits, allowed, likely)
@@ -35,20 +35,20 @@ class Sampler:
         return Token(chosen, float(logprobs[chosen]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
 
     def weighed(
-        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: Sequence[int] | None = None
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: torch.Tensor | None = None
     ) -> torch.Tensor:
         """`logits`, [vocabulary], in float32 with the request's biases, minus infinity for all but `allowed` if given,
-        and less by `names.DOUBT` for all but `likely` if given.
+        and less by `names.DOUBT` for all but `likely`, int64 [some], if given.
 
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
         logits = logits.float()
         if self._sampling.logit_bias:
             logits = logits.index_add(0, self._biased.to(logits.device), self._bias.to(logits.device))
-        if likely:
-            doubted = torch.full_like(logits, -DOUBT)
-            doubted[list(likely)] = 0.0
-            logits = logits + doubted
+        if likely is not None:
+            doubt = torch.full_like(logits, -DOUBT)
+            doubt[likely.to(logits.device)] = 0.0
+            logits = logits + doubt
         if allowed:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False
