@@ -167,6 +167,21 @@ def test_prompt_is_exact_and_shows_its_control_tokens(tokenizer_folder: Callable
     assert shown.endswith("<SUF>\n    return result\n<MID>\n")
 
 
+def test_prompt_tells_which_names_are_preferred(
+    tokenizer_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = "".join(f"    def find_{letter}(self): ...\n" for letter in "abcdefghij")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "store.py").write_text(f"class Store:\n{members}")
+    (tmp_path / "main.py").write_text("from store import Store\nstore = Store()\nstore.find_\n")
+    asked = ["prompt", "main.py:3:12", "--model", str(tokenizer_folder("7b"))]
+    monkeypatch.setenv("CODELLAMA_LS_INDEX", str(tmp_path / "index"))
+    assert json.loads(run(*asked, "--json", cwd=tmp_path).stdout)["names"] == list("abcdefghij")
+    assert "Preferred at the cursor: a, b, c, d, e, f, g, h and 2 more." in run(*asked, cwd=tmp_path).stderr
+    other = run(*asked, "--json", "--engine-url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert json.loads(other.stdout)["names"] == []
+
+
 def test_secret_files_have_no_suggestions(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TOKEN=\n")
     answer = json.loads(run("complete", ".env:1:7", "--json", cwd=tmp_path).stdout)

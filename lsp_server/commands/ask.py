@@ -124,7 +124,7 @@ def _show(
     """The prompt of a suggestion, and beside it what was taken of other files."""
     choice, names = related_to(settings, path, buffer, place)
     healing = endpoint.heals(settings)
-    related = Added(choice.pieces, names)
+    related = Added(choice.pieces, names if healing else ())  # the project's own engine can do both
     made = prompts.build(buffer, *place, settings, tokenizer, length, healing=healing, related=related)
     if as_json:
         printing.as_json(describing.as_json(made, tokenizer, choice.left_out))

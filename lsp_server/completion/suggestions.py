@@ -323,7 +323,8 @@ class Suggestions:
             return NOTHING_ADDED
         reads = model.prefill_tokens_per_second or 0
         quick = bool(self._around.settings.engine_url) or reads >= QUICK_TOKENS_PER_SECOND
-        return await self._around.related.at(buffer, row, column, rests=rests, quick=quick)
+        related = self._around.related
+        return await related.at(buffer, row, column, rests=rests, quick=quick, prefers=model.chooses)
 
     def _look_ahead(self, model: Reached, buffer: Buffer, shown: Suggestion, settings: Settings) -> None:
         """Begin with the suggestion that follows on `shown` once that is accepted."""

@@ -34,7 +34,8 @@ async def prompt(session: Session, values: Any = None) -> dict[str, Any]:
         raise NoPrompt(hidden)
     model = await session.reach()
     row, column = buffer.locate(line, character)
-    related = await session.related.at(buffer, row, column, rests=True)  # as the next key will have it
+    # As the next key will have it.
+    related = await session.related.at(buffer, row, column, rests=True, prefers=model.chooses)
     made = prepare(model, buffer, row, column, session.settings, related).prompt
     assert made is not None
     found = session.related.choice(buffer).left_out

@@ -117,9 +117,19 @@ class Related:
         document = self._documents.get(uri)
         return document is not None and document.stamp != self._stamp(uri) and self._has_paused(document)
 
-    async def at(self, buffer: Buffer, row: int, column: int, *, rests: bool = False, quick: bool = False) -> Added:
+    async def at(
+        self,
+        buffer: Buffer,
+        row: int,
+        column: int,
+        *,
+        rests: bool = False,
+        quick: bool = False,
+        prefers: bool = True,
+    ) -> Added:
         """`known`, gathered if need be, for which a request waits a moment at most. `rests`: nobody waits for it.
-        `quick`: the model reads a prompt so fast that it may change in the midst of a line, behind another dot."""
+        `quick`: the model reads a prompt so fast that it may change in the midst of a line, behind another dot.
+        `prefers`: the engine can do something with names."""
         settings = self._settings()
         if not settings.related_tokens:
             return NOTHING_ADDED
@@ -127,7 +137,7 @@ class Related:
         self._look_at(buffer.uri)
         stamp, paused = self._stamp(buffer.uri), rests or self._has_paused(document)
         document.asked = self._clock()
-        naming = self._naming(buffer, row, column)
+        naming = self._naming(buffer, row, column) if prefers else None
         away = abs(row - document.row) > (NEAR_ROWS // 2 if rests else NEAR_ROWS)
         receiver = _receiver(buffer, row, column)
         came_late = document.found is not None and document.found[2] == receiver
