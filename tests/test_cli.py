@@ -176,10 +176,10 @@ def test_prompt_tells_which_names_are_preferred(
     (tmp_path / "main.py").write_text("from store import Store\nstore = Store()\nstore.find_\n")
     asked = ["prompt", "main.py:3:12", "--model", str(tokenizer_folder("7b"))]
     monkeypatch.setenv("CODELLAMA_LS_INDEX", str(tmp_path / "index"))
-    assert json.loads(run(*asked, "--json", cwd=tmp_path).stdout)["names"] == list("abcdefghij")
+    assert json.loads(run(*asked, "--json", cwd=tmp_path).stdout)["names"] == dict.fromkeys("abcdefghij", 12.0)
     assert "Preferred at the cursor: a, b, c, d, e, f, g, h and 2 more." in run(*asked, cwd=tmp_path).stderr
     other = run(*asked, "--json", "--engine-url", "http://127.0.0.1:9", cwd=tmp_path)
-    assert json.loads(other.stdout)["names"] == []
+    assert json.loads(other.stdout)["names"] == {}
 
 
 def test_secret_files_have_no_suggestions(tmp_path: Path) -> None:

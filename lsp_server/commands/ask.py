@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import codecs
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def _show(
     """The prompt of a suggestion, and beside it what was taken of other files."""
     choice, names = related_to(settings, path, buffer, place)
     healing = endpoint.heals(settings)
-    related = Added(choice.pieces, names if healing else ())  # the project's own engine can do both
+    related = Added(choice.pieces, names if healing else {})  # the project's own engine can do both
     made = prompts.build(buffer, *place, settings, tokenizer, length, healing=healing, related=related)
     if as_json:
         printing.as_json(describing.as_json(made, tokenizer, choice.left_out))
@@ -137,10 +137,10 @@ def _show(
 
 def related_to(
     settings: Settings, path: Path, buffer: Buffer, place: tuple[int, int]
-) -> tuple[Choice, tuple[str, ...]]:
+) -> tuple[Choice, Mapping[str, float]]:
     """What the files around a file add to a suggestion in it, and how the name at that place may go on."""
     if not settings.related_tokens:
-        return Choice(), ()
+        return Choice(), {}
     workspace = _workspace(path)
     index = None
     inside = workspace.within(path.absolute()) is not None
@@ -151,7 +151,7 @@ def related_to(
         index.refresh(INDEX_SECONDS)
     try:
         choice = gathered(Seen(workspace, index=index), buffer, *place, settings, SOURCES)
-        names = () if index is None or not settings.related_imports else named(index, workspace, buffer, *place)
+        names = {} if index is None or not settings.related_imports else named(index, workspace, buffer, *place)
         return choice, names
     finally:
         if index is not None:

@@ -26,7 +26,7 @@ def as_json(made: Prompt, tokenizer: CodeLlamaTokenizer, found: Sequence[LeftOut
         "heal": made.heal,
         "tokens": {"prompt": len(made.ids), "related": sum(each.tokens for each in made.related)},
         "related": [{**_piece(each.piece), "tokens": each.tokens, "text": each.piece.text} for each in made.related],
-        "names": list(made.names),
+        "names": {name: round(nats, 1) for name, nats in made.names.items()},
         "leftOut": [{**_piece(each.piece), "reason": each.why} for each in (*made.left_out, *found)],
     }
 
@@ -38,8 +38,9 @@ def summary(made: Prompt, found: Sequence[LeftOut] = ()) -> list[str]:
     lines = [f"{len(made.ids)} tokens, of which {related} are of your other work."]
     lines += [f"{_named(each.piece)}: {each.tokens} tokens." for each in made.related]
     if made.names:
+        named = sorted(made.names, key=lambda name: -made.names[name])
         more = f" and {len(made.names) - MOST_NAMES} more" if len(made.names) > MOST_NAMES else ""
-        lines.append(f"Preferred at the cursor: {', '.join(made.names[:MOST_NAMES])}{more}.")
+        lines.append(f"Preferred at the cursor: {', '.join(named[:MOST_NAMES])}{more}.")
     return lines + [f"{_named(each.piece)}: left out, since {each.why}." for each in (*made.left_out, *found)]
 
 

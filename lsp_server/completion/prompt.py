@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from lsp_server.completion import placing
@@ -40,7 +40,7 @@ class Prompt:
     `heal`: how many of the last ids count only as text, since the cursor may stand inside a token. `pending` is what
     the answer begins with that is in the buffer already: the text of those ids. `related` are the pieces of other files
     in front of the window, and `left_out` those for which there was no room. `names`: how the name at the cursor may go
-    on; the model does not see them, but the engine can have it prefer them.
+    on, with what the engine is to add for each; the model does not see them.
     """
 
     kind: Literal["psm", "spm", "completion"]
@@ -51,7 +51,7 @@ class Prompt:
     pending: str = ""
     related: tuple[Taken, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    names: tuple[str, ...] = ()
+    names: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def most_related(settings: Settings, tokenizer: CodeLlamaTokenizer) -> int:

@@ -44,8 +44,8 @@ LEAST_ROOM = 64
 class Choice:
     """How each token is chosen. `logit_bias`: what is added to logits, by id; -100 rules a token out. `logprobs`: the
     answer is to say how probable each was. `candidates`: among so many the first line is chosen, by how well `follow`,
-    the next ids behind the answer, follows. `names`: with one of them the answer probably goes on. The project's own
-    engine alone can do these two."""
+    the next ids behind the answer, follows. `names`: with one of them the answer probably goes on, and by so many
+    nats is each more probable. The project's own engine alone can do these two."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -54,7 +54,7 @@ class Choice:
     logprobs: bool = False
     candidates: int = 1
     follow: tuple[int, ...] = ()
-    names: tuple[str, ...] = ()
+    names: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """As a request has it."""
@@ -68,7 +68,7 @@ class Choice:
         if self.candidates > 1:
             fields |= {"candidates": self.candidates, "follow": list(self.follow)}
         if self.names:
-            fields["names"] = list(self.names)
+            fields["names"] = dict(self.names)
         return fields
 
 

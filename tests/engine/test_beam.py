@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from lsp_server.engine.generating.beam import FOLLOW_TOKENS, LINE_TOKENS
 from lsp_server.engine.generating.decoding import Generation
 from lsp_server.engine.generating.healing import Spellings
 from lsp_server.engine.generating.kv_cache import CachePool
-from lsp_server.engine.generating.names import DOUBT
 from lsp_server.engine.generating.request import Request, Sampling
 from lsp_server.engine.generating.scheduler import Scheduler
 from lsp_server.engine.passes.stock import DynamicKeysValues, TransformersModel
@@ -29,7 +28,7 @@ REQUEST = Request(PROMPT, max_tokens=8, stop_ids=STOPS, candidates=4, follow=FOL
 Found = list[tuple[list[int], float, float]]
 
 
-def keeping(text: bytes, names: Sequence[str]) -> list[int]:
+def keeping(text: bytes, names: Iterable[str]) -> list[int]:
     """The ids behind a text that keep to one of some names; none where it has none of them. One byte each."""
     left = [name.encode()[len(text) :] for name in names if name.encode().startswith(text)]
     letters = {*string.ascii_letters.encode(), *string.digits.encode(), *b"_$", *range(128, 256)}
@@ -55,9 +54,9 @@ def by_whole_passes(llama: Any, request: Request, healed: Sequence[int] = ()) ->
             if not ids or not ended(ids):
                 logits = after(ids)
                 if likely := keeping(bytes(each % 256 for each in ids), request.names):
-                    doubted = torch.full_like(logits, -DOUBT)
-                    doubted[likely] = 0.0
-                    logits = torch.log_softmax(logits + doubted, dim=-1)
+                    logits = logits.clone()
+                    logits[likely] += 12.0
+                    logits = torch.log_softmax(logits, dim=-1)
                 if len(ids) < len(healed):  # in this vocabulary a byte is spelled by two tokens at most
                     fits = [each for each in range(300) if each % 256 == healed[len(ids)] % 256]
                     kept = torch.full_like(logits, -torch.inf)
@@ -125,11 +124,11 @@ def test_what_is_healed_is_spelled_by_each(llama: Any) -> None:
 
 
 def test_the_lines_keep_to_names(llama: Any) -> None:
-    request = dataclasses.replace(REQUEST, names=["xy", "xyz", "q"], stop_ids=frozenset(range(64)))
+    request = dataclasses.replace(REQUEST, names=dict.fromkeys(["xy", "xyz", "q"], 12.0), stop_ids=frozenset(range(64)))
     wanted = by_whole_passes(llama, request)
     assert candidates_of(run(llama, request)) == near(wanted)
     assert all(bytes(each % 256 for each in ids)[:1] in (b"x", b"q") for ids, _, _ in wanted)
-    assert candidates_of(run(llama, dataclasses.replace(request, names=()))) != near(wanted)
+    assert candidates_of(run(llama, dataclasses.replace(request, names={}))) != near(wanted)
 
 
 def test_what_follows_decides(llama: Any) -> None:

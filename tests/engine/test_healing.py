@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.engine.generating.decoding import Generation
 from lsp_server.engine.generating.healing import Spellings
-from lsp_server.engine.generating.names import DOUBT
+from lsp_server.engine.generating.names import Names
 from lsp_server.engine.generating.request import Request
 from lsp_server.engine.loading import plan, weights
 from lsp_server.engine.loading.checkpoint import validate
@@ -56,9 +56,11 @@ class Ranked(torch.nn.Module):
         return SimpleNamespace(logits=self.logits.expand(1, logits_to_keep, -1))
 
 
-def answer(module: Ranked, ids: list[int], heal: int, max_tokens: int = 3, names: Sequence[str] = ()) -> Generation:
+def answer(
+    module: Ranked, ids: list[int], heal: int, max_tokens: int = 3, names: Mapping[str, float] | None = None
+) -> Generation:
     model = TransformersModel(module)
-    generation = Generation(Request(ids, max_tokens, heal=heal, names=names), spellings=spellings())
+    generation = Generation(Request(ids, max_tokens, heal=heal, names=names or {}), spellings=spellings())
     generation.begin(model.new_keys_values())
     while generation.finish_reason is None:
         generation.step(model)
@@ -86,7 +88,8 @@ def test_tokens_that_were_right_cost_no_pass() -> None:
 
 def test_tokens_that_keep_to_names() -> None:
     def keeping(names: list[bytes], vocabulary: Spellings | None = None) -> list[int]:
-        return sorted((vocabulary or spellings()).keeping_to(names).tolist())
+        kept = Names(tuple((name, 1.0) for name in names))
+        return sorted((vocabulary or spellings()).keeping_to(kept)[0].tolist())
 
     assert keeping([b"returns"]) == [1, 2, 3, 4, 5, 11]
     assert keeping([b"re", b"t"]) == [1, 2, 11, 12]  # and not "ret", which goes on
@@ -96,29 +99,44 @@ def test_tokens_that_keep_to_names() -> None:
     few = [b"a", b"a(", b"ab", "aé".encode(), b" a.", b" a"]
     assert keeping([b"a"], Spellings(lambda i: few[i], 6)) == [0, 1]
     assert keeping([b" a"], Spellings(lambda i: few[i], 6)) == [4, 5]
+    quoted = [b" ", b" (", b" a", b"(", b"a"]
+    assert keeping([b" "], Spellings(lambda i: quoted[i], 5)) == [0, 1]  # a space to be spelled, and no name
 
 
 def test_an_answer_keeps_to_the_names_until_one_is_written() -> None:
     # "s" is likeliest, "returns" is not, but the only name; behind it a letter would go on with it, the sign does not.
-    assert answer(Ranked(9, 10, 5), [6], heal=0, max_tokens=4, names=["returns"]).ids == [6, 5, 10, 9, 9]
+    assert answer(Ranked(9, 10, 5), [6], heal=0, max_tokens=4, names={"returns": 20.0}).ids == [6, 5, 10, 9, 9]
     # They stand behind what is healed.
-    assert answer(Ranked(9, 10, 5), [6, 2], heal=1, max_tokens=3, names=["turns"]).ids == [6, 5, 10, 9]
+    assert answer(Ranked(9, 10, 5), [6, 2], heal=1, max_tokens=3, names={"turns": 20.0}).ids == [6, 5, 10, 9]
     # A name can be the beginning of another one.
-    assert answer(Ranked(9, 4, 10), [6], heal=0, max_tokens=3, names=["return", "returns"]).ids == [6, 4, 9, 10]
+    assert answer(Ranked(9, 4, 10), [6], heal=0, max_tokens=3, names={"return": 20.0, "returns": 20.0}).ids == [
+        6,
+        4,
+        9,
+        10,
+    ]
 
 
-def test_a_model_that_is_sure_of_another_name_writes_it() -> None:
+def test_a_model_that_is_surer_of_another_name_writes_it() -> None:
     module = Ranked(9)
-    module.logits[9] = DOUBT + 1.0
-    assert answer(module, [6], heal=0, max_tokens=2, names=["return"]).ids == [6, 9, 9]
-    module.logits[9] = DOUBT - 1.0
-    assert answer(module, [6], heal=0, max_tokens=1, names=["return"]).ids != [6, 9]
+    module.logits[9] = 5.0
+    assert answer(module, [6], heal=0, max_tokens=2, names={"return": 4.9}).ids == [6, 9, 9]
+    assert answer(module, [6], heal=0, max_tokens=1, names={"return": 5.1}).ids != [6, 9]
+
+
+def test_of_several_names_each_gains_as_much_as_is_asked_for() -> None:
+    ids, nats = spellings().keeping_to(Names(((b"returns", 3.0), (b"ret", 2.0), (b"s", 1.0), (b"", 0.5))))
+    gains: dict[int, float] = {}
+    for each, gain in zip(ids.tolist(), nats.tolist(), strict=True):
+        gains[each] = max(gain, gains.get(each, 0.0))
+    assert gains == {1: 3.0, 2: 3.0, 11: 3.0, 3: 3.0, 4: 3.0, 5: 3.0, 9: 1.0, 0: 0.5, 6: 0.5, 7: 0.5, 8: 0.5, 10: 0.5}
+    assert len(ids) == len(set(ids.tolist()))  # nothing is added twice
 
 
 def test_guesses_do_not_change_what_names_do() -> None:
     prompt = [6, 9, 9, 9, 6, 9, 9, 9, 6]  # what is guessed is no name
     module = Ranked(9, 10, 5)
-    assert answer(module, prompt, heal=0, max_tokens=4, names=["returns"]).ids[-4:] == [5, 10, 9, 9]
+    assert answer(module, prompt, heal=0, max_tokens=4, names={"returns": 20.0}).ids[-4:] == [5, 10, 9, 9]
 
 
 @pytest.fixture(scope="module")

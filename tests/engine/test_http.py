@@ -212,14 +212,17 @@ async def test_an_answer_goes_on_with_one_of_the_names(
     asked = {"prompt": PROMPT, "max_tokens": 4, "temperature": 0, "ignore_eos": True, "return_token_ids": True}
     async with connected(state) as client:
         plain = (await client.post("/v1/completions", json=asked)).json()["choices"][0]["token_ids"]
-        named = await client.post("/v1/completions", json={**asked, "names": ["spam", "sports"]})
+        named = await client.post("/v1/completions", json={**asked, "names": {"spam": 50, "sports": 50}})
     ids = named.json()["choices"][0]["token_ids"]
     assert bytes(each % 256 for each in ids) in (b"spam", b"spor")
     assert ids != plain
 
 
-@pytest.mark.parametrize("names", ["get", [1], ["x" * 201], ["x"] * 1001, ["\ud800"], {"a": 1}])
-async def test_names_are_a_list_of_texts(client: httpx.AsyncClient, names: Any) -> None:
+@pytest.mark.parametrize(
+    "names",
+    ["get", ["get"], {"x" * 201: 1}, {str(number): 1 for number in range(1001)}, {"\ud800": 1}, {"a": -1}, {"a": "1"}],
+)
+async def test_names_are_texts_with_what_is_added_for_each(client: httpx.AsyncClient, names: Any) -> None:
     response = await client.post("/v1/completions", content=json.dumps({"prompt": PROMPT, "names": names}))
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "names"

@@ -97,7 +97,7 @@ async def test_a_refusal_of_something_else_is_told_and_nothing_left_out_for_good
 
 
 async def test_what_only_our_engine_knows_is_not_sent_to_others(theirs, client):
-    await asked(client, heal=2, candidates=4, follow=(5, 6), names=("a", "b"))
+    await asked(client, heal=2, candidates=4, follow=(5, 6), names={"a": 1.0})
     assert not {"heal", "candidates", "follow", "names"} & theirs.asked[0].keys()
 
 

@@ -77,7 +77,7 @@ async def test_the_members_that_there_are_are_told_to_the_engine(
                 if told[-1] or "put_away".startswith(member) is False:
                     break
                 await asyncio.sleep(0.2)  # the index is not made yet
-        assert [each for each in told if each] == [["ut_away"], ["t_away"], ["_away"], ["way"]]
+        assert [each for each in told if each] == [{"ut_away": 12.0}, {"t_away": 12.0}, {"_away": 12.0}, {"way": 12.0}]
         assert told[-2] is None
 
 

@@ -67,7 +67,7 @@ class _Document:
     found: Found | None = None
     gathering: asyncio.Future[None] | None = None
     named: tuple[int | None, int, int] | None = None
-    names: tuple[str, ...] = ()
+    names: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Related:
@@ -105,7 +105,7 @@ class Related:
         if document is None or not self._settings().related_tokens:
             return NOTHING_ADDED
         here = document.named == (buffer.version, row, column)
-        return Added(document.pieces, document.names if here else ())
+        return Added(document.pieces, document.names if here else {})
 
     def choice(self, buffer: Buffer) -> Choice:
         """The pieces for a document, with those that were found and not taken."""
@@ -225,7 +225,7 @@ class Related:
             chosen = tuple(piece for piece in chosen if not piece.path or piece.path in showable)
         return chosen
 
-    def _naming(self, buffer: Buffer, row: int, column: int) -> asyncio.Future[tuple[str, ...]] | None:
+    def _naming(self, buffer: Buffer, row: int, column: int) -> asyncio.Future[Mapping[str, float]] | None:
         """Begin to look how the name at a place may go on."""
         index, settings = self._index(), self._settings()
         if index is None or not settings.related_imports:
@@ -236,12 +236,12 @@ class Related:
     async def _name(
         self,
         document: _Document,
-        naming: asyncio.Future[tuple[str, ...]] | None,
+        naming: asyncio.Future[Mapping[str, float]] | None,
         place: tuple[int | None, int, int],
         seconds: float,
     ) -> None:
         """Take in what was found of the names at a place, for which it is waited some seconds at most."""
-        document.named, document.names = place, ()
+        document.named, document.names = place, {}
         if naming is not None:
             await asyncio.wait([naming], timeout=seconds)
             if naming.done():
@@ -293,11 +293,11 @@ def gathered(
     return choose(found, buffer.lines, row)
 
 
-def named(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> tuple[str, ...]:
+def named(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> Mapping[str, float]:
     """How the name at a place may go on, as far as other files tell. Blocks."""
     from lsp_server.context.related.possible import possible  # with the grammars, which no start waits for
 
-    return _guarded("names", lambda: possible(index, workspace, buffer, row, column), ())
+    return _guarded("names", lambda: possible(index, workspace, buffer, row, column), {})
 
 
 def _guarded(what: str, find: Callable[[], T], otherwise: T) -> T:

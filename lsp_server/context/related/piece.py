@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +24,11 @@ class Piece:
 @dataclasses.dataclass(frozen=True)
 class Added:
     """What other work of the user's adds at a place: `pieces` for the prompt, the most useful first, and `names`, how
-    the name that is written there may go on, as far as that is known."""
+    the name that is written there may go on, as far as that is known: by so many nats is each more probable than a
+    model finds that sees but the prompt."""
 
     pieces: tuple[Piece, ...] = ()
-    names: tuple[str, ...] = ()
+    names: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 NOTHING_ADDED = Added()

@@ -4,9 +4,10 @@ a module has."""
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lsp_server.context.buffer import Buffer
@@ -18,10 +19,14 @@ from lsp_server.context.related.near import Near
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.receivers import makers_in, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.uses import behind, uses
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 
+# What a name that is known gains on all that is not, and, times the logarithm of how often others write it behind the
+# same dot, one that is used on those that are not; in nats.
+KNOWN, USED = 12.0, 1.0
 # Names that are told of, and characters of one.
 MOST, LONGEST = 500, 100
 _NAME, _WORD = re.compile(r"[^\W\d][\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
@@ -54,22 +59,19 @@ _ALWAYS = {
 }
 
 
-def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> tuple[str, ...]:
-    """How the name at a place (0-based, in characters) may go on: of each that is known, what is left of it, and ""
-    where it need be no name; none where that is not known, or no such name begins as it does. Blocks."""
+def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> Mapping[str, float]:
+    """How the name at a place (0-based, in characters) may go on: what is left of each that is known, and "" where it
+    need be no name, with how much more probable it is than a model finds, in nats. Blocks."""
     before = text_before(buffer.lines, row, column)
-    behind = "".join(buffer.lines[row : row + BELOW])[column:]
+    behind_cursor = "".join(buffer.lines[row : row + BELOW])[column:]
     receiver = receiver_at(before)
     spoken, path = language(buffer.language_id, buffer.uri), file_of(buffer.uri)
-    modules = modules_at(spoken.id, before, behind)
+    modules = modules_at(spoken.id, before, behind_cursor)
     start = before[: len(before) - len(receiver.typed)]
-    bare = spoken.id == "go" and not receiver.name and _USES.search(start) and not _PARAMETERS.search(start)
-    if (
-        spoken.id not in LANGUAGES
-        or re.match(r"\w", behind)
-        or not (modules or bare or (receiver.name and not _IMPORTS.search(before)))
-    ):
-        return ()
+    bare = spoken.id == "go" and not receiver.name and bool(_USES.search(start)) and not _PARAMETERS.search(start)
+    named = receiver.name and not _IMPORTS.search(before)
+    if spoken.id not in LANGUAGES or re.match(r"\w", behind_cursor) or not (modules or bare or named):
+        return {}
     opened = index.source_of(buffer)
     own = path.as_posix() if path is not None else ""
     said = _said_of(receiver.name, buffer.lines) if receiver.name else ""
@@ -77,21 +79,24 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     means = Meanings(index.view(own), opened.language.id, own)
     try:
         found = list(_in_package(means, opened.imports) if bare else _members(means, opened.imports, near))
+        called = uses(means.view, workspace, receiver.name, spoken.id, own) if named else {}
     except sqlite3.Error as error:
         index.met(error)
-        return ()
+        return {}
     files = list(dict.fromkeys(path for path, _ in found))[:MOST_FILES]
     shown = {path for path, why in zip(files, workspace.why_each_hidden(map(Path, files)), strict=True) if not why}
-    names = {name: None for path, name in found if path in shown}
-    if names:
+    known = {name for path, name in found if path in shown}
+    if known:
         others = _without(buffer, row, column - len(receiver.typed))
         if bare:
-            names |= dict.fromkeys((*_GO, *_WORD.findall(others)))
+            known |= {*_GO, *_WORD.findall(others)}
         elif receiver.name:
-            names |= dict.fromkeys((*_ALWAYS.get(spoken.id, ()), *_behind(receiver.name, others)))
-    fit = (name for name in names if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name))
-    left = tuple(name[len(receiver.typed) :] for name in fit)
-    return (*left[: MOST - 1], *([""] if bare and left and not receiver.typed else []))
+            known |= {*_ALWAYS.get(spoken.id, ()), *behind(receiver.name, others)}
+    nats = {name: KNOWN * (name in known) + USED * math.log1p(called.get(name, 0)) for name in {*known, *called}}
+    fit = [name for name in nats if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name)]
+    best = sorted(fit, key=lambda name: (-nats[name], name))[: MOST - 1]
+    left = {name[len(receiver.typed) :]: nats[name] for name in best}
+    return {**left, "": KNOWN} if bare and left and not receiver.typed else left
 
 
 def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator[tuple[str, str]]:
@@ -139,8 +144,3 @@ def _said_of(name: str, lines: Sequence[str]) -> str:
 def _without(buffer: Buffer, row: int, column: int) -> str:
     """A text without the rest of a line behind a place."""
     return "".join((*buffer.lines[:row], buffer.lines[row][:column], "\n", *buffer.lines[row + 1 :]))[:MOST_CHARACTERS]
-
-
-def _behind(name: str, text: str) -> list[str]:
-    """What a text has behind a name and a dot, which may be of other people's packages."""
-    return re.findall(rf"\b{re.escape(name)}(?:\([^()\n]*\))?[?!]?(?:\.|->|::)(\w+)", text)

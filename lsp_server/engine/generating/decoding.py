@@ -47,7 +47,7 @@ class Generation:
         self._guess = list(request.ids[kept:])
         self._spellings = spellings
         self._to_spell = b"".join(spellings.bytes_of(i) for i in self._guess) if spellings else b""
-        self._names = Names.behind(self._to_spell, request.names if spellings else ())
+        self._names = Names.behind(self._to_spell, request.names if spellings else {})
         self._made = time.monotonic()
         self.candidates: tuple[Candidate, ...] = ()  # for its first line, the one that was chosen first
         self._beam: Beam | None = None  # while that is chosen

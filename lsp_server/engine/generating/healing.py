@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
 from lsp_server.engine.generating.names import Names
+
+Preferred = tuple[torch.Tensor, torch.Tensor]
+"""Tokens, int64 [some], and what is added to the logit of each, float32 [some]."""
 
 # Bytes of which names are made, as far as most languages go; those of letters beyond ASCII are above them.
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$")
@@ -35,7 +38,7 @@ class Spellings:
         self._ended: dict[bytes, list[int]] = defaultdict(list)
         for spelled, token_ids in self._exact.items():
             for end in range(1, len(spelled)):
-                if _goes_on(spelled, end - 1) and not _goes_on(spelled, end):
+                if not _goes_on(spelled, end):
                     self._ended[spelled[:end]] += token_ids
         self.longest = max(map(len, self._sorted), default=0)  # bytes that one token stands for
 
@@ -49,19 +52,26 @@ class Spellings:
             fitting += self._exact[spelled]
         return fitting
 
-    def next(self, text: bytes, names: Names) -> tuple[list[int] | None, torch.Tensor | None]:
-        """(the tokens that may come next, those that probably do) where `text` must be spelled, and what follows it may
-        be one of `names`; None for any."""
-        return self.fitting(text) if text else None, self.keeping_to(names.left) if names.left else None
+    def next(self, text: bytes, names: Names) -> tuple[list[int] | None, Preferred | None]:
+        """(the tokens that may come next, those that are preferred) where `text` must be spelled, and what follows it
+        may be one of `names`; None for any."""
+        return self.fitting(text) if text else None, self.keeping_to(names) if names.left else None
 
-    def keeping_to(self, names: Sequence[bytes]) -> torch.Tensor:
-        """The tokens that may come next, int64 [some], where one of `names` is to be written, and behind it no more
-        letters of one."""
-        begun = {name[:end] for name in names for end in range(1, len(name) + 1)}
-        found = [token_id for part in begun for token_id in self._exact.get(part, ())]
-        found += [token_id for name in names for token_id in self._ended.get(name, ())]
-        keeping = torch.tensor(found, dtype=torch.long)
-        return torch.cat((keeping, self._ends)) if b"" in names else keeping
+    def keeping_to(self, names: Names) -> Preferred:
+        """The tokens that may come next where one of `names` is to be written, and behind it no more letters of one."""
+        parts: dict[bytes, float] = {}
+        ids: dict[int, float] = {}
+        for name, nats in sorted(names.left, key=lambda each: each[1]):  # the greatest counts
+            parts |= {name[:end]: nats for end in range(1, len(name) + 1)}
+            ids |= dict.fromkeys(self._ended.get(name, ()), nats)
+        for part, nats in parts.items():
+            for token_id in self._exact.get(part, ()):
+                ids[token_id] = max(nats, ids.get(token_id, nats))
+        found = torch.tensor(list(ids), dtype=torch.long), torch.tensor(list(ids.values()))
+        ends = [nats for name, nats in names.left if not name]
+        if not ends:
+            return found
+        return torch.cat((found[0], self._ends)), torch.cat((found[1], torch.full((len(self._ends),), max(ends))))
 
 
 def _goes_on(text: bytes, at: int) -> bool:

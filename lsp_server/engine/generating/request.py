@@ -4,7 +4,7 @@ while that loads."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -85,8 +85,9 @@ class Prefill:
 class Request:
     """What is asked of the engine: to continue `ids` by at most `max_tokens` tokens, up to and including one of
     `stop_ids`. A lower `priority` is served earlier. The last `heal` of `ids` count only as text: the answer begins
-    with tokens that spell it, which may be others. `names`: with one of them it probably goes on (see `names`). `name`:
-    under which it is logged. `tells_prefill`: who asked wants to know how far the prompt is computed.
+    with tokens that spell it, which may be others. `names`: with one of them it probably goes on, with what is added
+    for it, in nats (see `names`). `name`: under which it is logged. `tells_prefill`: who asked wants to know how far
+    the prompt is computed.
 
     With several `candidates` the answer's first line is the best of so many (see `beam`), all of which are told of;
     `follow` is what comes behind the answer.
@@ -101,7 +102,7 @@ class Request:
     name: str = ""
     candidates: int = 1
     follow: Sequence[int] = ()
-    names: Sequence[str] = ()
+    names: Mapping[str, float] = field(default_factory=dict)
     tells_prefill: bool = False
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lsp_server.engine.generating.names import DOUBT
+from lsp_server.engine.generating.healing import Preferred
 from lsp_server.engine.generating.request import Sampling, Token
 
 
@@ -22,10 +22,10 @@ class Sampler:
         self._bias = torch.tensor([value for _, value in sampling.logit_bias])
 
     def choose(
-        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: torch.Tensor | None = None
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, preferred: Preferred | None = None
     ) -> Token:
         """The next token for `logits`, [vocabulary], on any device and in any float type; the rest as in `weighed`."""
-        logits = self.weighed(logits, allowed, likely)
+        logits = self.weighed(logits, allowed, preferred)
         greedy = int(logits.argmax())
         chosen = greedy if self._sampling.temperature == 0 else self._draw(logits)
         if self._sampling.logprobs is None:
@@ -35,20 +35,19 @@ class Sampler:
         return Token(chosen, float(logprobs[chosen]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
 
     def weighed(
-        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, likely: torch.Tensor | None = None
+        self, logits: torch.Tensor, allowed: Sequence[int] | None = None, preferred: Preferred | None = None
     ) -> torch.Tensor:
-        """`logits`, [vocabulary], in float32 with the request's biases, minus infinity for all but `allowed` if given,
-        and less by `names.DOUBT` for all but `likely`, int64 [some], if given.
+        """`logits`, [vocabulary], in float32 with the request's biases and those of `preferred` tokens, and minus
+        infinity for all but `allowed` if given.
 
         Raises ArithmeticError if the model has produced NaN, which no choice can mend.
         """
         logits = logits.float()
         if self._sampling.logit_bias:
             logits = logits.index_add(0, self._biased.to(logits.device), self._bias.to(logits.device))
-        if likely is not None:
-            doubt = torch.full_like(logits, -DOUBT)
-            doubt[likely.to(logits.device)] = 0.0
-            logits = logits + doubt
+        if preferred is not None:
+            ids, nats = (each.to(logits.device) for each in preferred)
+            logits = logits.index_add(0, ids, nats)
         if allowed:
             others = torch.ones_like(logits, dtype=torch.bool)
             others[list(allowed)] = False

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lsp_server import settings, settings_sent
@@ -51,8 +51,8 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 _IGNORED = ("user", "metadata", "store", "service_tier")
 # Of those, what other programs send with a value that they find good for any model; the answer is right without it.
 _TUNING = ("best_of", "frequency_penalty", "presence_penalty")
-# Names with which an answer may go on, and characters of one.
-MOST_NAMES, LONGEST_NAME = 1_000, 200
+# Names with which an answer may go on, characters of one, and what may be added for it.
+MOST_NAMES, LONGEST_NAME, MOST_NATS = 1_000, 200, 100
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _NO_LIMIT = -1  # llama.cpp's word for it
 _COMMON = {
@@ -106,7 +106,7 @@ class ApiRequest:
     heal: int = 0
     candidates: int = 1
     follow: tuple[int, ...] = ()
-    names: tuple[str, ...] = ()
+    names: Mapping[str, float] = field(default_factory=dict)
     suffix: str | None = None
     extra: tuple[Extra, ...] = ()
     count: int = 1
@@ -159,7 +159,7 @@ def request(fields: dict[str, Any], vocab_size: int, *, chat: bool, lenient: boo
         heal=_heal(fields, chat),
         candidates=_candidates(fields, chat),
         follow=tuple(_ids(fields.get("follow", []), "follow", vocab_size)),
-        names=_names(fields.get("names", [])),
+        names=_names(fields.get("names", {})),
         suffix=_suffix(fields, chat),
         count=fields.get("n", 1),
         chooses="temperature" in fields or not lenient,
@@ -229,13 +229,16 @@ def _candidates(fields: dict[str, Any], chat: bool) -> int:
     return candidates
 
 
-def _names(names: object) -> tuple[str, ...]:
-    """With what the answer may go on: an addition of ours."""
-    if isinstance(names, list) and len(names) <= MOST_NAMES:
-        found = tuple(text_of(each, "names") for each in names)
-        if all(len(each) <= LONGEST_NAME for each in found):
-            return found
-    raise Refusal(f"names must be up to {MOST_NAMES} texts of up to {LONGEST_NAME} characters.", "names")
+def _names(names: object) -> dict[str, float]:
+    """With what the answer may go on, and what is added for each: an addition of ours."""
+    if not isinstance(names, dict) or len(names) > MOST_NAMES or any(len(name) > LONGEST_NAME for name in names):
+        raise Refusal(
+            f"names must be an object of up to {MOST_NAMES} texts of up to {LONGEST_NAME} characters.", "names"
+        )
+    for name, nats in names.items():
+        text_of(name, "names")
+        check_number("names", nats, 0, MOST_NATS, whole=False)
+    return {name: float(nats) for name, nats in names.items()}
 
 
 def _check_fields(fields: dict[str, Any], known: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from projects import CURSOR, Project
 
 from lsp_server.context.related.gathering import Related
-from lsp_server.context.related.possible import MOST, possible
+from lsp_server.context.related.possible import KNOWN, MOST, USED, possible
 from lsp_server.settings import Settings
 
 PYTHON = """class Base:
@@ -193,13 +194,36 @@ def test_where_any_name_of_a_package_is_used_there_may_be_none(tmp_path: Path) -
     assert {"helper", "Open", "colour", "nil", ""} <= set(names)
 
 
+def test_what_others_call_there_is_more_probable(tmp_path: Path) -> None:
+    files = {
+        "shop.py": PYTHON,
+        "b.py": "def f(store):\n    store.find_by_size(1)\n    store.find_by_size(2)\n    other.find_by_colour()\n",
+        "c.py": "def f(x):\n    x.find_by_colour()\n    sockets.open()\n    sockets.flush()\n    sockets.open()\n",
+    }
+    project = Project(tmp_path, files)
+
+    def names(name: str, text: str) -> dict[str, float]:
+        buffer, row, column = project.open(name, text)
+        return dict(possible(project.index, project.workspace, buffer, row, column))
+
+    known = names("a.py", f"from shop import Store\ndef f(store: Store):\n    store.find_{CURSOR}\n")
+    assert known == {"by_size": pytest.approx(KNOWN + USED * math.log(3)), "by_colour": KNOWN}
+    # also where nobody tells what it is
+    used = names("d.py", f"def f(sockets):\n    sockets.{CURSOR}\n")
+    assert used == {"open": pytest.approx(USED * math.log(3)), "flush": pytest.approx(USED * math.log(2))}
+    assert names("c.py", f"def f(sockets):\n    sockets.{CURSOR}\n") == {}, "of other files"
+    project.write(".git/HEAD", "ref: refs/heads/main\n")
+    project.write(".gitignore", "c.py\n")
+    assert names("e.py", f"def f(sockets):\n    sockets.{CURSOR}\n") == {}, "and none that is hidden"
+
+
 def test_no_name_of_a_hidden_file(tmp_path: Path) -> None:
     project = Project(tmp_path, {"shop.py": PYTHON})
     buffer, row, column = project.open("a.py", f"from shop import Store\nstore = Store(1)\nstore.find_{CURSOR}\n")
     assert possible(project.index, project.workspace, buffer, row, column)
     project.write(".gitignore", "shop.py\n")
     project.write(".git/HEAD", "ref: refs/heads/main\n")
-    assert possible(project.index, project.workspace, buffer, row, column) == ()
+    assert possible(project.index, project.workspace, buffer, row, column) == {}
 
 
 def test_never_too_many_and_none_too_long(tmp_path: Path) -> None:
@@ -230,13 +254,13 @@ def test_names_are_those_of_the_place_that_is_asked_for(tmp_path: Path) -> None:
     lines = f"from shop import Store\nstore = Store(1)\nstore.find_{CURSOR}\n"
     buffer, row, column = project.open("a.py", lines)
 
-    async def ask(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    async def ask(settings: Settings) -> tuple[set[str], set[str], set[str]]:
         related = Related(lambda: settings, lambda: project.workspace, {}, index=lambda: project.index)
         here = await related.at(buffer, row, column, rests=True)
         known = related.known(buffer, row, column)
-        return here.names, known.names, related.known(buffer, 0, 0).names
+        return set(here.names), set(known.names), set(related.known(buffer, 0, 0).names)
 
-    wanted = ("by_colour", "by_size")
-    assert asyncio.run(ask(Settings(related_tokens=512))) == (wanted, wanted, ())
-    assert asyncio.run(ask(Settings(related_tokens=512, related_imports=False))) == ((), (), ())
-    assert asyncio.run(ask(Settings(related_tokens=0))) == ((), (), ())
+    wanted = {"by_colour", "by_size"}
+    assert asyncio.run(ask(Settings(related_tokens=512))) == (wanted, wanted, set())
+    assert asyncio.run(ask(Settings(related_tokens=512, related_imports=False))) == (set(), set(), set())
+    assert asyncio.run(ask(Settings(related_tokens=0))) == (set(), set(), set())
