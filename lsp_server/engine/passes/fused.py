@@ -19,7 +19,7 @@ from numba import prange, types
 
 from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, Scales, compiled, instructions, parallel
 from lsp_server.engine.passes.products import linear
-from lsp_server.engine.passes.tiles import read_ahead
+from lsp_server.engine.passes.reading import read_ahead
 
 # Above so many tokens torch's operations are faster, which make more of keys and values that are near.
 MOST_TOKENS = 16

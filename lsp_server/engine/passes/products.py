@@ -22,8 +22,9 @@ from numba import prange, types
 
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_parallel
+from lsp_server.engine.passes.reading import ROWS, read_ahead
 from lsp_server.engine.passes.rounding import NF4_BLOCK
-from lsp_server.engine.passes.tiles import READS_BY_ITSELF, ROWS, TOKENS, WIDE, bring_back, read_ahead
+from lsp_server.engine.passes.tiles import READS_BY_ITSELF, TOKENS, WIDE, bring_back, rows_of_one
 
 # How many inputs there are is a multiple of this; with weights of 4 bits of 64.
 MULTIPLE = 8
@@ -43,12 +44,11 @@ _QUADS = 4
 _FEW = 8
 
 _tile_of_one, _tile_of_two, _tile_of_three, _tile_of_most = (tiles.tile(tokens) for tokens in (1, 2, 3, TOKENS))
-_CODE_ORDER = np.array(tiles.CODE_ORDER)
 _BITS, _CODE_BITS = 15, 13  # of what weights are multiplied with, but for the sign
 # Of the bits of a float32: all but the sign, those of infinity, and of what is so small that it counts as nothing; how
-# many come below the exponent, and what that of 1/2 is.
+# many come below the exponent.
 _MAGNITUDE, _INFINITE, _NOTHING = np.int32(0x7FFFFFFF), np.int32(0x7F800000), np.float32(1e-30).view(np.int32)
-_FRACTION_BITS, _EXPONENT_OF_HALF = np.int32(23), 126
+_FRACTION_BITS = np.int32(23)
 
 
 def product(rows: torch.Tensor, weights: Bytes, scales: Scales) -> torch.Tensor:
@@ -96,32 +96,30 @@ def _round(x: Any, bits: int, whole: Any, marks: Any) -> None:
     """Put x [in] into `whole` [in] as int16 of so many bits and the sign, and what 1 is worth in each block into
     `marks` [blocks]: powers of two, or not a number where one of the block's is none."""
     size, seen, most = len(x), x.view(np.int32), np.float32(2**bits - 1)
-    block = _block(size)
-    for number, first in enumerate(range(0, size, block)):
-        last = min(first + block, size)
+    block, marked = _block(size), marks.view(np.int32)
+    for number in range(-(-size // block)):
+        first = number * block
+        part, bits_of, into = x[first : first + block], seen[first : first + block], whole[first : first + block]
         largest = np.int32(0)  # without their signs, floats are in the order of their bits
-        for k in range(first, last):
-            largest = max(largest, seen[k] & _MAGNITUDE)
-        exponent = np.int64(largest >> _FRACTION_BITS) - _EXPONENT_OF_HALF
+        for k in range(len(part)):
+            largest = max(largest, np.int32(bits_of[k] & _MAGNITUDE))
         factor = mark = np.float32(0)
         if largest >= _INFINITE:
             mark = np.float32(np.nan)
         elif largest >= _NOTHING:
-            factor, mark = np.float32(2.0 ** (bits - exponent)), np.float32(2.0 ** (exponent - bits))
+            marked[number] = ((largest >> _FRACTION_BITS) + 1 - bits) << _FRACTION_BITS
+            mark = marks[number]
+            factor = np.float32(1) / mark
         marks[number] = mark
-        for k in range(first, last):
-            whole[k] = np.int16(max(min(np.rint(x[k] * factor), most), -most))
+        for k in range(len(part)):
+            into[k] = np.int16(np.int32(np.rint(max(min(part[k] * factor, most), -most))))
 
 
 @exactly
 def _arrange(whole: Any) -> None:
     """Put each 64 numbers into the order in which weights of 4 bits come."""
-    part = np.empty(NF4_BLOCK, np.int16)
     for first in range(0, len(whole), NF4_BLOCK):
-        for k in range(NF4_BLOCK):
-            part[k] = whole[first + _CODE_ORDER[k]]
-        for k in range(NF4_BLOCK):
-            whole[first + k] = part[k]
+        tiles.arrange(whole, first)
 
 
 @compiling.by_types
@@ -214,6 +212,19 @@ def _as_they_are(  # noqa: PLR0917 - by position
 
 
 @exactly
+def _of_one(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+    """The same with one token and weights of 4 bits: whole rows by one function."""
+    x, marks = taken
+    out, quarter, sums = y.shape[1], -(-len(weights) // ROWS), np.empty(ROWS, np.float32)
+    for at in range(begin, end):
+        rows_of_one(weights, scales, at, quarter, 2 * _AHEAD, x, marks, _block(x.shape[1]), sums)
+        for n in range(ROWS):
+            row = n * quarter + at
+            if row < out:
+                y[0, row] = sums[n]
+
+
+@exactly
 def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
     """The same with weights of 4 bits, best for many tokens: they are looked up once for all of them."""
     x, marks = taken
@@ -241,7 +252,9 @@ def _part(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -
     if weights.dtype == types.uint8:
 
         def of_four_bits(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
-            if len(y) <= _FEW:
+            if len(y) == 1:
+                _of_one(taken, weights, scales, begin, end, y)
+            elif len(y) <= _FEW:
                 _as_they_are(taken, weights, scales, begin, end, 1, y)
             else:
                 _looked_up(taken, weights, scales, begin, end, y)
