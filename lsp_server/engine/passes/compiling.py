@@ -42,6 +42,8 @@ parallel = _decorator(**_FAST, parallel=True)
 # Where all that floats promise is kept: sums are taken in the order that is written down.
 exactly = _decorator()
 exactly_parallel = _decorator(parallel=True)
+# And where the way to a function and back, with its many arguments, would take a part of the time.
+exactly_in_place = _decorator(forceinline=True)
 _Made = TypeVar("_Made")
 
 

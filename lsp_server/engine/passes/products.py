@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numba import prange, types
 
 from lsp_server.engine.passes import compiling, tiles
-from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_parallel
+from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_in_place, exactly_parallel
 from lsp_server.engine.passes.reading import ROWS, read_ahead
 from lsp_server.engine.passes.rounding import NF4_BLOCK
 from lsp_server.engine.passes.tiles import READS_BY_ITSELF, TOKENS, WIDE, bring_back, rows_of_one
@@ -156,7 +156,7 @@ def _write(sums: Any, quads: int, at: int, weights: Any, scales: Any, y: Any) ->
                     y[t, row] = sums[t, quad, n] * _scale(weights, scales, row)
 
 
-@exactly
+@exactly_in_place
 def _add(  # noqa: PLR0913, PLR0917 - by position
     weights: Any, scales: Any, row: int, step: int, apart: int, first: int, quads: int, x: Any, marks: Any, start: int,
     block: int, count: int, sums: Any,
