@@ -289,7 +289,7 @@ def _looked_up(builder: Any, packed: Any, share: Any) -> list[Any]:
         return [_permuted_words(builder, table, places) for places in (upper, lower)]
     halves = builder.lshr(packed, constant(_BYTES, 4)), builder.and_(packed, constant(_BYTES, 15))
     planes = np.array(CODES, "<i2").view(np.uint8).reshape(16, 2).T.tolist()
-    pairs = [[_permutedbytes_of(builder, plane, half) for plane in planes] for half in halves]
+    pairs = [[_permuted_bytes(builder, plane, half) for plane in planes] for half in halves]
     codes = [builder.bitcast(part, _SHORTS) for pair in pairs for part in _zipped(builder, *pair)]
     return [_times_share(builder, code, share) for code in codes]
 
@@ -334,7 +334,7 @@ def _permuted_words(builder: Any, table: Any, places: Any) -> Any:
     return _selected(builder, [shuffled(builder, table, table, [place] * WIDE) for place in range(16)], places)
 
 
-def _permutedbytes_of(builder: Any, table: Sequence[int], places: Any) -> Any:
+def _permuted_bytes(builder: Any, table: Sequence[int], places: Any) -> Any:
     """The bytes of a table to which others lead, 0 to 15 each."""
     found = _of_processor(builder, "avx2.pshuf.b", "", _BYTES, [ir.Constant(_BYTES, [*table, *table]), places])
     return _selected(builder, [constant(_BYTES, item) for item in table], places) if found is None else found
