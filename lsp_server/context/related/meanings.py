@@ -25,12 +25,15 @@ class Meanings:
         self.path = path
 
     def places(self, path: str, imports: Sequence[Import]) -> list[Target]:
+        """Where imports of a file lead."""
+
         def find() -> list[Target]:
             return targets(self.view, path, self.language_id, imports)
 
         return self.view.once(("targets", path, self.language_id, tuple(imports)), find)
 
     def top(self, path: str) -> list[Definition]:
+        """What a file defines, without members."""
         return [each for each in self.view.definitions(path) if not each.container]
 
     def members(self, path: str, name: str) -> tuple[list[Definition], list[Definition]]:
@@ -45,6 +48,7 @@ class Meanings:
         return inside, attached
 
     def inside(self, path: str, definition: Definition) -> list[Definition]:
+        """All members of a definition, of which those have some that are classes."""
         if definition.kind != "class":
             return []
         inside, attached = self.members(path, definition.path)
@@ -63,6 +67,7 @@ class Meanings:
         yield from found
 
     def named(self, path: str, name: str) -> list[Definition]:
+        """What a file itself defines under a name, or as its `default`."""
         top = [each for each in self.view.definitions(path) if not each.container or each.kind == "class"]
         if name != "default":
             return [each for each in top if each.name == name]

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     except sqlite3.Error as error:
         index.met(error)
         return {}
-    files = list(dict.fromkeys(path for path, _ in found))[:MOST_FILES]
+    files = list(dict.fromkeys([*(path for path, _ in found), *called]))[:MOST_FILES]
     shown = {path for path, why in zip(files, workspace.why_each_hidden(map(Path, files)), strict=True) if not why}
     known = {name for path, name in found if path in shown}
     if known:
@@ -92,7 +93,8 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
             known |= {*_GO, *_WORD.findall(others)}
         elif receiver.name:
             known |= {*_ALWAYS.get(spoken.id, ()), *behind(receiver.name, others)}
-    nats = {name: KNOWN * (name in known) + USED * math.log1p(called.get(name, 0)) for name in {*known, *called}}
+    counts = sum((called[path] for path in called if path in shown), Counter[str]())
+    nats = {name: KNOWN * (name in known) + USED * math.log1p(counts[name]) for name in {*known, *counts}}
     fit = [name for name in nats if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name)]
     best = sorted(fit, key=lambda name: (-nats[name], name))[: MOST - 1]
     left = {name[len(receiver.typed) :]: nats[name] for name in best}

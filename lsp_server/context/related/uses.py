@@ -25,8 +25,9 @@ def behind(name: str, text: str) -> list[str]:
     return re.findall(rf"\b{re.escape(name)}(?:\([^()\n]*\))?[?!]?\s*(?:\.|->|::)(\w+)", text)
 
 
-def uses(view: View, workspace: Workspace, name: str, language_id: str, own: str) -> Mapping[str, int]:
-    """By member: how often. `own`: the file that is not looked at. Blocks; raises sqlite3.Error."""
+def uses(view: View, workspace: Workspace, name: str, language_id: str, own: str) -> Mapping[str, Counter[str]]:
+    """By file, which may have been hidden since: how often each member. `own`: the file that is not looked at. Blocks;
+    raises sqlite3.Error."""
     if len(name) < SHORTEST:
         return {}
     return view.once(
@@ -34,16 +35,16 @@ def uses(view: View, workspace: Workspace, name: str, language_id: str, own: str
     )
 
 
-def _counted(view: View, workspace: Workspace, name: str, language_id: str, own: str) -> Mapping[str, int]:
+def _counted(view: View, workspace: Workspace, name: str, language_id: str, own: str) -> Mapping[str, Counter[str]]:
     rows: dict[str, list[tuple[int, int]]] = {}
     for match in view.search([name], language_id, MOST_CHUNKS):
         if match.path != own and name in match.words and (match.path in rows or len(rows) < MOST_FILES):
             rows.setdefault(match.path, []).append((match.first, match.last))
-    counts: Counter[str] = Counter()
+    counts: dict[str, Counter[str]] = {}
     for path, spans in rows.items():
         try:
             lines = split_lines(normalized(workspace.text(Path(path), MOST_BYTES)))
         except (OutOfReach, TooSlow):
             continue
-        counts.update(behind(name, "\n".join("".join(lines[first : last + 1]) for first, last in spans)))
+        counts[path] = Counter(behind(name, "\n".join("".join(lines[first : last + 1]) for first, last in spans)))
     return counts

@@ -212,9 +212,12 @@ def test_what_others_call_there_is_more_probable(tmp_path: Path) -> None:
     used = names("d.py", f"def f(sockets):\n    sockets.{CURSOR}\n")
     assert used == {"open": pytest.approx(USED * math.log(3)), "flush": pytest.approx(USED * math.log(2))}
     assert names("c.py", f"def f(sockets):\n    sockets.{CURSOR}\n") == {}, "of other files"
+    project.opened.clear()
+    buffer, row, column = project.open("d.py", f"def f(sockets):\n    sockets.{CURSOR}\n")
+    assert possible(project.index, project.workspace, buffer, row, column)
     project.write(".git/HEAD", "ref: refs/heads/main\n")
     project.write(".gitignore", "c.py\n")
-    assert names("e.py", f"def f(sockets):\n    sockets.{CURSOR}\n") == {}, "and none that is hidden"
+    assert possible(project.index, project.workspace, buffer, row, column) == {}, "and none that has become hidden"
 
 
 def test_no_name_of_a_hidden_file(tmp_path: Path) -> None:
