@@ -5,11 +5,16 @@
 At holes across files (README.md), without a model: what is gathered there, in as many tokens as a prompt takes of it.
 That is the most that a model can make of it. Some names are those of a language's own library, which another file
 happens to define as well; nothing tells these.
+
+And whether it is known which names there are, so that these are preferred, and the one that is wanted is among them:
+there, and wherever else a cursor is in a name behind a dot.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +26,9 @@ from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.codellama.infilling import RELATED_TOKENS
 from lsp_server.completion import placing
+from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
+from lsp_server.context.related.possible import KNOWN, possible
 from lsp_server.context.related.sources import Seen
 from lsp_server.engine.loading.naming import checkpoint_folder
 from lsp_server.evaluation.across import KIND
@@ -30,7 +37,46 @@ from training.others import found_at, says_what_is_wanted, seen_of
 
 # Of all kinds of holes; one in six is one across files.
 HOLES, QUICK = 8_000, 400
-LEAST = 0.4
+LEAST, LEAST_RIGHT = 0.4, 0.95
+BEHIND_DOT = re.compile(r"(?:\.|->|::)\w*\Z")
+
+
+@dataclasses.dataclass
+class Preferred:
+    """Places at which it was asked which names there are: at how many that is `known`, and at how many of these the one
+    that is wanted is `right` among them, and the milliseconds of each."""
+
+    places: int = 0
+    known: int = 0
+    right: int = 0
+    times: list[float] = dataclasses.field(default_factory=list)
+
+    def ask(self, place: Place, seen: Seen) -> None:
+        """Ask at a place, as at the second key there."""
+        hole = place.hole
+        row, column = hole.prefix.count("\n"), len(hole.prefix) - hole.prefix.rfind("\n") - 1
+        index = seen.index
+        assert index is not None
+        for more in ("", " "):
+            buffer = Buffer(place.uri, hole.prefix + hole.suffix + more, language_id=hole.language)
+            index.opened = [buffer.snapshot()]
+            started = time.perf_counter()
+            names = possible(index, seen.workspace, buffer, row, column)
+        self.times.append(1000 * (time.perf_counter() - started))
+        known = {name for name, nats in names.items() if nats >= KNOWN}
+        self.places += 1
+        self.known += bool(known)
+        self.right += re.match(r"\w*", hole.middle)[0] in known  # type: ignore[index]
+
+    def row(self, where: str) -> dict[str, Any]:
+        return {
+            "place": where,
+            "places": self.places,
+            "known": round(self.known / max(1, self.places), 4),
+            "right": round(self.right / max(1, self.known), 4),
+            "ms_median": round(median(self.times), 1) if self.times else 0.0,
+            "ms_p95": round(p95(self.times), 1) if self.times else 0.0,
+        }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,11 +85,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help=f"of {QUICK} holes")
     parser.add_argument("--holes", type=int, default=HOLES, help="of all kinds")
     options = parser.parse_args(argv)
-    places = [each for each in sample(QUICK if options.quick else options.holes) if each.hole.kind == KIND]
+    all_places = sample(QUICK if options.quick else options.holes)
+    places = [each for each in all_places if each.hole.kind == KIND]
+    others = [each for each in all_places if each.hole.kind != KIND and _is_behind_dot(each)]
     tokenizer = CodeLlamaTokenizer.from_pretrained(checkpoint_folder("starter", lambda progress: None))
     seen: dict[Path, Seen] = {}
     said: dict[str, list[bool]] = {"all": []}
     times: list[float] = []
+    across, elsewhere = Preferred(), Preferred()
     with tempfile.TemporaryDirectory() as folder:
         for place in places:
             if place.root not in seen:
@@ -53,6 +102,11 @@ def main(argv: list[str] | None = None) -> None:
             found = says_what_is_wanted(text, place.hole)
             for group in ("all", place.hole.language):
                 said.setdefault(group, []).append(found)
+        for asked, some in ((across, places), (elsewhere, others)):
+            for place in some:
+                if place.root not in seen:
+                    seen[place.root] = seen_of(place.root, Path(folder))
+                asked.ask(place, seen[place.root])
     share = sum(said["all"]) / len(places)
     rows: list[dict[str, Any]] = [
         {"language": group, "holes": len(each), "named": round(sum(each) / len(each), 4)}
@@ -63,10 +117,24 @@ def main(argv: list[str] | None = None) -> None:
         [
             target(f"places where {RELATED_TOKENS} tokens of other files say the name that is wanted",
                    f"at least {LEAST}", share, share >= LEAST, f"{len(places)} places"),
+            *(_right(asked, where) for asked, where in ((across, KIND), (elsewhere, "other kinds")) if asked.known),
         ],
         named=rows,
+        preferred=[across.row(KIND), elsewhere.row("behind a dot elsewhere")],
         gathering_ms={"median": round(median(times), 1), "p95": round(p95(times), 1)},
     )  # fmt: skip
+
+
+def _right(asked: Preferred, where: str) -> dict[str, Any]:
+    """Whether what is preferred holds what is wanted."""
+    share = asked.right / asked.known
+    return target(f"of the places of {where} where it is known which names there are, those that have the one wanted",
+                  f"at least {LEAST_RIGHT}", share, share >= LEAST_RIGHT, f"{asked.known} places")  # fmt: skip
+
+
+def _is_behind_dot(place: Place) -> bool:
+    prefix, middle = place.hole.prefix, place.hole.middle
+    return BEHIND_DOT.search(prefix[-60:]) is not None and re.match(r"\w", middle) is not None
 
 
 def _added(place: Place, seen: Seen, tokenizer: CodeLlamaTokenizer) -> tuple[str, float]:

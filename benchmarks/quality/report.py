@@ -17,7 +17,19 @@ from benchmarks.report import table
 from benchmarks.results import FOLDER
 
 PAGE = Path(__file__).parent / "RESULTS.md"
-SHARES = ("shown", "exact", "exact_shown", "parses", "hidden", "right_hidden", "right_shown", "pass@1", "named")
+SHARES = (
+    "shown",
+    "exact",
+    "exact_shown",
+    "parses",
+    "hidden",
+    "right_hidden",
+    "right_shown",
+    "pass@1",
+    "named",
+    "known",
+    "right",
+)
 
 
 def write() -> None:
@@ -49,6 +61,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         lines += _rows(quality["threshold"])
     if named := results.get("named"):
         lines += ["", "## Names of other files that are said", "", _machine(named), "", *_rows(named["named"])]
+        lines += ["", "## Names that are preferred", "", *_rows(named["preferred"])]
     if humaneval := results.get("humaneval"):
         lines += ["", "## HumanEval infilling", "", _machine(humaneval), ""]
         lines += _rows([*humaneval["tasks"], *PUBLISHED])

@@ -71,7 +71,9 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     start = before[: len(before) - len(receiver.typed)]
     bare = spoken.id == "go" and not receiver.name and bool(_USES.search(start)) and not _PARAMETERS.search(start)
     named = receiver.name and not _IMPORTS.search(before)
-    if spoken.id not in LANGUAGES or re.match(r"\w", behind_cursor) or not (modules or bare or named):
+    if spoken.id not in LANGUAGES or not (modules or bare or named):
+        return {}
+    if not column or re.match(r"\w", behind_cursor):  # the indentation comes first; or the rest of a name is there
         return {}
     opened = index.source_of(buffer)
     own = path.as_posix() if path is not None else ""

@@ -114,6 +114,9 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
          ["Base", "Store", "Thing", "Loose", "Failed", "lend"]),
         ({"shop.py": PYTHON}, "a.py", f"from shop import (Base, {CURSOR}",
          ["Base", "Store", "Thing", "Loose", "Failed", "lend"]),
+        ({"shop.py": PYTHON}, "a.py", f"from shop import (\n    Base,\n    L{CURSOR}\n)\n", ["oose"]),
+        # where a line begins, its indentation is written first
+        ({"shop.py": PYTHON}, "a.py", f"from shop import (\n    Base,\n{CURSOR}\n)\n", []),
         # What this file calls on it is possible, too, if nobody else tells of it.
         ({"shop.py": PYTHON}, "a.py", f"from shop import Store\ns = Store(1)\ns.finish()\ns.fin{CURSOR}\n",
          ["d_by_colour", "d_by_size", "ish"]),
