@@ -312,3 +312,13 @@ def test_what_was_copied_is_masked_bounded_and_forgotten(session: Session) -> No
     assert found == ["a second\n", "password = '********'\n"]
     session.now += gathering.COPIED_SECONDS
     assert related._seen(session.main).copied == ()
+
+
+async def test_what_was_under_way_before_a_change_is_not_all_that_is_shown(session: Session) -> None:
+    session.hold.clear()
+    assert await session.at(50) == ""
+    session.related.copied("two words", "")
+    asking = asyncio.ensure_future(session.at(50, rests=True))
+    await asyncio.sleep(0.1)
+    session.hold.set()
+    assert await asking == "found for 50, 2\n"

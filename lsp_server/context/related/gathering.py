@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 # Rows within which the cursor is about where it was.
 NEAR_ROWS = 16
 # How long a request waits for what it cannot have yet, and one that nobody waits for.
-WAIT_SECONDS, REST_SECONDS = 0.03, 1.0
+WAIT_SECONDS, REST_SECONDS = 0.03, 3.0
 # Without a key for so long, the user has paused.
 PAUSE_SECONDS = 1.0
 # Documents that were closed and are remembered; texts that were copied, how long, and how much of each.
@@ -137,19 +137,21 @@ class Related:
         self._look_at(buffer.uri)
         stamp, paused = self._stamp(buffer.uri), rests or self._has_paused(document)
         document.asked = self._clock()
-        naming = self._naming(buffer, row, column) if prefers else None
         away = abs(row - document.row) > (NEAR_ROWS // 2 if rests else NEAR_ROWS)
         receiver = _receiver(buffer, row, column)
         came_late = document.found is not None and document.found[2] == receiver
         another = quick and receiver != "" and (receiver != document.receiver or came_late)
         if away or another or (paused and stamp != document.stamp):
-            if not _is_for(document.found, row, stamp, receiver if another else ""):
-                seconds = REST_SECONDS if rests else WAIT_SECONDS
-                await self._gathered(document, buffer, row, column, receiver, seconds)
+            for _ in range(2 if rests else 1):  # what was under way may be of before the last change
+                if not _is_for(document.found, row, stamp, receiver if another else ""):
+                    seconds = REST_SECONDS if rests else WAIT_SECONDS
+                    await self._gathered(document, buffer, row, column, receiver, seconds)
             if document.found is not None:
                 self._adopt(document)
             else:
                 document.row, document.receiver = row, receiver  # what comes late is used after the next pause
+        # One after the other: what is gathered is waited for no longer since names are looked for.
+        naming = self._naming(buffer, row, column) if prefers else None
         document.pieces = await self._checked(document)
         await self._name(document, naming, (buffer.version, row, column), REST_SECONDS if rests else WAIT_SECONDS)
         return Added(document.pieces, document.names)
