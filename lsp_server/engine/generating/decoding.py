@@ -153,7 +153,7 @@ class Generation:
 
     def _choose(self, logits: torch.Tensor) -> Token:
         """The next token of the answer."""
-        if self._spellings is None or not (self._to_spell or self._names.left):
+        if self._spellings is None:
             return self._accepted(self._sampler.choose(logits))
         return self._accepted(self._sampler.choose(logits, *self._spellings.next(self._to_spell, self._names)))
 

@@ -197,8 +197,9 @@ async def _generate(state: EngineState, request: Request, form: Form) -> Respons
         sampling = dataclasses.replace(sampling, logit_bias=biases)
     wanted = GenerationRequest(prompt.ids, most, prompt.stop_ids, sampling, ask.priority, prompt.heal, _name(request))
     tells = ask.stream and ask.return_progress
-    wanted = dataclasses.replace(wanted, candidates=ask.candidates, follow=ask.follow, tells_prefill=tells)
-    wanted = dataclasses.replace(wanted, names=ask.names)
+    wanted = dataclasses.replace(
+        wanted, candidates=ask.candidates, follow=ask.follow, names=ask.names, tells_prefill=tells
+    )
     sequences = Sequences(functools.partial(_submit, scheduler, wanted, _param(ask)), ask.count)
 
     def parts(handle: Handle) -> AsyncIterator[AnswerPart]:
