@@ -140,6 +140,9 @@ def _word(text: str) -> str:
 
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
     """(name, text) of the fields that a method sets on `self` or `this`, with what their type is if it says so."""
+    said = tree.data[node.start_byte : node.end_byte]
+    if b"self." not in said and b"this." not in said:
+        return []
     typed = _typed_parameters(node)
     found: dict[str, str] = {}
     stack = [node.child_by_field_name("body")]
