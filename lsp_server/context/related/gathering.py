@@ -150,10 +150,10 @@ class Related:
                 self._adopt(document)
             else:
                 document.row, document.receiver = row, receiver  # what comes late is used after the next pause
-        # One after the other: what is gathered is waited for no longer since names are looked for.
-        naming = self._naming(buffer, row, column) if prefers else None
         document.pieces = await self._checked(document)
-        await self._name(document, naming, (buffer.version, row, column), REST_SECONDS if rests else WAIT_SECONDS)
+        document.named, document.names = (buffer.version, row, column), {}
+        if prefers:  # after the rest, which is waited for no longer since names are looked for
+            document.names = await self._names(buffer, row, column, REST_SECONDS if rests else WAIT_SECONDS)
         return Added(document.pieces, document.names)
 
     def opened(self, uri: str) -> None:
@@ -227,28 +227,16 @@ class Related:
             chosen = tuple(piece for piece in chosen if not piece.path or piece.path in showable)
         return chosen
 
-    def _naming(self, buffer: Buffer, row: int, column: int) -> asyncio.Future[Mapping[str, float]] | None:
-        """Begin to look how the name at a place may go on."""
-        index, settings = self._index(), self._settings()
-        if index is None or not settings.related_imports:
-            return None
-        workspace = self._workspace()
-        return asyncio.wrap_future(self._threads.begin(lambda: named(index, workspace, buffer, row, column)))
-
-    async def _name(
-        self,
-        document: _Document,
-        naming: asyncio.Future[Mapping[str, float]] | None,
-        place: tuple[int | None, int, int],
-        seconds: float,
-    ) -> None:
-        """Take in what was found of the names at a place, for which it is waited some seconds at most."""
-        document.named, document.names = place, {}
-        if naming is not None:
-            await asyncio.wait([naming], timeout=seconds)
-            if naming.done():
-                document.names = naming.result()
-            naming.cancel()
+    async def _names(self, buffer: Buffer, row: int, column: int, seconds: float) -> Mapping[str, float]:
+        """How the name at a place may go on, for which it is waited some seconds at most."""
+        index, workspace = self._index(), self._workspace()
+        if index is None or not self._settings().related_imports:
+            return {}
+        naming = asyncio.wrap_future(self._threads.begin(lambda: named(index, workspace, buffer, row, column)))
+        await asyncio.wait([naming], timeout=seconds)
+        found = naming.result() if naming.done() else {}
+        naming.cancel()
+        return found
 
     def _seen(self, buffer: Buffer) -> Seen:
         workspace, now = self._workspace(), self._clock()
