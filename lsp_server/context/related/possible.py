@@ -3,7 +3,6 @@ a module has."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import sqlite3
@@ -109,9 +108,9 @@ def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator
     places = means.places(means.path, imports)
     found = [(path, each, whole(means, path, each)) for path, each in means.receivers(near, places, imports)]
     for path, of, all_of in found if all(each.parts for _, _, each in found) else ():
-        by_name = of.name == near.receiver.name and not near.receiver.called
-        for at, each in all_of.parts:
-            for member in itertools.chain(*means.members(at, each.path)):
+        by_name = near.receiver.is_class(of.name)
+        for at, each, members in all_of.parts:
+            for member in members:
                 if is_reached(means.path, at, each, member, by_name=by_name):
                     yield at, member.name
         yield from ((path, name) for name in (() if by_name else all_of.names))

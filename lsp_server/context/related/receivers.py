@@ -48,6 +48,10 @@ class Receiver:
     called: bool = False
     typed: str = ""
 
+    def is_class(self, name: str) -> bool:
+        """Whether it is the class of this name itself, and not one of its objects."""
+        return name == self.name and not self.called
+
 
 NOTHING = Receiver()
 

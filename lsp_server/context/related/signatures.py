@@ -63,7 +63,7 @@ def _in_order(means: Meanings, path: str, taken: Taken, near: Near) -> tuple[lis
     members, attached = means.members(path, definition.path)
     if taken.why != BEFORE_CURSOR:
         return members, attached
-    by_name = definition.name == near.receiver.name and not near.receiver.called
+    by_name = near.receiver.is_class(definition.name)
 
     def is_last(each: Definition) -> bool:
         return not is_reached(means.path, path, definition, each, by_name=by_name)

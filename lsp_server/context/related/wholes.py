@@ -7,7 +7,6 @@ import builtins
 import collections
 import dataclasses
 import enum
-import itertools
 import posixpath
 import re
 import threading
@@ -43,23 +42,23 @@ _GENERATED = re.compile(r"(?:\A|\s)private\s")
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """`parts`: the class itself first, then those that it is made from, each with its file; none where it is not known
-    what it is made from. `names`: of what stands in no file."""
+    """`parts`: the class itself first, then those that it is made from, each with its file and its own members; none
+    where it is not known what it is made from. `names`: of what stands in no file."""
 
-    parts: Sequence[tuple[str, Definition]] = ()
+    parts: Sequence[tuple[str, Definition, Sequence[Definition]]] = ()
     names: Sequence[str] = ()
 
 
 def whole(means: Meanings, path: str, of: Definition) -> Whole:
     """All that there is of a class in a file. Raises sqlite3.Error."""
-    parts: list[tuple[str, Definition]] = []
+    parts: dict[tuple[str, Definition], Sequence[Definition]] = {}
     names: list[str] = []
     left = [(path, of)]
     while left:
         if (one := left.pop()) in parts:
             continue
-        parts.append(one)
-        suffix, members = posixpath.splitext(one[0])[1], list(itertools.chain(*means.members(one[0], one[1].path)))
+        suffix, members = posixpath.splitext(one[0])[1], means.inside(*one)
+        parts[one] = members
         if any(each.name in _OPENS.get(suffix, ()) for each in members):
             return Whole()
         names += _added(suffix, one[1], members)
@@ -70,7 +69,7 @@ def whole(means: Meanings, path: str, of: Definition) -> Whole:
                 return Whole()
             left += found
             names += [each for each in dir(own) if not each.startswith("__")] if own else []
-    return Whole(parts, names)
+    return Whole([(*one, members) for one, members in parts.items()], names)
 
 
 def _made_from(suffix: str, one: tuple[str, Definition], members: Sequence[Definition]) -> set[str]:
