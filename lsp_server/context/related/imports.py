@@ -180,6 +180,8 @@ def _rust(known: Known, path: str, what: Import) -> list[Target]:
     stem = name.removesuffix(".rs")
     # Modules that a file declares lie beside it where it stands for its folder, else in a folder of its name.
     own = folder if stem in ("mod", "lib", "main") else _join(folder, stem)
+    if what.kind in ("inline", "macro", "impl"):
+        return []
     if what.kind == "mod":
         child = _rust_module(known, own, what.module) or _rust_module(known, folder, what.module)
         return [Target((child,), alias=what.alias)] if child else []

@@ -111,14 +111,17 @@ class Index:
         with self._refreshing:
             self._guarded(lambda store: self._reread(store, list(paths)), None)
 
-    def view(self, own: str = "") -> View:
-        """What the index says now, with what is open. `own`: the file that is asked for."""
+    def view(self, own: str = "", instead: Opened | None = None) -> View:
+        """What the index says now, with what is open. `own`: the file that is asked for, which holds what is said
+        `instead` of what it does."""
         store = self._guarded(lambda store: store, None)
         state = self._guarded(lambda store: store.state(), None)
         buffers = self._workspace.buffers() if self.opened is None else self.opened
         opened = self._open_sources(buffers)
         if self._answers[0] != (state, *sorted(opened)):
             self._answers = ((state, *sorted(opened)), {})
+        if instead is not None and own in opened:
+            opened[own] = instead
         return View(store, tuple(map(str, self._roots)), opened, self._answers[1], own)
 
     def source_of(self, buffer: Buffer) -> Opened:

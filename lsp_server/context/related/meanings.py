@@ -90,6 +90,13 @@ class Meanings:
         """The classes of which a class has members, by what its header names."""
         yield from self.named_by(path, behind_name(path, of), of)
 
+    def attached_here(self, path: str, definition: Definition) -> list[Definition]:
+        """The members that the file itself attaches to a class of another file."""
+        if path == self.path:
+            return []
+        own = self.view.definitions(self.path)
+        return [each for each in own if each.attached and each.container == definition.path]
+
     def asked(self, near: Near, places: Sequence[Target]) -> list[Target]:
         """The modules of which all may stand at the cursor."""
         asked = self.places(self.path, near.modules) if near.modules else []
@@ -150,4 +157,5 @@ def behind_name(path: str, of: Definition) -> str:
 
 def _names_of(imported: Sequence[Import] | Sequence[Target]) -> set[str]:
     """What is called here what some imports bring."""
-    return {here for each in imported for _, here in each.names} | {each.alias for each in imported}
+    named = [each for each in imported if not isinstance(each, Import) or each.kind not in ("impl", "macro", "inline")]
+    return {here for each in named for _, here in each.names} | {each.alias for each in named}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from lsp_server.context.related.around import is_class, is_function, nodes_around
 from lsp_server.context.related.listing import modules_at
 from lsp_server.context.related.receivers import NOTHING, Receiver, makers_in, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import Import
@@ -70,20 +70,10 @@ def names_near(opened: Opened, row: int, column: int) -> Near:
 def _enclosing(opened: Opened, row: int, column: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """The first and last row of the function and of the class around a place; no rows (0, -1) outside of any."""
     function = owner = (0, -1)
-    if opened.tree is None:
-        return function, owner
-    above = row
-    while above and not opened.buffer.lines[above].strip():  # below its last statement is still in a function
-        above -= 1
-    line = opened.buffer.lines[above]
-    at = above, len(line[: min(column, len(line.rstrip()))].encode("utf-8", "replace"))
-    node: Any = opened.tree.root.named_descendant_for_point_range(at, at)
-    grammar = opened.tree.grammar
-    while node is not None:
+    for node in nodes_around(opened, row, column):
         rows = node.start_point.row, node.end_point.row
-        if node.type in grammar.functions + grammar.unnamed and function[1] < 0:
+        if is_function(opened, node) and function[1] < 0:
             function = rows
-        elif node.type in grammar.classes and owner[1] < 0:
+        elif is_class(opened, node) and owner[1] < 0:
             owner = rows
-        node = node.parent
     return function, owner

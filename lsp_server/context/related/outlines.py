@@ -7,6 +7,7 @@ methods, each a definition of its own, so that of a long class those that matter
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -187,7 +188,7 @@ def _members(tree: Tree, body: Any, path: str) -> list[Definition]:
 
 def _impl(tree: Tree, node: Any) -> list[Definition]:
     """The members that Rust attaches to a type."""
-    name, body = name_of(node), _body(node)
+    name, body = (re.findall(r"\w+", name_of(node)) or [""])[-1], _body(node)
     members = _members(tree, body, name) if body is not None else []
     return [dataclasses.replace(each, attached=True) for each in members]
 

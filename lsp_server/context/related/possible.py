@@ -4,22 +4,25 @@ a module has."""
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language, words
+from lsp_server.context.related.around import function_around, with_name
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.listing import modules_at
 from lsp_server.context.related.meanings import Meanings
-from lsp_server.context.related.near import Near
 from lsp_server.context.related.reach import is_reached
-from lsp_server.context.related.receivers import makers_in, receiver_at, text_before, types_in
+from lsp_server.context.related.receivers import receiver_at, text_before
 from lsp_server.context.related.statements import ALL, Import
 from lsp_server.context.related.uses import behind, uses
+from lsp_server.context.related.values import Module, Value, Values
+from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
@@ -29,11 +32,9 @@ from lsp_server.context.workspace import Workspace
 KNOWN, USED = 12.0, 1.0
 # Names that are told of, and characters of one.
 MOST, LONGEST = 500, 100
-_NAME, _WORD = re.compile(r"[^\W\d][\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
+_NAME, _WORD = re.compile(r"[#$]?\w[\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
 # Files of which they may be.
 MOST_FILES = 64
-# Lines that a call takes at most.
-CALL_LINES = 8
 # Rows below the cursor that tell in which list it is.
 BELOW = 10
 # Characters of a file in which what it calls by the same name is looked for.
@@ -51,11 +52,18 @@ _GO = words(
     "float32 float64 func imag int int16 int32 int64 int8 interface iota len make map max min new nil panic print "
     "println range real recover rune string struct true uint uint16 uint32 uint64 uint8 uintptr"
 )
+# Languages whose fields are there once something is assigned to them, and where that is done first.
+BY_ASSIGNMENT = frozenset(words("python javascript javascriptreact"))
+MAKERS = frozenset(words("__init__ __new__ __post_init__ setUp setUpClass setup_method constructor"))
+_BEGINS = re.compile(r"(?:\A|\n)[ \t]*\w+\.\w*\Z")
 # What nearly all has, whatever else it has.
 _ALWAYS = {
     "javascript": words("apply bind call hasOwnProperty then toString"),
     "typescript": words("apply bind call hasOwnProperty then toString"),
-    "rust": words("as_mut as_ref await borrow borrow_mut clone cmp default eq fmt into to_owned to_string try_into"),
+    "rust": words(
+        "as_mut as_ref await borrow borrow_mut clone cmp default deserialize eq fmt from from_str hash into into_iter "
+        "partial_cmp serialize to_owned to_string try_from try_into"
+    ),
 }
 
 
@@ -68,20 +76,27 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     spoken, path = language(buffer.language_id, buffer.uri), file_of(buffer.uri)
     modules = modules_at(spoken.id, before, behind_cursor)
     start = before[: len(before) - len(receiver.typed)]
-    bare = spoken.id == "go" and not receiver.name and bool(_USES.search(start)) and not _PARAMETERS.search(start)
-    named = receiver.name and not _IMPORTS.search(before)
+    bare = spoken.id == "go" and not receiver.is_member and bool(_USES.search(start)) and not _PARAMETERS.search(start)
+    named = receiver.is_member and not _IMPORTS.search(before)
     if spoken.id not in LANGUAGES or not (modules or bare or named):
         return {}
     if not column or re.match(r"\w", behind_cursor):  # the indentation comes first; or the rest of a name is there
         return {}
     opened = index.source_of(buffer)
+    if named:
+        opened = with_name(opened, row, column)
+    if receiver.is_self and _may_be_new(opened, before, row, column):
+        return {}
     own = path.as_posix() if path is not None else ""
-    said = _said_of(receiver.name, buffer.lines) if receiver.name else ""
-    near = Near({}, receiver, types_in(said), makers_in(said), modules)
-    means = Meanings(index.view(own), opened.language.id, own)
+    means = Meanings(index.view(own, opened), opened.language.id, own)
     try:
-        found = list(_in_package(means, opened.imports) if bare else _members(means, opened.imports, near))
-        called = uses(means.view, workspace, receiver.name, spoken.id, own) if named else {}
+        if bare:
+            found = list(_in_package(means, opened.imports))
+        else:
+            found = list(_of_modules(means, [Module(place.paths) for place in means.places(own, modules) if modules]))
+        if named:
+            found += _members(means, opened, row, column - len(receiver.typed), from_inside=receiver.is_self)
+        called = uses(means.view, workspace, receiver.name, spoken.id, own) if named and not receiver.is_self else {}
     except sqlite3.Error as error:
         index.met(error)
         return {}
@@ -93,7 +108,7 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
         if bare:
             known |= {*_GO, *_WORD.findall(others)}
         elif receiver.name:
-            known |= {*_ALWAYS.get(spoken.id, ()), *behind(receiver.name, others)}
+            known |= set(behind(receiver.name, others))
     counts = sum((called[path] for path in called if path in shown), Counter[str]())
     nats = {name: KNOWN * (name in known) + USED * math.log1p(counts[name]) for name in {*known, *counts}}
     fit = [name for name in nats if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name)]
@@ -102,26 +117,57 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     return {**left, "": KNOWN} if bare and left and not receiver.typed else left
 
 
-def _members(means: Meanings, imports: Sequence[Import], near: Near) -> Iterator[tuple[str, str]]:
-    """(file, name) of all that may stand at the cursor behind what stands before the dot there: members of its classes,
-    and what a module has. None where a class is made from one of other people's, whose members nobody tells."""
-    places = means.places(means.path, imports)
-    found = [(path, each, whole(means, path, each)) for path, each in means.receivers(near, places, imports)]
-    for path, of, all_of in found if all(each.parts for _, _, each in found) else ():
-        by_name = near.receiver.is_class(of.name)
-        for at, each, members in all_of.parts:
-            for member in members:
-                if is_reached(means.path, at, each, member, by_name=by_name):
-                    yield at, member.name
-        yield from ((path, name) for name in (() if by_name else all_of.names))
-    for place in means.asked(near, places):
-        for path in place.paths:
-            for each in means.top(path):
-                if is_reached(means.path, path, None, each, by_name=True):
-                    yield path, each.name
-            for inner in means.places(path, means.view.imports(path)) if not path.endswith(".go") else ():
-                top = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
-                yield from ((path, name) for name in (*top, *(here for _, here in inner.names)))
+def _may_be_new(opened: Opened, before: str, row: int, column: int) -> bool:
+    """Whether a field of the class around the cursor may be made there: by what is assigned to it first."""
+    if opened.language.id not in BY_ASSIGNMENT or not _BEGINS.search(before):
+        return False
+    return function_around(opened, row, column) in MAKERS
+
+
+def _members(means: Meanings, opened: Opened, row: int, column: int, *, from_inside: bool) -> Iterator[tuple[str, str]]:
+    """(file, name) of all that may stand at the cursor behind what stands before the dot there: of members of its
+    classes, and of what a module has. None where a class is made from one of other people's, whose members nobody
+    tells."""
+    if opened.tree is None:
+        return
+    at = len(opened.buffer.lines[row][:column].encode("utf-8", "replace"))
+    values = Values(means, opened.tree, opened.imports).before(row, at)
+    yield from _of_modules(means, [each for each in values if isinstance(each, Module)])
+    classes = [each for each in values if isinstance(each, Value)]
+    found = [(each, whole(means, each.path, each.of, from_inside=from_inside)) for each in classes]
+    told: list[tuple[str, str]] = []
+    for value, all_of in found if len(found) == len(values) and all(each.is_known for _, each in found) else ():
+        for at_path, each, members in all_of.parts:
+            reached = [one for one in members if is_reached(means.path, at_path, each, one, by_name=value.itself)]
+            told += [(at_path, one.name) for one in reached]
+        told += [(value.path, name) for name in (all_of.of_class if value.itself else all_of.names)]
+    yield from told
+    yield from ((value.path, name) for value, _ in found if told for name in _ALWAYS.get(means.language_id, ()))
+
+
+def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """(file, name) of what modules define and hand on."""
+    paths = [path for module in modules for path in module.paths]
+    if any(each.kind == "macro" for path in paths for each in means.view.imports(path)):
+        return
+    for path in paths:
+        for each in means.top(path):
+            if is_reached(means.path, path, None, each, by_name=True):
+                yield path, each.name
+        if path.endswith(".go"):
+            continue
+        imports = means.view.imports(path)
+        if path.endswith(".rs"):
+            yield from ((path, each.alias) for each in imports if each.kind in ("mod", "inline"))
+            yield from ((path, here) for each in imports for _, here in each.names if here != "*")
+        for inner in means.places(path, imports):
+            top = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
+            yield from ((path, name) for name in (*top, *(here for _, here in inner.names)))
+        if path.endswith(("/__init__.py", "/__init__.pyi")):
+            folder = posixpath.dirname(path)
+            yield from ((path, PurePosixPath(each).stem) for each in means.view.in_folder(folder))
+            packages = {posixpath.dirname(each) for each in means.view.named("__init__.py")}
+            yield from ((path, posixpath.basename(each)) for each in packages if posixpath.dirname(each) == folder)
 
 
 def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[str, str]]:
@@ -131,17 +177,6 @@ def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[st
         for path in place.paths if ALL in place.names else ():
             yield from ((path, each.name) for each in means.top(path))
             yield from ((path, each.alias) for each in means.view.imports(path))
-
-
-def _said_of(name: str, lines: Sequence[str]) -> str:
-    """The lines that have a name, each with what follows in its brackets."""
-    chosen = {
-        at
-        for number, line in enumerate(lines)
-        if name in line
-        for at in range(number, number + (CALL_LINES if line.rstrip().endswith(("(", ",")) else 1))
-    }
-    return "".join(line for number, line in enumerate(lines) if number in chosen)
 
 
 def _without(buffer: Buffer, row: int, column: int) -> str:

@@ -37,20 +37,28 @@ _MADE = re.compile(
     r"\([^()]{0,200}(?:\([^()]{0,80}\)[^()]{0,80}){0,4}\)[;?]{0,2}[ \t]*$",
     re.MULTILINE,
 )
+# What stands for an object of the class around a cursor, and for that class.
+SELVES = frozenset({"self", "this", "cls", "Self"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Receiver:
     """`name`: the last name before the dot, "" where there is none; `called`: whether it is what a call of it returns.
-    `typed`: the letters of the member, or of the name, that are there."""
+    `typed`: the letters of the member, or of the name, that are there; `is_member`: a dot stands before them."""
 
     name: str = ""
     called: bool = False
     typed: str = ""
+    is_member: bool = False
 
     def is_class(self, name: str) -> bool:
         """Whether it is the class of this name itself, and not one of its objects."""
-        return name == self.name and not self.called
+        return self.name in (name, "Self") and not self.called
+
+    @property
+    def is_self(self) -> bool:
+        """Whether it is of the class around the cursor."""
+        return not self.called and self.name in SELVES
 
 
 NOTHING = Receiver()
@@ -71,7 +79,9 @@ def receiver_at(before: str) -> Receiver:
     end = _before_blanks(before, sign.start())
     start = _before_brackets(before, end)
     name = _NAME.search(before, 0, start)
-    return Receiver(name[0], start < end, typed) if name is not None else Receiver(typed=typed)
+    if name is None:
+        return Receiver(typed=typed, is_member=True)
+    return Receiver(name[0], start < end, typed, is_member=True)
 
 
 @functools.lru_cache(maxsize=4)  # several sources ask

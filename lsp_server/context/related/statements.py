@@ -18,7 +18,7 @@ SCRIPTS = ("typescript", "typescriptreact", "javascript", "javascriptreact")
 _TYPES = {
     "python": ("import_statement", "import_from_statement"),
     **dict.fromkeys(SCRIPTS, ("import_statement", "export_statement")),
-    "rust": ("use_declaration", "mod_item"),
+    "rust": ("use_declaration", "mod_item", "macro_invocation", "impl_item"),
     "go": ("import_spec",),
     "java": ("import_declaration", "package_declaration"),
     **dict.fromkeys(("c", "cpp", "cuda-cpp"), ("preproc_include",)),
@@ -40,8 +40,9 @@ class Import:
     """One thing that a file imports. `module`: as the language writes it, of Python with the dots before it.
 
     `names`: (what it is called there, what it is called here), ALL for everything. `alias`: what the module itself is
-    called here. `kind`: "mod" declares a child (Rust), "package" says where the file itself is (Java); of a project
-    file: "module" names the project, "paths" what (TypeScript) stands for which folders.
+    called here. `kind`: of Rust "mod" declares a child, "inline" has it in the file itself, "macro" may make any name,
+    "impl" gives what is called `alias` the members of a trait; "package" says where the file itself is (Java); of a
+    project file: "module" names the project, "paths" what (TypeScript) stands for which folders.
     """
 
     module: str
@@ -133,11 +134,28 @@ def _unquoted(node: Any) -> str:
 
 def _rust(node: Any) -> Iterator[Import]:
     if node.type == "mod_item":
-        if node.child_by_field_name("body") is None:
-            name = _text(node.child_by_field_name("name"))
-            yield Import(name, alias=name, kind="mod")
+        name = _text(node.child_by_field_name("name"))
+        yield Import(name, alias=name, kind="mod" if node.child_by_field_name("body") is None else "inline")
+        return
+    if node.type == "impl_item":
+        trait, of = (_last_name(node.child_by_field_name(field)) for field in ("trait", "type"))
+        if trait and of:
+            yield Import(trait, alias=of, kind="impl")
+        return
+    if node.type == "macro_invocation":
+        outer = node.parent
+        if outer is not None and outer.type == "expression_statement":
+            outer = outer.parent
+        if outer is not None and outer.type in ("source_file", "declaration_list"):
+            yield Import(_text(node.child_by_field_name("macro")), kind="macro")
         return
     yield from _used(node.child_by_field_name("argument"), "", 0)
+
+
+def _last_name(node: Any) -> str:
+    """`Store` of `&shop::Store<'a>`."""
+    found: list[str] = re.findall(r"\w+", _text(node).partition("<")[0])
+    return found[-1] if found else ""
 
 
 def _used(node: Any, before: str, depth: int) -> Iterator[Import]:

@@ -99,7 +99,7 @@ class View:
 
     def imports(self, path: str) -> Sequence[Import]:
         if path in self.opened:
-            return self.opened[path].source.imports
+            return self._source(path).imports
         if (store := self._store) is None:
             return ()
         return self.once(("imports", path), lambda: store.imports(path))
@@ -107,7 +107,7 @@ class View:
     def definitions(self, path: str) -> Sequence[Definition]:
         """What a file defines, each class with its members behind it."""
         if path in self.opened:
-            return self.opened[path].source.definitions
+            return self._source(path).definitions
         if (store := self._store) is None:
             return ()
         return self.once(("definitions", path), lambda: store.definitions(path))
@@ -126,7 +126,11 @@ class View:
     def _opened_in(self, family: str) -> Iterator[tuple[str, Source]]:
         for path, each in self.opened.items():
             if family_of(each.language.id) == family:
-                yield path, each.recent if path == self._own else each.source
+                yield path, self._source(path)
+
+    def _source(self, path: str) -> Source:
+        opened = self.opened[path]
+        return opened.recent if path == self._own else opened.source
 
     def chunks(self, path: str) -> Sequence[Chunk]:
         """The chunks of one file."""

@@ -90,6 +90,9 @@ type A struct {
 }
 """
 
+# What every object of Java has.
+OBJECT = ["clone", "equals", "getClass", "hashCode", "notify", "notifyAll", "toString", "wait"]
+
 
 def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[str]:
     project = Project(tmp_path, files)
@@ -134,11 +137,11 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
         ({"shop.py": PYTHON, "shop/x.py": ""}, "a.py", f"import shop.{CURSOR}\n", []),
         # Java: nothing private; what is static behind the class, the rest behind an object
         ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f(Store s) {{ s.{CURSOR} }} }}\n",
-         ["Store", "findByColour", "getSecret", "isSecret", "setSecret"]),  # the last three may be generated
+         ["Store", "findByColour", "getSecret", "isSecret", "setSecret", *OBJECT]),  # the former three may be generated
         ({"shop/Store.java": JAVA}, "shop/A.java", f"package shop;\nclass A {{ void f() {{ Store.{CURSOR} }} }}\n",
          ["MOST", "open", "Options"]),
         ({"P.java": "public record P(int x, List<A> others) {}"}, "A.java",
-         f"class A {{ void f(P p) {{ p.{CURSOR} }} }}", ["x", "others"]),
+         f"class A {{ void f(P p) {{ p.{CURSOR} }} }}", ["x", "others", *OBJECT]),
         ({"P.java": "public class P extends View { int x; }"}, "A.java",
          f"class A {{ void f(P p) {{ p.{CURSOR} }} }}", []),
         # TypeScript

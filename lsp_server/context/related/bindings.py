@@ -1,0 +1,261 @@
+"""Where a name gets its value, by the syntax tree: a parameter, a variable, a field, what a loop goes through.
+
+Of several places the last one before the cursor counts, in a function or class that is around it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Literal
+
+from lsp_server.context.languages import words
+from lsp_server.context.trees import Tree
+
+# Places of a name that are looked at.
+MOST = 100
+# By type of node: the fields that hold the name, the type and the value. "" for a name that has no field.
+_BINDERS: dict[str, tuple[str, str, str]] = {
+    "assignment": ("left", "type", "right"),
+    "named_expression": ("name", "", "value"),
+    "typed_parameter": ("", "type", ""),
+    "typed_default_parameter": ("name", "type", ""),
+    "default_parameter": ("name", "", ""),
+    "for_statement": ("left", "", "right"),
+    "for_in_clause": ("left", "", "right"),
+    "as_pattern": ("alias", "", ""),
+    "parameters": ("", "", ""),
+    "lambda_parameters": ("", "", ""),
+    "variable_declarator": ("name", "type", "value"),
+    "required_parameter": ("pattern", "type", ""),
+    "optional_parameter": ("pattern", "type", ""),
+    "formal_parameters": ("", "", ""),
+    "arrow_function": ("parameter", "", ""),
+    "assignment_expression": ("left", "", "right"),
+    "for_in_statement": ("left", "", "right"),
+    "catch_clause": ("parameter", "", ""),
+    "let_declaration": ("pattern", "type", "value"),
+    "parameter": ("pattern", "type", ""),
+    "let_condition": ("pattern", "", "value"),
+    "match_arm": ("pattern", "", ""),
+    "for_expression": ("pattern", "", "value"),
+    "closure_parameters": ("", "", ""),
+    "static_item": ("name", "type", "value"),
+    "const_item": ("name", "type", "value"),
+    "short_var_declaration": ("left", "", "right"),
+    "var_spec": ("name", "type", "value"),
+    "const_spec": ("name", "type", "value"),
+    "parameter_declaration": ("name declarator", "type", ""),
+    "optional_parameter_declaration": ("declarator", "type", ""),
+    "variadic_parameter_declaration": ("name", "", ""),
+    "range_clause": ("left", "", "right"),
+    "type_switch_statement": ("alias", "", ""),
+    "formal_parameter": ("name", "type", ""),
+    "spread_parameter": ("", "", ""),
+    "enhanced_for_statement": ("name", "type", "value"),
+    "catch_formal_parameter": ("name", "", ""),
+    "resource": ("name", "type", "value"),
+    "instanceof_expression": ("name", "right", ""),
+    "lambda_expression": ("parameters", "", ""),
+    "inferred_parameters": ("", "", ""),
+    "declaration": ("declarator", "type", "value"),
+    "field_declaration": ("declarator", "type", ""),
+    "for_range_loop": ("declarator", "type", "right"),
+}
+_LOOPS = frozenset(
+    words(
+        "for_statement for_in_clause for_in_statement for_expression range_clause enhanced_for_statement for_range_loop"
+    )
+)
+# What a name may be in and still be all that gets the value; in all else it gets a part.
+_WHOLE = frozenset(
+    words(
+        "pointer_declarator reference_declarator init_declarator mut_pattern ref_pattern reference_pattern "
+        "as_pattern_target match_pattern expression_list assignment_pattern"
+    )
+)
+_PARTS = frozenset(
+    words(
+        "pattern_list tuple_pattern list_pattern object_pattern array_pattern pair_pattern rest_pattern struct_pattern "
+        "field_pattern tuple_struct_pattern slice_pattern captured_pattern list_splat_pattern dictionary_splat_pattern "
+        "array_declarator object_assignment_pattern or_pattern structured_binding_declarator function_declarator"
+    )
+)
+_FUNCTIONS = frozenset(
+    words(
+        "function_definition lambda function_declaration generator_function_declaration method_definition "
+        "arrow_function function_expression generator_function function_item closure_expression method_declaration "
+        "func_literal constructor_declaration compact_constructor_declaration lambda_expression list_comprehension "
+        "set_comprehension dictionary_comprehension generator_expression"
+    )
+)
+_CLASSES = frozenset(
+    words(
+        "class_definition class_declaration class abstract_class_declaration impl_item trait_item struct_item "
+        "class_specifier struct_specifier union_specifier record_declaration enum_declaration interface_declaration"
+    )
+)
+_FAILS = frozenset(words("Some Ok"))
+_NAMES = frozenset(
+    words("identifier shorthand_property_identifier_pattern shorthand_field_identifier field_identifier")
+)
+# Languages in which a member needs nothing before it.
+_BARE_MEMBERS = frozenset(words("java cpp c cuda-cpp"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Binding:
+    """How a name gets its value. `type`, `value`: the nodes that say it, None for none; `how`: the name is all of the
+    value, each of its elements, what is in it once it did not fail, what it makes where it is a class, or the only part
+    of a variant that it is. A binding without a type and a value is one of which nothing is known."""
+
+    type: Any = None
+    value: Any = None
+    how: Literal["all", "each", "within", "made", "part"] = "all"
+
+
+NOTHING = Binding()
+
+
+def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
+    """That of a name at a node of a tree; None where nothing in the text binds it."""
+    pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
+    data, here = tree.data, node.start_byte
+    before = [found.start() for found in pattern.finditer(data, 0, here)][-MOST:]
+    behind = [found.start() for found, _ in zip(pattern.finditer(data, here + 1), range(MOST), strict=False)]
+    around = {each.id for each in _up(node)}
+    for at in (*reversed(before), *behind):
+        leaf = tree.root.named_descendant_for_byte_range(at, at + len(name.encode()))
+        if leaf.type not in _NAMES or leaf.end_byte - leaf.start_byte != len(name.encode()):
+            continue
+        function, owner = _scopes(leaf)
+        if function is not None and (function.id not in around or at > here):
+            continue
+        if function is None and owner is not None:
+            inside = tree.language.id in _BARE_MEMBERS or _scopes(node)[0] is None
+            if owner.id not in around or not inside:
+                continue
+        found = _bound(leaf, node)
+        if found is not None and not _contains(found.value, node):
+            return found
+    return None
+
+
+def _contains(outer: Any, node: Any) -> bool:
+    return outer is not None and outer.start_byte <= node.start_byte < outer.end_byte
+
+
+def _up(node: Any) -> list[Any]:
+    found = []
+    while node is not None:
+        found.append(node)
+        node = node.parent
+    return found
+
+
+def _scopes(leaf: Any) -> tuple[Any, Any]:
+    """The function and the class in which a name is bound; what a function itself is called is bound around it."""
+    last = leaf
+    for node in _up(leaf)[1:]:
+        if node.type in _FUNCTIONS and node.child_by_field_name("name") != last:
+            return node, None
+        if node.type in _CLASSES and node.child_by_field_name("name") != last:
+            return None, node
+        last = node
+    return None, None
+
+
+def _bound(leaf: Any, node: Any) -> Binding | None:
+    """What binds the name that a leaf is; None where the leaf only uses it."""
+    inside, whole, value, fails = leaf, True, None, False
+    for outer in _up(leaf)[1:]:
+        if outer.type == "tuple_struct_pattern":
+            if outer.child_by_field_name("type") == inside:
+                return None
+            variant = outer.child_by_field_name("type")
+            if whole and outer.named_child_count == 2 and text_of(variant) not in _FAILS:
+                return Binding(value=variant, how="part")
+            fails = whole
+        elif outer.type == "init_declarator":
+            if inside not in outer.children_by_field_name("declarator"):
+                return None
+            value = outer.child_by_field_name("value")
+        elif outer.type in _PARTS:
+            whole = False
+        elif outer.type not in _WHOLE:
+            return _by(outer, inside, node, value, whole=whole, fails=fails, index=_index(inside, leaf))
+        inside = outer
+    return None
+
+
+def _by(outer: Any, inside: Any, node: Any, value: Any, *, whole: bool, fails: bool, index: int) -> Binding | None:
+    """What an outer node, which may be one of `_BINDERS`, gives to a name that is in `inside` of it."""
+    rule = _BINDERS.get(outer.type)
+    if rule is None:
+        return None
+    names, typed, valued = rule
+    if names and not any(inside in outer.children_by_field_name(each) for each in names.split()):
+        return None
+    if not names and inside == outer.child_by_field_name("type"):
+        return None
+    if not whole:
+        return NOTHING
+    if (special := _SPECIAL.get(outer.type)) is not None:
+        return special(outer, node)
+    said = _type_of(outer, typed)
+    if value is None and valued:
+        value = outer.child_by_field_name(valued)
+    if outer.type in _LOOPS and said is None:
+        counts = outer.type == "range_clause" and index != 1
+        keys = outer.type == "for_in_statement" and text_of(outer.child_by_field_name("operator")) != "of"
+        return NOTHING if counts or keys else Binding(value=value, how="each")
+    if value is not None and value.type == "expression_list":
+        given = value.named_children
+        many = inside.named_child_count if inside.type == "expression_list" else 1
+        if len(given) != many and (index or len(given) != 1):
+            return NOTHING
+        value = given[index if len(given) == many else 0]
+    return Binding(said, value if said is None else None, "within" if fails else "all")
+
+
+def _type_of(outer: Any, field: str) -> Any:
+    """The node that says the type; None where the value does."""
+    said = outer.child_by_field_name(field) if field else None
+    if said is None and outer.type == "variable_declarator" and outer.parent is not None:  # Java
+        said = outer.parent.child_by_field_name("type")
+    return None if said is None or said.type == "placeholder_type_specifier" or text_of(said) == "var" else said
+
+
+def _index(inside: Any, leaf: Any) -> int:
+    """Which one of a list of names a leaf is."""
+    listed = inside.named_children if inside.type == "expression_list" else []
+    return listed.index(leaf) if leaf in listed else 0
+
+
+def _named_as(outer: Any, node: Any) -> Binding:
+    """Python's `with x as y`, `except X as y`."""
+    caught = outer.parent is not None and outer.parent.type == "except_clause"
+    return Binding(value=outer.named_children[0], how="made" if caught else "all")
+
+
+def _caught(outer: Any, node: Any) -> Binding:
+    """Java's `catch (A e)`; of `catch (A | B e)` nothing is known."""
+    said = next((each for each in outer.named_children if each.type == "catch_type"), None)
+    return Binding(said if said is not None and said.named_child_count == 1 else None)
+
+
+def _case(outer: Any, node: Any) -> Binding:
+    """Go's `switch x := y.(type)`: the type of the case that a node is in."""
+    for each in _up(node):
+        if each.type == "type_case" and each.parent == outer:
+            said = each.children_by_field_name("type")
+            return Binding(said[0]) if len(said) == 1 else NOTHING
+    return NOTHING
+
+
+_SPECIAL = {"as_pattern": _named_as, "catch_formal_parameter": _caught, "type_switch_statement": _case}
+
+
+def text_of(node: Any) -> str:
+    """The text of a node; "" of none."""
+    return node.text.decode("utf-8", "replace") if node is not None else ""

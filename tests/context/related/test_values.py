@@ -1,0 +1,283 @@
+"""What stands before a dot, where it is certain: the members of that, and no names where it is not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from projects import CURSOR, Project
+
+from lsp_server.context.languages import words
+from lsp_server.context.related.possible import KNOWN, possible
+
+SHOP = {
+    "shop.py": "class Part:\n    weight = 1\n\nclass Store:\n    part: Part\n    parts: list[Part]\n"
+    "    loose = make()\n    made = Part(1)\n    def one(self) -> Part: ...\n    def maybe(self) -> Part | None: ...\n"
+    "    def all_of(self) -> list[Part]: ...\n    def me(self) -> 'Store': ...\n    def untold(self): ...\n"
+    "    @property\n    def own(self) -> Part: ...\n    async def later(self) -> Part: ...\n"
+}
+PART = ["weight"]
+TS = {
+    "shop.ts": "export class Part { weight = 1 }\nexport class Store {\n  part: Part\n  parts: Part[]\n"
+    "  made = new Part(1)\n  get own(): Part { return null }\n  one(): Part { return null }\n"
+    "  async later(): Promise<Part> { return null }\n  me(): this { return this }\n}\n"
+}
+RUST = {
+    "src/lib.rs": "mod shop;\nmod other;\nmod inside { pub struct X; }\n",
+    "src/shop.rs": "pub struct Part { pub weight: u8 }\npub struct Pair(u8, Part);\n"
+    "pub struct Store { pub part: Part, pub maybe: Option<Part>, pub all: Vec<Part>, pub held: Arc<Part> }\n"
+    "pub enum Kind { One(Part), Two(u8, u8) }\n"
+    "impl Store {\n pub fn new() -> Self { todo!() }\n pub fn tried() -> Result<Self, E> { todo!() }\n"
+    " pub fn one(&self) -> &Part { todo!() }\n pub fn found(&self) -> Option<&Part> { todo!() }\n}\n",
+}
+GO = {
+    "go.mod": "module m\n",
+    "shop/shop.go": "package shop\ntype Part struct {\n\tWeight int\n}\ntype Store struct {\n\tPart\n\tFirst *Part\n"
+    "\tAll []*Part\n}\nfunc Open() (*Store, error) { return nil, nil }\nfunc (s *Store) One() *Part { return nil }\n",
+}
+JAVA = {
+    "Part.java": "public class Part { public int weight; }",
+    "Store.java": "public class Store { public Part part; public List<Part> all; public Part one() { return null; } }",
+    "Colour.java": "public enum Colour { RED, BLUE; public int code; }",
+}
+CPP = {
+    "shop.h": "struct Part { int weight; };\nstruct Store {\n  Part part;\n  Part *other;\n  std::vector<Part> all;\n"
+    "  Part one();\n  static Store make();\n};\n"
+}
+OBJECT = ["clone", "equals", "getClass", "hashCode", "notify", "notifyAll", "toString", "wait"]
+RUSTS = words(
+    "as_mut as_ref await borrow borrow_mut clone cmp default deserialize eq fmt from from_str hash into into_iter "
+    "partial_cmp serialize to_owned to_string try_from try_into"
+)
+SCRIPT = ["apply", "bind", "call", "hasOwnProperty", "then", "toString"]
+
+
+def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[str]:
+    project = Project(tmp_path, files)
+    buffer, row, column = project.open(name, text)
+    told = possible(project.index, project.workspace, buffer, row, column)
+    return sorted(each for each, nats in told.items() if nats >= KNOWN)
+
+
+def python(line: str, before: str = "") -> tuple[dict[str, str], str, str]:
+    return SHOP, "a.py", f"from shop import Store, Part\n{before}def f(store: Store, other, *rest):\n    {line}\n"
+
+
+def typescript(line: str) -> tuple[dict[str, str], str, str]:
+    return (
+        TS,
+        "a.ts",
+        f"import {{ Store, Part }} from './shop'\nasync function f(store: Store, other) {{\n  {line}\n}}\n",
+    )
+
+
+def rust(line: str) -> tuple[dict[str, str], str, str]:
+    uses = "use crate::shop::{Kind, Part, Pair, Store};\n"
+    return RUST, "src/a.rs", f"{uses}fn f(store: &Store, kind: Kind, pair: Pair) {{\n  {line}\n}}\n"
+
+
+def go(line: str) -> tuple[dict[str, str], str, str]:
+    return (
+        GO,
+        "main.go",
+        f'package main\nimport "m/shop"\nfunc f(store *shop.Store, any interface{{}}) {{\n\t{line}\n}}\n',
+    )
+
+
+def java(line: str) -> tuple[dict[str, str], str, str]:
+    return JAVA, "A.java", f"class A {{\n  void f(Store store) {{\n    {line}\n  }}\n  private Part field;\n}}\n"
+
+
+def cpp(line: str) -> tuple[dict[str, str], str, str]:
+    return CPP, "a.cpp", f'#include "shop.h"\nvoid f(Store &store, Store *pointer) {{\n  {line}\n}}\n'
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        # a chain, through fields, results and properties
+        (python(f"store.part.{CURSOR}"), PART),
+        (python(f"store.one().{CURSOR}"), PART),
+        (python(f"store.me().me().part.wei{CURSOR}"), ["ght"]),
+        (python(f"store.own.{CURSOR}"), PART),
+        (python(f"store.made.{CURSOR}"), PART),
+        (python(f"store.maybe().{CURSOR}"), PART),
+        (python(f"(await store.later()).{CURSOR}"), PART),
+        (python(f"x = store.one()\n    x.{CURSOR}"), PART),
+        (python(f"x: 'Part | None' = other\n    x.{CURSOR}"), PART),
+        (python(f"for x in store.parts:\n        x.{CURSOR}"), PART),
+        (python(f"[x.{CURSOR} for x in store.all_of()]"), []),  # it is bound behind the cursor
+        (python(f"if (x := store.one()):\n        x.{CURSOR}"), PART),
+        (python(f"with store.one() as x:\n        x.{CURSOR}"), PART),
+        (python(f"try:\n        pass\n    except Part as x:\n        x.{CURSOR}"), PART),
+        (python(f"x = other or Part(2)\n    x.{CURSOR}"), PART),
+        (python(f"Store(1).part.{CURSOR}"), PART),
+        (python(f"GLOBAL.{CURSOR}", "GLOBAL = Part(1)\n"), PART),
+        # not certain: a list, no type, a method that is not called, what has another's name
+        (python(f"store.parts.{CURSOR}"), []),
+        (python(f"store.parts[0].{CURSOR}"), []),
+        (python(f"store.untold().{CURSOR}"), []),
+        (python(f"store.loose.{CURSOR}"), []),
+        (python(f"store.one.{CURSOR}"), []),
+        (python(f"other.{CURSOR}"), []),
+        (python(f"part.{CURSOR}"), []),
+        (python(f"rest.{CURSOR}"), []),
+        (python(f"a, x = store.one()\n    x.{CURSOR}"), []),
+        # the last that it was made counts, and in a function its own
+        (python(f"store = other\n    store.{CURSOR}"), []),
+        (python(f"x = Part(1)\n    x = other\n    x.{CURSOR}"), []),
+        (python(f"call(lambda store: store.{CURSOR})"), []),
+        (python(f"x.{CURSOR}", "def g():\n    x = Part(1)\n"), []),
+        (python(f"if isinstance(store, Other):\n        store.{CURSOR}"), []),
+        (typescript(f"store.part.{CURSOR}"), [*SCRIPT, *PART]),
+        (typescript(f"store.me().one().wei{CURSOR}"), ["ght"]),
+        (typescript(f"store?.own!.wei{CURSOR}"), ["ght"]),
+        (typescript(f"const x = await store.later()\n  x.wei{CURSOR}"), ["ght"]),
+        (typescript(f"for (const x of store.parts) {{ x.wei{CURSOR} }}"), ["ght"]),
+        (typescript(f"const x = other as Part\n  x.wei{CURSOR}"), ["ght"]),
+        (typescript(f"const x = other ?? new Part()\n  x.wei{CURSOR}"), ["ght"]),
+        (typescript(f"store.made.wei{CURSOR}"), ["ght"]),
+        (typescript(f"store.later().wei{CURSOR}"), []),
+        (typescript(f"for (const x in store.parts) {{ x.wei{CURSOR} }}"), []),
+        (typescript(f"store.parts.{CURSOR}"), []),
+        (typescript(f"const {{ part }} = store\n  part.{CURSOR}"), []),
+        (typescript(f"other.map((store) => store.{CURSOR})"), []),
+        (rust(f"store.part.wei{CURSOR}"), ["ght"]),
+        (rust(f"Store::new().one().wei{CURSOR}"), ["ght"]),
+        (rust(f"let x = Store::tried()?;\n  x.part.wei{CURSOR}"), ["ght"]),
+        (rust(f"store.found().unwrap().wei{CURSOR}"), ["ght"]),
+        (rust(f"if let Some(x) = store.found() {{ x.wei{CURSOR} }}"), ["ght"]),
+        (rust(f"if let Some(ref x) = store.maybe {{ x.wei{CURSOR} }}"), ["ght"]),
+        (rust(f"match kind {{ Kind::One(x) => x.wei{CURSOR}, _ => () }}"), ["ght"]),
+        (rust(f"for x in store.all.iter() {{ x.wei{CURSOR} }}"), ["ght"]),
+        (rust(f"store.held.wei{CURSOR}"), ["ght"]),
+        (rust(f"let mut x: Box<Part> = y;\n  x.wei{CURSOR}"), ["ght"]),
+        (rust(f"let x = Part {{ weight: 1 }};\n  x.wei{CURSOR}"), ["ght"]),
+        (rust(f"pair.{CURSOR}"), ["0", "1", *RUSTS]),
+        (rust(f"store.maybe.wei{CURSOR}"), []),
+        (rust(f"store.found().wei{CURSOR}"), []),
+        (rust(f"match kind {{ Kind::Two(x, _) => x.wei{CURSOR}, _ => () }}"), []),
+        (rust(f"store.all.iter().map(|store| store.wei{CURSOR})"), []),
+        (go(f"store.First.{CURSOR}"), ["Weight"]),
+        (go(f"store.Part.{CURSOR}"), ["Weight"]),
+        (go(f"x := store.One()\n\tx.{CURSOR}"), ["Weight"]),
+        (go(f"x, err := shop.Open()\n\tx.First.{CURSOR}"), ["Weight"]),
+        (go(f"x := &shop.Part{{}}\n\tx.{CURSOR}"), ["Weight"]),
+        (go(f"x, ok := any.(*shop.Part)\n\tx.{CURSOR}"), ["Weight"]),
+        (go(f"for _, x := range store.All {{\n\t\tx.{CURSOR}\n\t}}"), ["Weight"]),
+        (go(f"switch x := any.(type) {{\n\tcase *shop.Part:\n\t\tx.{CURSOR}\n\t}}"), ["Weight"]),
+        (go(f"x, err := shop.Open()\n\terr.{CURSOR}"), []),
+        (go(f"for x := range store.All {{\n\t\tx.{CURSOR}\n\t}}"), []),
+        (go(f"any.{CURSOR}"), []),
+        (java(f"store.part.{CURSOR}"), [*OBJECT, "weight"]),
+        (java(f"store.one().wei{CURSOR}"), ["ght"]),
+        (java(f"var x = store.one(); x.wei{CURSOR}"), ["ght"]),
+        (java(f"for (Part x : store.all) {{ x.wei{CURSOR} }}"), ["ght"]),
+        (java(f"for (var x : store.all) {{ x.wei{CURSOR} }}"), ["ght"]),
+        (java(f"field.wei{CURSOR}"), ["ght"]),
+        (java(f"this.field.wei{CURSOR}"), ["ght"]),
+        (java(f"((Part) x).wei{CURSOR}"), ["ght"]),
+        (java(f"if (x instanceof Part p) {{ p.wei{CURSOR} }}"), ["ght"]),
+        (java(f"new Store().part.wei{CURSOR}"), ["ght"]),
+        (java(f"Colour.{CURSOR}"), ["BLUE", "RED", "valueOf", "values"]),
+        (java(f"Colour.RED.co{CURSOR}"), ["de", "mpareTo"]),
+        (java(f"store.all.{CURSOR}"), []),
+        (java(f"part.{CURSOR}"), []),
+        (java(f"xs.map(store -> store.{CURSOR})"), []),
+        (cpp(f"store.part.{CURSOR};"), PART),
+        (cpp(f"pointer->other->{CURSOR};"), PART),
+        (cpp(f"auto x = store.one(); x.{CURSOR};"), PART),
+        (cpp(f"for (auto &x : store.all) {{ x.{CURSOR}; }}"), PART),
+        (cpp(f"Store::make().part.{CURSOR};"), PART),
+        (cpp(f"std::shared_ptr<Part> x; x->{CURSOR};"), PART),
+        (cpp(f"Part *x = nullptr; x->{CURSOR};"), PART),
+        (cpp(f"store.all.{CURSOR};"), []),
+    ],
+)  # fmt: skip
+def test_a_chain(tmp_path: Path, place: tuple[dict[str, str], str, str], names: list[str]) -> None:
+    assert found(tmp_path, *place) == sorted(names)
+
+
+BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "text", "names"),
+    [
+        (BASE, "a.py",
+         f"from base import Base\nclass A(Base):\n    def f(self):\n        self.{CURSOR}\n    def g(self): ...\n",
+         ["close", "f", "g"]),
+        ({}, "a.py",
+         f"class A:\n    def __init__(self):\n        self.x = 1\n    def f(self):\n        return self.{CURSOR}\n",
+         ["__init__", "f", "x"]),
+        ({}, "a.py", f"class A:\n    x = 1\n    @classmethod\n    def f(cls):\n        return cls.{CURSOR}\n",
+         ["f", "x"]),
+        ({}, "a.py", f"class A(Foreign):\n    def f(self):\n        self.{CURSOR}\n", []),
+        # where a field is made
+        ({}, "a.py", f"class A:\n    def __init__(self):\n        self.{CURSOR}\n    def f(self): ...\n", []),
+        ({}, "a.js", f"class A {{\n  constructor() {{\n    this.{CURSOR}\n  }}\n  f() {{}}\n}}\n", []),
+        # in a class of its own, which no outline has, and outside of any
+        ({}, "a.py", f"def make():\n    class A:\n        x = 1\n        def f(self):\n            self.{CURSOR}\n",
+         []),
+        ({}, "a.ts", f"class A {{ x = 1; f() {{ call(function () {{ this.{CURSOR} }}) }} }}\n", []),
+        ({}, "a.ts", f"class A {{ x = 1; f() {{ return {{ g() {{ this.{CURSOR} }} }} }} }}\n", []),
+        ({}, "A.java",
+         f"class A {{ int x; Object f() {{ return new B() {{ int g() {{ return this.{CURSOR}; }} }}; }} }}\n", []),
+        # what is private is one's own
+        ({}, "a.ts", f"class A {{\n  #x = 1\n  private y = 2\n  f() {{ call(() => this.{CURSOR}) }}\n}}\n",
+         ["#x", "f", "y", *SCRIPT]),
+        # the rest of the text is there, though it ends in a dot
+        ({}, "A.java",
+         f"class A {{\n int f() {{\n  if (x) {{\n   return this.{CURSOR}\n  }}\n }}\n private int last;\n}}\n",
+         [*OBJECT, "f", "getLast", "isLast", "last", "setLast"]),
+        ({}, "a.rs", f"pub struct A(u8);\nimpl A {{\n fn f(&self) {{ self.{CURSOR} }}\n fn new() -> A {{ A(1) }}\n}}\n",
+         ["0", "f", *RUSTS]),
+        ({}, "a.rs", f"enum A {{ One, Two }}\nimpl A {{\n  fn f(&self) -> A {{ Self::T{CURSOR} }}\n}}\n", ["wo"]),
+        # a class of another file, to which this one attaches members
+        ({"src/lib.rs": "mod a;\nmod b;", "src/b.rs": "pub struct B { pub size: u8 }"}, "src/a.rs",
+         f"use crate::b::B;\nimpl B {{\n  fn sized(&self) {{ self.si{CURSOR} }}\n}}\n", ["ze", "zed"]),
+        ({"a.h": "class A {\n  int x;\n  void f();\n};\n"}, "a.cpp",
+         f'#include "a.h"\nvoid A::f() {{ this->{CURSOR}; }}\n', ["f", "x"]),
+        ({"go.mod": "module m\n"}, "a.go",
+         f"package a\ntype a struct {{ x int }}\nfunc (s *a) f() {{ s.{CURSOR} }}\nfunc (s *a) g() {{}}\n",
+         ["f", "g", "x"]),
+        # what a trait of this crate adds, and what one of another's would
+        ({"src/lib.rs": "", "src/t.rs": "pub trait T { fn more(&self) {} }"}, "src/a.rs",
+         f"use crate::t::T;\nstruct A {{ x: u8 }}\nimpl T for A {{}}\nfn f(a: A) {{ a.mo{CURSOR} }}\n", ["re"]),
+        ({}, "a.rs", f"struct A {{ x: u8 }}\nimpl Reads for A {{}}\nfn f(a: A) {{ a.{CURSOR} }}\n", []),
+    ],
+)  # fmt: skip
+def test_of_the_file_itself(tmp_path: Path, files: dict[str, str], name: str, text: str, names: list[str]) -> None:
+    assert found(tmp_path, files, name, text) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "text", "names"),
+    [
+        (RUST, "src/a.rs", f"use crate::{CURSOR}\n", ["X", "inside", "other", "shop"]),
+        ({"src/lib.rs": "mod shop;", "src/shop.rs": "pub struct A;\nmake_more!(B, C);\n"}, "src/a.rs",
+         f"use crate::shop::{CURSOR}\n", []),
+        ({"shop/__init__.py": "x = 1\n", "shop/inner.py": "", "shop/deep/__init__.py": ""}, "a.py",
+         f"from shop import {CURSOR}\n", ["__init__", "deep", "inner", "x"]),
+        ({"shop.js": "function one() {}\nmodule.exports = { one }\n"}, "a.js",
+         f"const shop = require('./shop')\nshop.{CURSOR}\n", ["one", *SCRIPT]),
+        ({"shop.js": "class Shop { one() {} }\nmodule.exports = Shop\n"}, "a.js",
+         f"const Store = require('./shop')\nconst s = new Store()\ns.on{CURSOR}\n", ["e"]),
+    ],
+)  # fmt: skip
+def test_of_a_module(tmp_path: Path, files: dict[str, str], name: str, text: str, names: list[str]) -> None:
+    assert found(tmp_path, files, name, text) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "text", ["x = x.y\n" * 3_000 + "x.", "x = " + "(" * 3_000 + "x.", "a." * 3_000, "self.f()." * 2_000]
+)
+@pytest.mark.parametrize("name", ["a.py", "a.ts", "a.rs", "A.java", "a.cpp", "a.go"])
+def test_what_goes_in_circles_ends(tmp_path: Path, name: str, text: str) -> None:
+    project = Project(tmp_path, {f"shop{Path(name).suffix}": text})
+    buffer, row, column = project.open(name, f"{text}{CURSOR}\n")
+    project.index.source_of(buffer)
+    started = time.process_time()
+    possible(project.index, project.workspace, buffer, row, column)
+    assert time.process_time() - started < 3
