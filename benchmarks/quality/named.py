@@ -7,21 +7,24 @@ That is the most that a model can make of it. Some names are those of a language
 happens to define as well; nothing tells these.
 
 And whether it is known which names there are, so that these are preferred, and the one that is wanted is among them:
-there, and wherever else a cursor is in a name behind a dot.
+there, wherever else a hole is in a name behind a dot, and at members of anything, of which all that follows in
+the line is gone. A name that is wanted and not among those is as good as ruled out.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import random
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import median, p95
-from benchmarks.quality.packages import sample
+from benchmarks.quality.packages import SEED, sample
 from benchmarks.results import keep, target
 from lsp_server.codellama import CodeLlamaTokenizer
 from lsp_server.codellama.infilling import RELATED_TOKENS
@@ -33,12 +36,17 @@ from lsp_server.context.related.sources import Seen
 from lsp_server.engine.loading.naming import checkpoint_folder
 from lsp_server.evaluation.across import KIND
 from lsp_server.evaluation.asking import Place
+from lsp_server.evaluation.holes import Hole
 from training.others import found_at, says_what_is_wanted, seen_of
 
 # Of all kinds of holes; one in six is one across files.
 HOLES, QUICK = 8_000, 400
 LEAST, LEAST_RIGHT = 0.4, 0.95
 BEHIND_DOT = re.compile(r"(?:\.|->|::)\w*\Z")
+# Members, and of one file; lines that have a comment or a string before them are left out.
+MEMBERS, OF_A_FILE = 1_500, 4
+MEMBER = re.compile(r"\b[A-Za-z_]\w*(?:\.|->|::)(?=#?[A-Za-z_])")
+NO_CODE = re.compile(r"//|#|/\*|^\s*\*|[\"'`]")
 
 
 @dataclasses.dataclass
@@ -66,7 +74,7 @@ class Preferred:
         known = {name for name, nats in names.items() if nats >= KNOWN}
         self.places += 1
         self.known += bool(known)
-        self.right += re.match(r"\w*", hole.middle)[0] in known  # type: ignore[index]
+        self.right += re.match(r"#?\w*", hole.middle)[0] in known  # type: ignore[index]
 
     def row(self, where: str) -> dict[str, Any]:
         return {
@@ -88,11 +96,12 @@ def main(argv: list[str] | None = None) -> None:
     all_places = sample(QUICK if options.quick else options.holes)
     places = [each for each in all_places if each.hole.kind == KIND]
     others = [each for each in all_places if each.hole.kind != KIND and _is_behind_dot(each)]
+    members = _members(all_places, QUICK // 2 if options.quick else MEMBERS)
     tokenizer = CodeLlamaTokenizer.from_pretrained(checkpoint_folder("starter", lambda progress: None))
     seen: dict[Path, Seen] = {}
     said: dict[str, list[bool]] = {"all": []}
     times: list[float] = []
-    across, elsewhere = Preferred(), Preferred()
+    across, elsewhere, anything = Preferred(), Preferred(), Preferred()
     with tempfile.TemporaryDirectory() as folder:
         for place in places:
             if place.root not in seen:
@@ -102,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
             found = says_what_is_wanted(text, place.hole)
             for group in ("all", place.hole.language):
                 said.setdefault(group, []).append(found)
-        for asked, some in ((across, places), (elsewhere, others)):
+        for asked, some in ((across, places), (elsewhere, others), (anything, members)):
             for place in some:
                 if place.root not in seen:
                     seen[place.root] = seen_of(place.root, Path(folder))
@@ -117,10 +126,14 @@ def main(argv: list[str] | None = None) -> None:
         [
             target(f"places where {RELATED_TOKENS} tokens of other files say the name that is wanted",
                    f"at least {LEAST}", share, share >= LEAST, f"{len(places)} places"),
-            *(_right(asked, where) for asked, where in ((across, KIND), (elsewhere, "other kinds")) if asked.known),
+            *(
+                _right(asked, where)
+                for asked, where in ((across, KIND), (elsewhere, "other kinds"), (anything, "any member"))
+                if asked.known
+            ),
         ],
         named=rows,
-        preferred=[across.row(KIND), elsewhere.row("behind a dot elsewhere")],
+        preferred=[across.row(KIND), elsewhere.row("behind a dot elsewhere"), anything.row("any member")],
         gathering_ms={"median": round(median(times), 1), "p95": round(p95(times), 1)},
     )  # fmt: skip
 
@@ -135,6 +148,22 @@ def _right(asked: Preferred, where: str) -> dict[str, Any]:
 def _is_behind_dot(place: Place) -> bool:
     prefix, middle = place.hole.prefix, place.hole.middle
     return BEHIND_DOT.search(prefix[-60:]) is not None and re.match(r"\w", middle) is not None
+
+
+def _members(places: Sequence[Place], count: int) -> list[Place]:
+    """So many places right behind a dot, in the files of others, the same each time."""
+    rng = random.Random(SEED)
+    files = sorted({(each.root, each.hole.name, each.hole.language) for each in places})
+    rng.shuffle(files)
+    found: list[Place] = []
+    for root, name, spoken in files:
+        text = (root / name).read_text(errors="replace")
+        ends = [match.end() for match in MEMBER.finditer(text)]
+        ends = [at for at in ends if not NO_CODE.search(text[text.rfind("\n", 0, at) + 1 : at])]
+        for at in rng.sample(ends, min(OF_A_FILE, len(ends))):
+            line = text.find("\n", at) if "\n" in text[at:] else len(text)
+            found.append(Place(root, Hole("member", "", spoken, name, text[:at], text[at:line], text[line:])))
+    return found[:count]
 
 
 def _added(place: Place, seen: Seen, tokenizer: CodeLlamaTokenizer) -> tuple[str, float]:

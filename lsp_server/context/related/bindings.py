@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lsp_server.context.languages import words
 from lsp_server.context.trees import Tree
 
-# Places of a name that are looked at.
-MOST = 100
+# Places of a name that are looked at, on each side.
+MOST = 60
 # By type of node: the fields that hold the name, the type and the value. "" for a name that has no field.
 _BINDERS: dict[str, tuple[str, str, str]] = {
     "assignment": ("left", "type", "right"),
@@ -123,19 +124,20 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
     data, here = tree.data, node.start_byte
     before = [found.start() for found in pattern.finditer(data, 0, here)][-MOST:]
     behind = [found.start() for found, _ in zip(pattern.finditer(data, here + 1), range(MOST), strict=False)]
-    around = {each.id for each in _up(node)}
+    around = {each.id for each in _up(tree, node)}
     for at in (*reversed(before), *behind):
         leaf = tree.root.named_descendant_for_byte_range(at, at + len(name.encode()))
         if leaf.type not in _NAMES or leaf.end_byte - leaf.start_byte != len(name.encode()):
             continue
-        function, owner = _scopes(leaf)
+        up = _up(tree, leaf)
+        function, owner = _scopes(up)
         if function is not None and (function.id not in around or at > here):
             continue
         if function is None and owner is not None:
-            inside = tree.language.id in _BARE_MEMBERS or _scopes(node)[0] is None
+            inside = tree.language.id in _BARE_MEMBERS or _scopes(_up(tree, node))[0] is None
             if owner.id not in around or not inside:
                 continue
-        found = _bound(leaf, node)
+        found = _bound(up, node)
         if found is not None and not _contains(found.value, node):
             return found
     return None
@@ -145,18 +147,19 @@ def _contains(outer: Any, node: Any) -> bool:
     return outer is not None and outer.start_byte <= node.start_byte < outer.end_byte
 
 
-def _up(node: Any) -> list[Any]:
-    found = []
-    while node is not None:
-        found.append(node)
-        node = node.parent
-    return found
+def _up(tree: Tree, leaf: Any) -> list[Any]:
+    """A node and those that it is in, from the innermost. They are looked for from the root on, as the parser does for
+    each `parent`."""
+    found = [tree.root]
+    while found[-1] != leaf and (inner := found[-1].child_with_descendant(leaf)) is not None:
+        found.append(inner)
+    return found[::-1]
 
 
-def _scopes(leaf: Any) -> tuple[Any, Any]:
+def _scopes(up: Sequence[Any]) -> tuple[Any, Any]:
     """The function and the class in which a name is bound; what a function itself is called is bound around it."""
-    last = leaf
-    for node in _up(leaf)[1:]:
+    last = up[0]
+    for node in up[1:]:
         if node.type in _FUNCTIONS and node.child_by_field_name("name") != last:
             return node, None
         if node.type in _CLASSES and node.child_by_field_name("name") != last:
@@ -165,10 +168,11 @@ def _scopes(leaf: Any) -> tuple[Any, Any]:
     return None, None
 
 
-def _bound(leaf: Any, node: Any) -> Binding | None:
-    """What binds the name that a leaf is; None where the leaf only uses it."""
-    inside, whole, value, fails = leaf, True, None, False
-    for outer in _up(leaf)[1:]:
+def _bound(up: Sequence[Any], node: Any) -> Binding | None:
+    """What binds the name that a leaf is, the first of those that it is in; None where the leaf only uses it."""
+    leaf = inside = up[0]
+    whole, value, fails = True, None, False
+    for outer in up[1:]:
         if outer.type == "tuple_struct_pattern":
             if outer.child_by_field_name("type") == inside:
                 return None
@@ -246,11 +250,9 @@ def _caught(outer: Any, node: Any) -> Binding:
 
 def _case(outer: Any, node: Any) -> Binding:
     """Go's `switch x := y.(type)`: the type of the case that a node is in."""
-    for each in _up(node):
-        if each.type == "type_case" and each.parent == outer:
-            said = each.children_by_field_name("type")
-            return Binding(said[0]) if len(said) == 1 else NOTHING
-    return NOTHING
+    case = outer.child_with_descendant(node)
+    said = case.children_by_field_name("type") if case is not None and case.type == "type_case" else []
+    return Binding(said[0]) if len(said) == 1 else NOTHING
 
 
 _SPECIAL = {"as_pattern": _named_as, "catch_formal_parameter": _caught, "type_switch_statement": _case}

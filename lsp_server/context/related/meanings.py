@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lsp_server.context.related.imports import Target, targets
 from lsp_server.context.related.near import Near
@@ -112,14 +112,17 @@ class Meanings:
         foreign = _names_of(imports) - _names_of(places)  # of other people's packages
         if not name or name in foreign:
             return []
-        types = {name, *(near.types.get(name, ()) if not called else ())} - foreign
-        found = [each for one in sorted(types) for each in self._classes(one, places)]
+        found = self.by_types({name, *(near.types.get(name, ()) if not called else ())} - foreign, places)
         makers = () if called else sorted(near.makers.get(name, frozenset()) - foreign)
         for maker in (*makers, name) if not found else ():
             for path, given in self.view.anywhere(maker, self.language_id):
                 classes = self._given_by(path, given, places, member=maker == name)
                 found += [one for one in classes if path != self.path or one[1].name not in foreign]
         return [one for one in dict.fromkeys(found) if one[0] != self.path][:MOST_RECEIVERS]
+
+    def by_types(self, types: Iterable[str], places: Sequence[Target]) -> list[tuple[str, Definition]]:
+        """The classes that some names of types may mean."""
+        return [each for one in sorted(types) for each in self._classes(one, places)]
 
     def _classes(self, name: str, places: Sequence[Target]) -> list[tuple[str, Definition]]:
         """The classes that a name may mean here: one that is imported, else all of the workspace."""

@@ -116,7 +116,7 @@ def fields_of(tree: Tree, node: Any) -> list[tuple[str, str]]:
         ends = ";"
     if not is_short(text):
         before = re.split(r"[={]", text, maxsplit=1)[0].rstrip()
-        text = f"{before} = ..." if is_short(before) else ""
+        text = f"{before} = ..." if is_short(before) else one_line(before, LONGEST_FIELD)
     names = [each for each in _declared(tree, node, text) if not each.startswith("__")]
     return [(each, f"{text.rstrip(';')}{ends}") for each in names] if text else []
 
@@ -152,10 +152,13 @@ def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
             continue
         if each.type in ("assignment", "assignment_expression"):
             left, right = each.child_by_field_name("left"), each.child_by_field_name("right")
-            if left is not None and left.type in ("attribute", "member_expression"):
-                owner, _, name = left.text.decode().partition(".")
-                if owner in ("self", "this") and name.isidentifier():
-                    found.setdefault(name, _set(tree, name, each.child_by_field_name("type"), right, typed))
+            several = left is not None and left.type in ("pattern_list", "tuple_pattern", "array_pattern")
+            for target in left.named_children if several else (left,):
+                if target is not None and target.type in ("attribute", "member_expression"):
+                    owner, _, name = target.text.decode().partition(".")
+                    if owner in ("self", "this") and name.isidentifier():
+                        said = each.child_by_field_name("type")
+                        found.setdefault(name, _set(tree, name, said, right if not several else None, typed))
         elif each.type in _BLOCKS:
             stack += reversed(each.named_children)
     return list(found.items())
@@ -166,7 +169,7 @@ def _set(tree: Tree, name: str, declared: Any, right: Any, typed: dict[str, str]
     said = flat(tree, declared) if declared is not None else typed.get(value, "")
     if said and tree.language.id == "python":
         return f"{name}: {said}"
-    if value == name:
+    if value in ("", name):
         return name + (";" if tree.language.braces else "")
     return f"{name} = {value if len(value) <= 60 else '...'}" + (";" if tree.language.braces else "")
 

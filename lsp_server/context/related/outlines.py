@@ -13,7 +13,7 @@ from typing import Any
 
 from lsp_server.context.definitions import docs_above, name_of
 from lsp_server.context.languages import words
-from lsp_server.context.related.members import fields_of, fields_set, flat, head_of, is_short, one_line
+from lsp_server.context.related.members import LONGEST_FIELD, fields_of, fields_set, flat, head_of, is_short, one_line
 from lsp_server.context.trees import Tree, is_docstring, parse
 
 # Characters of what documentation begins with.
@@ -201,7 +201,8 @@ def _value(tree: Tree, outer: Any, node: Any, container: str) -> list[Definition
     if outer is node and node.type in ("const_spec", "var_spec"):
         text = f"{node.type.removesuffix('_spec')} {text}"
     if not is_short(text):
-        text = f"{text.partition('=')[0].rstrip()} = ..." if is_short(text.partition("=")[0]) else ""
+        before = text.partition("=")[0].rstrip()
+        text = f"{before} = ..." if is_short(before) else one_line(before, LONGEST_FIELD)
     kind = "function" if _is_prototype(node) or node.type == "preproc_function_def" else "value"
     if kind == "function" and container == "":
         text = _documented(tree, outer, node, text)

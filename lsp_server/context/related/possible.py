@@ -8,17 +8,17 @@ import posixpath
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language, words
-from lsp_server.context.related.around import function_around, with_name
+from lsp_server.context.related.around import function_around, nodes_around, with_name
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.listing import modules_at
-from lsp_server.context.related.meanings import Meanings
+from lsp_server.context.related.meanings import MOST_RECEIVERS, Meanings
 from lsp_server.context.related.reach import is_reached
-from lsp_server.context.related.receivers import receiver_at, text_before
+from lsp_server.context.related.receivers import Receiver, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import ALL, Import
 from lsp_server.context.related.uses import behind, uses
 from lsp_server.context.related.values import Module, Value, Values
@@ -27,9 +27,9 @@ from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 
-# What a name that is known gains on all that is not, and, times the logarithm of how often others write it behind the
-# same dot, one that is used on those that are not; in nats.
-KNOWN, USED = 12.0, 1.0
+# What a name that is known gains on all that is not; where none is, one that is likely; and, times the logarithm of how
+# often others write it behind the same dot, one that is used on those that are not; in nats.
+KNOWN, LIKELY, USED = 12.0, 3.0, 1.0
 # Names that are told of, and characters of one.
 MOST, LONGEST = 500, 100
 _NAME, _WORD = re.compile(r"[#$]?\w[\w$]*"), re.compile(r"(?<![\w.])[^\W\d]\w+")
@@ -55,9 +55,10 @@ _GO = words(
 # Languages whose fields are there once something is assigned to them, and where that is done first.
 BY_ASSIGNMENT = frozenset(words("python javascript javascriptreact"))
 MAKERS = frozenset(words("__init__ __new__ __post_init__ setUp setUpClass setup_method constructor"))
-_BEGINS = re.compile(r"(?:\A|\n)[ \t]*\w+\.\w*\Z")
+_BEGINS = re.compile(r"(?:\A|\n)[ \t]*(?:[\w.]{1,60}[ \t]*,[ \t]*){0,20}\w+\.\w*\Z")
 # What nearly all has, whatever else it has.
 _ALWAYS = {
+    "python": words("__class__ __dict__ __doc__ __module__ __name__"),
     "javascript": words("apply bind call hasOwnProperty then toString"),
     "typescript": words("apply bind call hasOwnProperty then toString"),
     "rust": words(
@@ -93,28 +94,34 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
         if bare:
             found = list(_in_package(means, opened.imports))
         else:
-            found = list(_of_modules(means, [Module(place.paths) for place in means.places(own, modules) if modules]))
+            found = list(_of_modules(means, _asked(means, opened, modules, row, column)))
         if named:
             found += _members(means, opened, row, column - len(receiver.typed), from_inside=receiver.is_self)
+        guessed = _likely(means, opened, receiver) if named and not found and not receiver.is_self else []
         called = uses(means.view, workspace, receiver.name, spoken.id, own) if named and not receiver.is_self else {}
     except sqlite3.Error as error:
         index.met(error)
         return {}
-    files = list(dict.fromkeys([*(path for path, _ in found), *called]))[:MOST_FILES]
+    files = list(dict.fromkeys([*(path for path, _ in (*found, *guessed)), *called]))[:MOST_FILES]
     shown = {path for path, why in zip(files, workspace.why_each_hidden(map(Path, files)), strict=True) if not why}
-    known = {name for path, name in found if path in shown}
+    known, likely = ({name for path, name in some if path in shown} for some in (found, guessed))
     if known:
         others = _without(buffer, row, column - len(receiver.typed))
-        if bare:
-            known |= {*_GO, *_WORD.findall(others)}
-        elif receiver.name:
-            known |= set(behind(receiver.name, others))
+        known |= {*_GO, *_WORD.findall(others)} if bare else {*behind(receiver.name, others)}
     counts = sum((called[path] for path in called if path in shown), Counter[str]())
-    nats = {name: KNOWN * (name in known) + USED * math.log1p(counts[name]) for name in {*known, *counts}}
-    fit = [name for name in nats if name.startswith(receiver.typed) and len(name) <= LONGEST and _NAME.fullmatch(name)]
-    best = sorted(fit, key=lambda name: (-nats[name], name))[: MOST - 1]
-    left = {name[len(receiver.typed) :]: nats[name] for name in best}
+    left = _weighed(receiver.typed, known, likely, counts)
     return {**left, "": KNOWN} if bare and left and not receiver.typed else left
+
+
+def _weighed(typed: str, known: Set[str], likely: Set[str], counts: Counter[str]) -> dict[str, float]:
+    """What is left of each name that begins as what is typed, the most probable first, with what it gains."""
+    nats = {
+        name: KNOWN * (name in known) + LIKELY * (name in likely) + USED * math.log1p(counts[name])
+        for name in {*known, *likely, *counts}
+    }
+    fit = [name for name in nats if name.startswith(typed) and len(name) <= LONGEST and _NAME.fullmatch(name)]
+    best = sorted(fit, key=lambda name: (-nats[name], name))[: MOST - 1]
+    return {name[len(typed) :]: nats[name] for name in best}
 
 
 def _may_be_new(opened: Opened, before: str, row: int, column: int) -> bool:
@@ -145,29 +152,62 @@ def _members(means: Meanings, opened: Opened, row: int, column: int, *, from_ins
     yield from ((value.path, name) for value, _ in found if told for name in _ALWAYS.get(means.language_id, ()))
 
 
+def _likely(means: Meanings, opened: Opened, receiver: Receiver) -> list[tuple[str, str]]:
+    """(file, name) of members of what stands before the dot where that is not certain: of the types that are said of
+    its name anywhere in the file."""
+    if receiver.called or not receiver.name:
+        return []
+    said = types_in("".join(line for line in opened.buffer.lines if receiver.name in line))
+    types = {receiver.name, *said.get(receiver.name, ())}
+    found: list[tuple[str, str]] = []
+    for path, each in means.by_types(types, means.places(means.path, opened.imports))[:MOST_RECEIVERS]:
+        by_name = receiver.is_class(each.name)
+        for at, owner, members in whole(means, path, each).parts:
+            found += [(at, one.name) for one in members if is_reached(means.path, at, owner, one, by_name=by_name)]
+    return found
+
+
+def _asked(means: Meanings, opened: Opened, modules: Sequence[Import], row: int, column: int) -> list[Module]:
+    """The modules whose names are being written at a place; in a module of Rust within the file that around it is the
+    file itself."""
+    is_outer = any(each.module == "super" for each in modules)
+    if is_outer and any(node.type == "mod_item" for node in nodes_around(opened, row, column)):
+        return [Module((means.path,))]
+    return [Module(place.paths) for place in means.places(means.path, modules)] if modules else []
+
+
 def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """(file, name) of what modules define and hand on."""
-    paths = [path for module in modules for path in module.paths]
-    if any(each.kind == "macro" for path in paths for each in means.view.imports(path)):
-        return
-    for path in paths:
-        for each in means.top(path):
-            if is_reached(means.path, path, None, each, by_name=True):
-                yield path, each.name
-        if path.endswith(".go"):
+    """(file, name) of what modules define and hand on; none where macros, or other people's modules, may add to it."""
+    left = [path for module in modules for path in module.paths]
+    told: dict[str, list[str]] = {}
+    while left:
+        if (path := left.pop()) in told:
             continue
-        imports = means.view.imports(path)
-        if path.endswith(".rs"):
-            yield from ((path, each.alias) for each in imports if each.kind in ("mod", "inline"))
-            yield from ((path, here) for each in imports for _, here in each.names if here != "*")
-        for inner in means.places(path, imports):
-            top = [each.name for at in inner.paths for each in means.top(at)] if ALL in inner.names else []
-            yield from ((path, name) for name in (*top, *(here for _, here in inner.names)))
+        reached = [each for each in means.top(path) if is_reached(means.path, path, None, each, by_name=True)]
+        names = told[path] = [each.name for each in reached]
+        imports = () if path.endswith(".go") else means.view.imports(path)
+        stars = {each.module: False for each in imports if ALL in each.names}
+        for each in imports:
+            for place in means.places(path, [each]) if each.kind not in ("macro", "impl", "package") else ():
+                if ALL not in place.names:
+                    names += [here for _, here in place.names]
+                elif ALL in each.names:
+                    stars[each.module] = True
+                    left += place.paths
+            if path.endswith(".rs") and each.kind in ("", "mod", "inline"):
+                names += [each.alias, *(here for _, here in each.names if here != "*")]
+        if len(told) > MOST_FILES or not all(stars.values()) or any(each.kind == "macro" for each in imports):
+            return
         if path.endswith(("/__init__.py", "/__init__.pyi")):
-            folder = posixpath.dirname(path)
-            yield from ((path, PurePosixPath(each).stem) for each in means.view.in_folder(folder))
-            packages = {posixpath.dirname(each) for each in means.view.named("__init__.py")}
-            yield from ((path, posixpath.basename(each)) for each in packages if posixpath.dirname(each) == folder)
+            names += _inside(means, posixpath.dirname(path))
+    yield from ((path, name) for path, names in told.items() for name in names if name)
+
+
+def _inside(means: Meanings, folder: str) -> Iterator[str]:
+    """The modules and packages that lie in a package of Python."""
+    yield from (PurePosixPath(each).stem for each in means.view.in_folder(folder))
+    packages = {posixpath.dirname(each) for each in means.view.named("__init__.py")}
+    yield from (posixpath.basename(each) for each in packages if posixpath.dirname(each) == folder)
 
 
 def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[str, str]]:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import posixpath
 import re
 
+from lsp_server.context.languages import words
 from lsp_server.context.related.outlines import Definition
 
 _PRIVATE = re.compile(r"(?:\A|\n)\s*(?:[\w@]+ )*?private\b|\A#")
 _STATIC = re.compile(r"(?:\A|\n)\s*(?:[\w@]+ )*?static\b")
 _CLASS, _CLASS_JAVA = re.compile(r"\bclass\b"), re.compile(r"\b(?:class|record|enum)\b")
+_C = frozenset(words(".h .hh .hpp .hxx .c .cc .cpp .cxx .cu .cuh"))
 _SELF_RUST = re.compile(r"\(\s*&?\s*(?:'\w+\s+)?(?:mut\s+)?self\b")
 _SELF_PYTHON = re.compile(r"\bdef \w+\(\s*self\b")
 
@@ -30,6 +32,8 @@ def is_reached(from_path: str, path: str, owner: Definition | None, member: Defi
         return not by_name or member.name.startswith("__") or not _SELF_PYTHON.search(text)
     if _PRIVATE.search(text) and not own:
         return False
+    if suffix in _C:
+        return True
     kind = _CLASS_JAVA if suffix == ".java" else _CLASS
     if not kind.search(owner.text.split("\n")[-1]):  # an interface, an enumeration, an object of its own
         return True

@@ -18,12 +18,20 @@ SCRIPTS = ("typescript", "typescriptreact", "javascript", "javascriptreact")
 _TYPES = {
     "python": ("import_statement", "import_from_statement"),
     **dict.fromkeys(SCRIPTS, ("import_statement", "export_statement")),
-    "rust": ("use_declaration", "mod_item", "macro_invocation", "impl_item"),
+    "rust": ("use_declaration", "mod_item", "macro_invocation", "impl_item", "struct_item", "enum_item"),
     "go": ("import_spec",),
     "java": ("import_declaration", "package_declaration"),
     **dict.fromkeys(("c", "cpp", "cuda-cpp"), ("preproc_include",)),
 }
 ALL = ("*", "*")
+# Traits of which an object of Rust has what is written for it, or what nearly all have.
+PLAIN_TRAITS = frozenset(
+    words(
+        "Clone Copy Debug Display Default Drop Eq PartialEq Ord PartialOrd Hash From Into TryFrom TryInto FromStr "
+        "AsRef AsMut Borrow BorrowMut ToOwned ToString Send Sync Unpin Sized Error Add Sub Mul Div Neg Not Index "
+        "IndexMut FromIterator Extend IntoIterator Serialize Deserialize AddAssign SubAssign BitOr BitAnd"
+    )
+)
 # Files that say where the modules of a project are.
 PROJECT_FILES = frozenset(words("go.mod Cargo.toml package.json tsconfig.json jsconfig.json"))
 # A file of a stranger's may be anything, so each of these takes what it has looked at: blanks end with their line, and
@@ -32,6 +40,7 @@ _GO_MODULE = re.compile(r"^[^\S\n]*module[^\S\n]+\"?([^\s\"]+)", re.MULTILINE)
 _CARGO_NAME = re.compile(r"^[^\S\n]*name[^\S\n]*=[^\S\n]*\"([^\"\n]+)\"", re.MULTILINE)
 _STRING = r'("(?:[^"\\\n]|\\.)*"?)'
 _COMMENTS = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_DERIVE = re.compile(r"#\[derive\(([^()]*)\)\]")
 _COMMAS = re.compile(rf"{_STRING}|,(?=\s*[}}\]])")
 
 
@@ -138,9 +147,13 @@ def _rust(node: Any) -> Iterator[Import]:
         yield Import(name, alias=name, kind="mod" if node.child_by_field_name("body") is None else "inline")
         return
     if node.type == "impl_item":
-        trait, of = (_last_name(node.child_by_field_name(field)) for field in ("trait", "type"))
-        if trait and of:
+        trait, of = (_last_name(_text(node.child_by_field_name(field))) for field in ("trait", "type"))
+        if trait and of and trait not in PLAIN_TRAITS:
             yield Import(trait, alias=of, kind="impl")
+        return
+    if node.type in ("struct_item", "enum_item"):
+        of = _text(node.child_by_field_name("name"))
+        yield from (Import(trait, alias=of, kind="impl") for trait in _derived(node))
         return
     if node.type == "macro_invocation":
         outer = node.parent
@@ -152,10 +165,21 @@ def _rust(node: Any) -> Iterator[Import]:
     yield from _used(node.child_by_field_name("argument"), "", 0)
 
 
-def _last_name(node: Any) -> str:
+def _last_name(text: str) -> str:
     """`Store` of `&shop::Store<'a>`."""
-    found: list[str] = re.findall(r"\w+", _text(node).partition("<")[0])
+    found: list[str] = re.findall(r"\w+", text.partition("<")[0])
     return found[-1] if found else ""
+
+
+def _derived(node: Any) -> list[str]:
+    """The traits that `#[derive(...)]` above a type gives it."""
+    found: list[str] = []
+    above = node.prev_named_sibling
+    while above is not None and above.type in ("attribute_item", "line_comment", "block_comment"):
+        listed = _DERIVE.match(_text(above))
+        found += map(_last_name, listed[1].split(",")) if listed is not None else []
+        above = above.prev_named_sibling
+    return [each for each in found if each and each not in PLAIN_TRAITS]
 
 
 def _used(node: Any, before: str, depth: int) -> Iterator[Import]:

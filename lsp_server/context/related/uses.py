@@ -21,8 +21,8 @@ SHORTEST = 3
 
 
 def behind(name: str, text: str) -> list[str]:
-    """What a text has behind a name and a dot."""
-    return re.findall(rf"\b{re.escape(name)}(?:\([^()\n]*\))?[?!]?\s*(?:\.|->|::)(\w+)", text)
+    """What a text has behind a name and a dot; nothing where there is no name."""
+    return [] if not name else re.findall(rf"\b{re.escape(name)}(?:\([^()\n]*\))?[?!]?\s*(?:\.|->|::)(\w+)", text)
 
 
 def uses(view: View, workspace: Workspace, name: str, language_id: str, own: str) -> Mapping[str, Counter[str]]:

@@ -219,12 +219,25 @@ class Values:
             if given := self._of_member(owner, name, called=called):
                 return given
         places = means.places(path, self._imports)
-        if modules := [place.paths for place in places if place.alias == name]:
-            return [Module(modules[0])] if not called else []
+        if modules := self._modules(name):
+            return [*modules] if not called else []
         for given_path, each in self._defined(name, path, places):
             if not each.container:
                 return self._given(each, given_path, None, called=called)
         return []
+
+    def _modules(self, text: str) -> list[Module]:
+        """The module that a file calls by a name, or, as Python does, by a path."""
+        path, last = self._means.path, text.rpartition(".")[2]
+        is_python = family(_suffix(path)) == "python"
+        some = [
+            each
+            for each in self._imports
+            if (each.alias == last and (not is_python or _is_written(each, text)))
+            or (text == last and any(here == last for _, here in each.names))
+        ]
+        places = self._means.places(path, some) if some else []
+        return [Module(place.paths) for place in places if place.alias == last][:1]
 
     def _defined(self, name: str, path: str, places: Sequence[Target]) -> Iterator[tuple[str, Definition]]:
         """Where what a file calls by a name is defined."""
@@ -244,6 +257,8 @@ class Values:
         name, of = text_of(node.child_by_field_name(fields[1])), _child(node, fields[0])
         if of is None and node.type == "method_invocation":
             return self._global(name, node, called=True)
+        if node.type == "attribute" and not called and (modules := self._modules(text_of(node))):
+            return [*modules]
         if node.type.startswith(("scoped", "qualified")):
             whole_path = text_of(node)
             if classes := self._classes(whole_path, self._means.path):
@@ -319,7 +334,10 @@ class Values:
         if len(parts) > 1:
             aliased = [place for place in places if place.alias == parts[-2]]
             found = [one for place in aliased for one in means.defined(place.paths, last)]
-            if not found and (parts[0] in ("crate", "super", "self") or family(_suffix(path)) in ("java", "c")):
+            spoken = family(_suffix(path))
+            if not found and (
+                parts[0] in ("crate", "super", "self") or (spoken in ("java", "c") and parts[0] != "std")
+            ):
                 found = means.view.anywhere(last, means.language_id)
             elif not found:
                 owners = self._classes("::".join(parts[:-1]), path)
@@ -348,6 +366,11 @@ _ENUM = re.compile(r"\benum\b|\bEnum\b")
 
 def _suffix(path: str) -> str:
     return posixpath.splitext(path)[1]
+
+
+def _is_written(each: Import, text: str) -> bool:
+    """Whether Python's `import a.b`, of which the last name is the alias, is called so."""
+    return text == (each.module if each.module.endswith(f".{each.alias}") else each.alias)
 
 
 def _is_import(node: Any) -> bool:

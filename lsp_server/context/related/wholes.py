@@ -28,14 +28,6 @@ _BASES = {
 _BASES[".rs"] = re.compile(r"\A(?:<[^{]*?>)?\s*:\s*([^{]*)")
 _LAST_NAMES = re.compile(r"(?<!=)\b(\w+)\s*(?:<[^,]*)?(?:,|\Z)")  # and no `metaclass=Kind`
 _WITHOUT_MEMBERS = frozenset(words("object ABC Protocol Generic Send Sync Sized Unpin static"))
-# Traits of which an object of Rust has what is written for it, or what nearly all have.
-_PLAIN_TRAITS = frozenset(
-    words(
-        "Clone Copy Debug Display Default Drop Eq PartialEq Ord PartialOrd Hash From Into TryFrom TryInto FromStr "
-        "AsRef AsMut Borrow BorrowMut ToOwned ToString Send Sync Unpin Sized Error Add Sub Mul Div Neg Not Index "
-        "IndexMut FromIterator Extend IntoIterator Serialize Deserialize AddAssign SubAssign BitOr BitAnd"
-    )
-)
 # Python's own classes of which others are made.
 _PYTHONS = {
     name: each
@@ -84,7 +76,7 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
             own = _PYTHONS.get(name) if suffix == ".py" and not found else None
             is_known = is_known and (bool(found) or own is not None or (from_inside and name in traits))
             left += found
-            names += [each for each in (*dir(own), *vars(own)) if not each.startswith("__")] if own else []
+            names += _of_python(own) if own else []
     is_enum = path.endswith(".java") and _ENUM.search(of.text) is not None
     own_names = _ENUMS if is_enum else ()
     return Whole([(*one, members) for one, members in parts.items()], is_known, names, own_names)
@@ -100,11 +92,16 @@ def _made_from(suffix: str, one: tuple[str, Definition], members: Sequence[Defin
     return set(_LAST_NAMES.findall(named)) - _WITHOUT_MEMBERS
 
 
+def _of_python(own: type) -> list[str]:
+    """What an object of a class of Python's own has; an enumeration's does not tell all of it."""
+    return [each for kind in own.__mro__ for each in vars(kind) if not each.startswith("__")]
+
+
 def _traits(means: Meanings, path: str, of: Definition) -> set[str]:
     """The traits of Rust that the file of a class, or the one that is asked for, gives it."""
     files = dict.fromkeys((path, means.path)) if path.endswith(".rs") else ()
     said = [each for file in files for each in means.view.imports(file) if each.kind == "impl"]
-    return {each.module for each in said if each.alias == of.name} - _PLAIN_TRAITS
+    return {each.module for each in said if each.alias == of.name}
 
 
 def _added(suffix: str, of: Definition, members: Sequence[Definition]) -> Iterator[str]:

@@ -17,7 +17,8 @@ SHOP = {
     "    def all_of(self) -> list[Part]: ...\n    def me(self) -> 'Store': ...\n    def untold(self): ...\n"
     "    @property\n    def own(self) -> Part: ...\n    async def later(self) -> Part: ...\n"
 }
-PART = ["weight"]
+PYTHONS = ["__class__", "__dict__", "__doc__", "__module__", "__name__"]
+PART = ["weight", *PYTHONS]
 TS = {
     "shop.ts": "export class Part { weight = 1 }\nexport class Store {\n  part: Part\n  parts: Part[]\n"
     "  made = new Part(1)\n  get own(): Part { return null }\n  one(): Part { return null }\n"
@@ -130,7 +131,7 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"call(lambda store: store.{CURSOR})"), []),
         (python(f"x.{CURSOR}", "def g():\n    x = Part(1)\n"), []),
         (python(f"if isinstance(store, Other):\n        store.{CURSOR}"), []),
-        (typescript(f"store.part.{CURSOR}"), [*SCRIPT, *PART]),
+        (typescript(f"store.part.{CURSOR}"), [*SCRIPT, "weight"]),
         (typescript(f"store.me().one().wei{CURSOR}"), ["ght"]),
         (typescript(f"store?.own!.wei{CURSOR}"), ["ght"]),
         (typescript(f"const x = await store.later()\n  x.wei{CURSOR}"), ["ght"]),
@@ -185,13 +186,13 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (java(f"store.all.{CURSOR}"), []),
         (java(f"part.{CURSOR}"), []),
         (java(f"xs.map(store -> store.{CURSOR})"), []),
-        (cpp(f"store.part.{CURSOR};"), PART),
-        (cpp(f"pointer->other->{CURSOR};"), PART),
-        (cpp(f"auto x = store.one(); x.{CURSOR};"), PART),
-        (cpp(f"for (auto &x : store.all) {{ x.{CURSOR}; }}"), PART),
-        (cpp(f"Store::make().part.{CURSOR};"), PART),
-        (cpp(f"std::shared_ptr<Part> x; x->{CURSOR};"), PART),
-        (cpp(f"Part *x = nullptr; x->{CURSOR};"), PART),
+        (cpp(f"store.part.{CURSOR};"), ["weight"]),
+        (cpp(f"pointer->other->{CURSOR};"), ["weight"]),
+        (cpp(f"auto x = store.one(); x.{CURSOR};"), ["weight"]),
+        (cpp(f"for (auto &x : store.all) {{ x.{CURSOR}; }}"), ["weight"]),
+        (cpp(f"Store::make().part.{CURSOR};"), ["weight"]),
+        (cpp(f"std::shared_ptr<Part> x; x->{CURSOR};"), ["weight"]),
+        (cpp(f"Part *x = nullptr; x->{CURSOR};"), ["weight"]),
         (cpp(f"store.all.{CURSOR};"), []),
     ],
 )  # fmt: skip
@@ -207,16 +208,23 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
     [
         (BASE, "a.py",
          f"from base import Base\nclass A(Base):\n    def f(self):\n        self.{CURSOR}\n    def g(self): ...\n",
-         ["close", "f", "g"]),
+         ["close", "f", "g", *PYTHONS]),
         ({}, "a.py",
          f"class A:\n    def __init__(self):\n        self.x = 1\n    def f(self):\n        return self.{CURSOR}\n",
-         ["__init__", "f", "x"]),
+         ["__init__", "f", "x", *PYTHONS]),
         ({}, "a.py", f"class A:\n    x = 1\n    @classmethod\n    def f(cls):\n        return cls.{CURSOR}\n",
-         ["f", "x"]),
+         ["f", "x", *PYTHONS]),
         ({}, "a.py", f"class A(Foreign):\n    def f(self):\n        self.{CURSOR}\n", []),
         # where a field is made
         ({}, "a.py", f"class A:\n    def __init__(self):\n        self.{CURSOR}\n    def f(self): ...\n", []),
         ({}, "a.js", f"class A {{\n  constructor() {{\n    this.{CURSOR}\n  }}\n  f() {{}}\n}}\n", []),
+        ({}, "a.py", f"class A:\n    def __init__(self):\n        self.a, self.{CURSOR} = b\n    f = 1\n", []),
+        ({}, "a.py", f"class A:\n    def __init__(self):\n        self.a, self.b = c\n    def f(self): self.{CURSOR}\n",
+         ["__init__", "a", "b", "f", *PYTHONS]),
+        # an enumeration, and a field that is too long to be shown whole
+        ({}, "a.py", f"class A(IntEnum):\n    X = 1\n    def f(self): return self.val{CURSOR}\n", ["ue"]),
+        ({"a.h": f"class A {{\n  void far({'int a, ' * 40}int b);\n}};\n"}, "a.cpp",
+         f'#include "a.h"\nvoid g(A &it) {{ it.{CURSOR}; }}\n', ["far"]),
         # in a class of its own, which no outline has, and outside of any
         ({}, "a.py", f"def make():\n    class A:\n        x = 1\n        def f(self):\n            self.{CURSOR}\n",
          []),
@@ -245,6 +253,7 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
         # what a trait of this crate adds, and what one of another's would
         ({"src/lib.rs": "", "src/t.rs": "pub trait T { fn more(&self) {} }"}, "src/a.rs",
          f"use crate::t::T;\nstruct A {{ x: u8 }}\nimpl T for A {{}}\nfn f(a: A) {{ a.mo{CURSOR} }}\n", ["re"]),
+        ({}, "a.rs", f"#[derive(Debug, Parser)]\nstruct A {{ x: u8 }}\nfn f() {{ A::{CURSOR} }}\n", []),
         ({}, "a.rs", f"struct A {{ x: u8 }}\nimpl Reads for A {{}}\nfn f(a: A) {{ a.{CURSOR} }}\n", []),
     ],
 )  # fmt: skip
@@ -255,7 +264,17 @@ def test_of_the_file_itself(tmp_path: Path, files: dict[str, str], name: str, te
 @pytest.mark.parametrize(
     ("files", "name", "text", "names"),
     [
+        # what is handed on over several modules, and where one of them is of other people's
+        ({"shop/__init__.py": "from .a import *\n", "shop/a.py": "from .b import *\nx = 1\n", "shop/b.py": "y = 1\n"},
+         "a.py", f"import shop\nshop.{CURSOR}\n", ["__init__", "a", "b", "x", "y"]),
+        ({"shop.py": "from other import *\nx = 1\n"}, "a.py", f"import shop\nshop.{CURSOR}\n", []),
+        # Python's `import a.b` brings `a`
+        ({"shop/__init__.py": "", "shop/locale.py": "x = 1\n"}, "a.py",
+         f"import locale\nimport shop.locale\nlocale.{CURSOR}\n", []),
+        ({"shop/__init__.py": "", "shop/locale.py": "x = 1\n"}, "a.py",
+         f"import shop.locale\nshop.locale.{CURSOR}\n", ["x"]),
         (RUST, "src/a.rs", f"use crate::{CURSOR}\n", ["X", "inside", "other", "shop"]),
+        ({}, "a.rs", f"fn one() {{}}\nmod tests {{\n  use super::{CURSOR}\n}}\n", ["one", "super", "tests"]),
         ({"src/lib.rs": "mod shop;", "src/shop.rs": "pub struct A;\nmake_more!(B, C);\n"}, "src/a.rs",
          f"use crate::shop::{CURSOR}\n", []),
         ({"shop/__init__.py": "x = 1\n", "shop/inner.py": "", "shop/deep/__init__.py": ""}, "a.py",
