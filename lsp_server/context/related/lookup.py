@@ -42,10 +42,11 @@ class Lookup:
         self.taken: dict[tuple[str, str], Taken] = {}
         self.means = Meanings(view, language_id, path)
 
-    def take(self, imports: Sequence[Import], near: Near) -> None:
-        """What the file imports and what it uses, by the weights of the names in it."""
+    def take(self, imports: Sequence[Import], near: Near, certain: Sequence[tuple[str, Definition]] = ()) -> None:
+        """What the file imports and what it uses, by the weights of the names in it. `certain`: the classes, with their
+        files, of what stands before the dot at the cursor, where that is known."""
         places = self.means.places(self.means.path, imports)
-        if receivers := self.means.receivers(near, places, imports):
+        if receivers := certain or self.means.receivers(near, places, imports):
             near = dataclasses.replace(near, known=True)
             for path, each in receivers:
                 self._add(path, each, RECEIVER, BEFORE_CURSOR)

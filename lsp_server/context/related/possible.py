@@ -21,7 +21,7 @@ from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.receivers import Receiver, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import ALL, Import
 from lsp_server.context.related.uses import behind, uses
-from lsp_server.context.related.values import Module, Value, Values
+from lsp_server.context.related.values import Module, Value, before
 from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of
@@ -71,14 +71,14 @@ _ALWAYS = {
 def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, column: int) -> Mapping[str, float]:
     """How the name at a place (0-based, in characters) may go on: what is left of each that is known, and "" where it
     need be no name, with how much more probable it is than a model finds, in nats. Blocks."""
-    before = text_before(buffer.lines, row, column)
+    above = text_before(buffer.lines, row, column)
     behind_cursor = "".join(buffer.lines[row : row + BELOW])[column:]
-    receiver = receiver_at(before)
+    receiver = receiver_at(above)
     spoken, path = language(buffer.language_id, buffer.uri), file_of(buffer.uri)
-    modules = modules_at(spoken.id, before, behind_cursor)
-    start = before[: len(before) - len(receiver.typed)]
+    modules = modules_at(spoken.id, above, behind_cursor)
+    start = above[: len(above) - len(receiver.typed)]
     bare = spoken.id == "go" and not receiver.is_member and bool(_USES.search(start)) and not _PARAMETERS.search(start)
-    named = receiver.is_member and not _IMPORTS.search(before)
+    named = receiver.is_member and not _IMPORTS.search(above)
     if spoken.id not in LANGUAGES or not (modules or bare or named):
         return {}
     if not column or re.match(r"\w", behind_cursor):  # the indentation comes first; or the rest of a name is there
@@ -86,7 +86,7 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     opened = index.source_of(buffer)
     if named:
         opened = with_name(opened, row, column)
-    if receiver.is_self and _may_be_new(opened, before, row, column):
+    if receiver.is_self and _may_be_new(opened, above, row, column):
         return {}
     own = path.as_posix() if path is not None else ""
     means = Meanings(index.view(own, opened), opened.language.id, own)
@@ -124,21 +124,18 @@ def _weighed(typed: str, known: Set[str], likely: Set[str], counts: Counter[str]
     return {name[len(typed) :]: nats[name] for name in best}
 
 
-def _may_be_new(opened: Opened, before: str, row: int, column: int) -> bool:
+def _may_be_new(opened: Opened, above: str, row: int, column: int) -> bool:
     """Whether a field of the class around the cursor may be made there: by what is assigned to it first."""
-    if opened.language.id not in BY_ASSIGNMENT or not _BEGINS.search(before):
+    if opened.language.id not in BY_ASSIGNMENT or not _BEGINS.search(above):
         return False
     return function_around(opened, row, column) in MAKERS
 
 
-def _members(means: Meanings, opened: Opened, row: int, column: int, *, from_inside: bool) -> Iterator[tuple[str, str]]:
+def _members(means: Meanings, opened: Opened, row: int, start: int, *, from_inside: bool) -> Iterator[tuple[str, str]]:
     """(file, name) of all that may stand at the cursor behind what stands before the dot there: of members of its
     classes, and of what a module has. None where a class is made from one of other people's, whose members nobody
     tells."""
-    if opened.tree is None:
-        return
-    at = len(opened.buffer.lines[row][:column].encode("utf-8", "replace"))
-    values = Values(means, opened.tree, opened.imports).before(row, at)
+    values = before(means, opened, row, start)
     yield from _of_modules(means, [each for each in values if isinstance(each, Module)])
     classes = [each for each in values if isinstance(each, Value)]
     found = [(each, whole(means, each.path, each.of, from_inside=from_inside)) for each in classes]

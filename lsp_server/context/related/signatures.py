@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language
+from lsp_server.context.related.around import with_name
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.lookup import BASE, BEFORE_CURSOR, Lookup, Taken
 from lsp_server.context.related.meanings import Meanings
@@ -20,6 +21,8 @@ from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.piece import Piece
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.rendering import LISTED_PART, listed, rendered
+from lsp_server.context.related.values import Value, before
+from lsp_server.context.related.view import Opened
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace
 
@@ -43,11 +46,19 @@ def imported(
     own = path.as_posix() if path is not None else ""
     lookup = Lookup(index.view(own), opened.language.id, own)
     try:
-        lookup.take(opened.imports, near)
+        lookup.take(opened.imports, near, _certain(lookup.means, opened, near, row, column))
         return _pieces(lookup, workspace, near, most_characters)
     except sqlite3.Error as error:
         index.met(error)
         return []
+
+
+def _certain(means: Meanings, opened: Opened, near: Near, row: int, column: int) -> list[tuple[str, Definition]]:
+    """The classes of other files that what stands before the dot is of, where that is certain, each with its file."""
+    if not near.receiver.is_member:
+        return []
+    values = before(means, with_name(opened, row, column), row, column - len(near.receiver.typed))
+    return [(each.path, each.of) for each in values if isinstance(each, Value) and each.path != means.path]
 
 
 def outlined(lookup: Lookup, path: str, near: Near, most_characters: int) -> str:

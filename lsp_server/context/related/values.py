@@ -30,6 +30,7 @@ from lsp_server.context.related.said import (
     within,
 )
 from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.trees import Tree
 
@@ -101,6 +102,15 @@ class Said:
 
 
 Known = Value | Module | Said
+
+
+def before(means: Meanings, named: Opened, row: int, start: int) -> list[Known]:
+    """What stands before the dot in front of a name that begins at a place, 0-based, in characters; `named`: the file,
+    in which there is a name, see `with_name`. Raises sqlite3.Error."""
+    if named.tree is None:
+        return []
+    column = len(named.buffer.lines[row][:start].encode("utf-8", "replace"))
+    return Values(means, named.tree, named.imports).before(row, column)
 
 
 class Values:

@@ -300,3 +300,13 @@ def test_what_goes_in_circles_ends(tmp_path: Path, name: str, text: str) -> None
     started = time.process_time()
     possible(project.index, project.workspace, buffer, row, column)
     assert time.process_time() - started < 3
+
+
+def test_the_class_before_the_dot_is_shown_though_no_import_names_it(tmp_path: Path) -> None:
+    files = {
+        "parts.py": "class Part:\n    weight = 1\n",
+        "shop.py": "from parts import Part\nclass Store:\n    all_of: list[Part]\n",
+    }
+    project = Project(tmp_path, files)
+    text = f"from shop import Store\ndef f(store: Store):\n    for one in store.all_of:\n        one.{CURSOR}\n"
+    assert project.imported("a.py", text)[0].path == "parts.py"
