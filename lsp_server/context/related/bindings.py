@@ -107,12 +107,13 @@ _BARE_MEMBERS = frozenset(words("java cpp c cuda-cpp"))
 @dataclasses.dataclass(frozen=True)
 class Binding:
     """How a name gets its value. `type`, `value`: the nodes that say it, None for none; `how`: the name is all of the
-    value, each of its elements, what is in it once it did not fail, what it makes where it is a class, or the only part
-    of a variant that it is. A binding without a type and a value is one of which nothing is known."""
+    value, each of its elements, what is in it once it did not fail, what it makes where it is a class, what it gives
+    once it is entered, or the only part of a variant that it is. A binding without a type and a value is one of which
+    nothing is known."""
 
     type: Any = None
     value: Any = None
-    how: Literal["all", "each", "within", "made", "part"] = "all"
+    how: Literal["all", "each", "within", "made", "entered", "part"] = "all"
 
 
 NOTHING = Binding()
@@ -239,7 +240,7 @@ def _index(inside: Any, leaf: Any) -> int:
 def _named_as(outer: Any, node: Any) -> Binding:
     """Python's `with x as y`, `except X as y`."""
     caught = outer.parent is not None and outer.parent.type == "except_clause"
-    return Binding(value=outer.named_children[0], how="made" if caught else "all")
+    return Binding(value=outer.named_children[0], how="made" if caught else "entered")
 
 
 def _caught(outer: Any, node: Any) -> Binding:

@@ -17,11 +17,12 @@ from lsp_server.context.related.around import function_around, nodes_around, wit
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.listing import modules_at
 from lsp_server.context.related.meanings import MOST_RECEIVERS, Meanings
+from lsp_server.context.related.objects import Module, Value
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.receivers import Receiver, receiver_at, text_before, types_in
 from lsp_server.context.related.statements import ALL, Import
 from lsp_server.context.related.uses import behind, uses
-from lsp_server.context.related.values import Module, Value, before
+from lsp_server.context.related.values import before
 from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.uris import file_of

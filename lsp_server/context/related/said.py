@@ -40,6 +40,10 @@ _MANY = words(
     "list List Sequence Iterable Iterator set Set frozenset FrozenSet Collection MutableSequence Vec VecDeque HashSet "
     "BTreeSet Array ReadonlyArray ArrayList LinkedList HashSet vector deque"
 )
+_GENERATORS = words(
+    "Iterator Generator AsyncIterator AsyncGenerator ContextManager AbstractContextManager AsyncContextManager "
+    "AbstractAsyncContextManager"
+)
 _ARGUMENTS = re.compile(r"(?P<of>[\w.:]+?)(?:::)?\s*[<\[](?P<in>.*)[>\]]\Z", re.DOTALL)
 _PLAIN = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*\Z")
 _CUT = " ..."
@@ -71,6 +75,13 @@ def within(text: str, spoken: str) -> str:
     """The type of what is there once it was waited for, or did not fail; "" where a type is none of such."""
     found = _ARGUMENTS.match(_stripped(text, spoken))
     inner = arguments(found["in"]) if found is not None and _last(found["of"]) in _INNER else []
+    return inner[0] if inner else ""
+
+
+def yielded(text: str) -> str:
+    """The type of what a context manager of Python gives that is made of a generator; "" for none."""
+    found = _ARGUMENTS.match(_stripped(text, "python"))
+    inner = arguments(found["in"]) if found is not None and _last(found["of"]) in _GENERATORS else []
     return inner[0] if inner else ""
 
 

@@ -17,11 +17,12 @@ from lsp_server.context.related.index import Index
 from lsp_server.context.related.lookup import BASE, BEFORE_CURSOR, Lookup, Taken
 from lsp_server.context.related.meanings import Meanings
 from lsp_server.context.related.near import RECEIVER, Near, names_near
+from lsp_server.context.related.objects import Value
 from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.piece import Piece
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.rendering import LISTED_PART, listed, rendered
-from lsp_server.context.related.values import Value, before
+from lsp_server.context.related.values import before
 from lsp_server.context.related.view import Opened
 from lsp_server.context.uris import file_of
 from lsp_server.context.workspace import Workspace

@@ -15,7 +15,8 @@ SHOP = {
     "shop.py": "class Part:\n    weight = 1\n\nclass Store:\n    part: Part\n    parts: list[Part]\n"
     "    loose = make()\n    made = Part(1)\n    def one(self) -> Part: ...\n    def maybe(self) -> Part | None: ...\n"
     "    def all_of(self) -> list[Part]: ...\n    def me(self) -> 'Store': ...\n    def untold(self): ...\n"
-    "    @property\n    def own(self) -> Part: ...\n    async def later(self) -> Part: ...\n"
+    "    @property\n    def own(self) -> Part: ...\n    def __enter__(self): ...\n"
+    "    @contextmanager\n    def within(self) -> Iterator[Part]: ...\n    async def later(self) -> Part: ...\n"
 }
 PYTHONS = ["__class__", "__dict__", "__doc__", "__module__", "__name__"]
 PART = ["weight", *PYTHONS]
@@ -110,7 +111,10 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"for x in store.parts:\n        x.{CURSOR}"), PART),
         (python(f"[x.{CURSOR} for x in store.all_of()]"), []),  # it is bound behind the cursor
         (python(f"if (x := store.one()):\n        x.{CURSOR}"), PART),
-        (python(f"with store.one() as x:\n        x.{CURSOR}"), PART),
+        (python(f"with store as x:\n        x.part.{CURSOR}"), PART),
+        (python(f"with store.one() as x:\n        x.{CURSOR}"), []),  # it is no such thing
+        (python(f"with store.within() as x:\n        x.{CURSOR}"), PART),
+        (python(f"for store in 'a':\n        store.{CURSOR}"), []),
         (python(f"try:\n        pass\n    except Part as x:\n        x.{CURSOR}"), PART),
         (python(f"x = other or Part(2)\n    x.{CURSOR}"), PART),
         (python(f"Store(1).part.{CURSOR}"), PART),

@@ -1,0 +1,191 @@
+"""What the classes and types of a workspace are and have, as its files say it: an object of a class, such a class, or a
+module; of a type that is no class of the workspace what it says of others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from lsp_server.context.languages import words
+from lsp_server.context.related.imports import Target
+from lsp_server.context.related.meanings import Meanings
+from lsp_server.context.related.outlines import Definition
+from lsp_server.context.related.said import (
+    class_said,
+    each_of,
+    family,
+    made_said,
+    parts_of,
+    result_said,
+    value_said,
+    within,
+    yielded,
+)
+from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.wholes import whole
+
+# Classes that one thing may be of.
+MOST = 3
+SELF, CLASS = frozenset(words("self this")), frozenset(words("cls Self"))
+# Rust: these give what does not fail of what may, and these the same once more.
+_UNWRAPS = frozenset(words("unwrap expect unwrap_or_default unwrap_or unwrap_or_else"))
+_COPIES = frozenset(words("clone as_ref as_mut to_owned borrow borrow_mut iter iter_mut into_iter cloned copied"))
+_ENUM = re.compile(r"\benum\b|\bEnum\b")
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """An object of the class that `path` defines; with `itself`: that class."""
+
+    path: str
+    of: Definition
+    itself: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """What some files define for others."""
+
+    paths: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """An object of a type that is no class of the workspace, as the file `path` writes it."""
+
+    text: str
+    path: str
+
+
+Known = Value | Module | Said
+
+
+class Objects:
+    """What is found in files for the one that `means` is of, which has `imports`. Raises sqlite3.Error."""
+
+    def __init__(self, means: Meanings, imports: Sequence[Import]) -> None:
+        self._means = means
+        self._imports = imports
+
+    def defined(self, name: str, path: str, places: Sequence[Target]) -> Iterator[tuple[str, Definition]]:
+        """Where what a file calls by a name is defined."""
+        means = self._means
+        yield from ((path, each) for each in means.named(path, name))
+        for place in places:
+            for there, here in place.names:
+                if here == name:
+                    yield from means.defined(place.paths, there)
+                elif (there, here) == ALL:
+                    yield from ((other, each) for other in place.paths for each in means.named(other, name))
+
+    def member(self, of: Known, name: str, *, called: bool) -> list[Known]:
+        """What a member of something is, or gives where it is called."""
+        if isinstance(of, Said):
+            if called and name in _UNWRAPS:
+                return self.inner([of])
+            return [of] if called and name in _COPIES else []
+        if isinstance(of, Module):
+            found = [one for one in self._means.defined(of.paths, name) if not one[1].container]
+            return self.given(found[0][1], found[0][0], None, called=called) if found else []
+        for path, _, members in whole(self._means, of.path, of.of).parts:
+            for each in members:
+                if each.name == name:
+                    return self.given(each, path, of, called=called)
+        return [of] if called and name in _COPIES else []
+
+    def given(self, definition: Definition, path: str, of: Value | None, *, called: bool) -> list[Known]:
+        """What a definition in a file is, or gives where it is called; `of`: what it is a member of."""
+        spoken = family(_suffix(path))
+        if definition.kind == "class":
+            return [Value(path, definition, itself=not called)]
+        if definition.kind == "function" or re.search(rf"\b{re.escape(definition.name)}\s*\(", definition.text):
+            is_field = "@property" in definition.text or "cached_property" in definition.text
+            is_field = is_field or re.match(r"(?:\w+ )*get \w+\(", definition.text) is not None
+            said = result_said(definition, spoken) if called != is_field else ""
+        elif called:
+            said = ""
+        elif of is not None and of.itself and _ENUM.search(of.of.text) and not value_said(definition, spoken):
+            return [dataclasses.replace(of, itself=False)]
+        else:
+            said = value_said(definition, spoken) or made_said(definition)
+        if of is not None and class_said(said, spoken) in SELF | CLASS:
+            return [dataclasses.replace(of, itself=False)]
+        return self.types(said, path, of) if said else []
+
+    def entered(self, of: Known) -> list[Known]:
+        """What Python's `with` gives: mostly the object itself."""
+        if isinstance(of, Said):
+            inner = yielded(of.text)
+            return self.types(inner, of.path) if inner else []
+        if isinstance(of, Module) or of.itself:
+            return []
+        for path, _, members in whole(self._means, of.path, of.of).parts:
+            for each in members:
+                if each.name in ("__enter__", "__aenter__"):
+                    return self.given(each, path, of, called=True) if "->" in each.text else [of]
+        return []
+
+    def types(self, text: str, path: str, of: Value | None = None) -> list[Known]:
+        """What an object of a type is that a file says."""
+        spoken = family(_suffix(path))
+        if of is not None:
+            text = re.sub(r"\bSelf\b", of.of.name, text)
+        name = class_said(text, spoken)
+        found = [dataclasses.replace(each, itself=False) for each in self.classes(name, path)]
+        return [*found] or ([Said(text, path)] if text else [])
+
+    def inner(self, of: Sequence[Known]) -> list[Known]:
+        """What is there once it was waited for, or did not fail."""
+        found: list[Known] = []
+        for each in of:
+            inner = within(each.text, family(_suffix(each.path))) if isinstance(each, Said) else ""
+            found += self.types(inner, each.path) if isinstance(each, Said) and inner else [each]
+        return found
+
+    def each(self, of: Known) -> list[Known]:
+        said = each_of(of.text, family(_suffix(of.path))) if isinstance(of, Said) else ""
+        return self.types(said, of.path) if isinstance(of, Said) and said else []
+
+    def classes(self, name: str, path: str) -> list[Value]:
+        """The classes that a name, with what stands before it, may mean in a file."""
+        parts = parts_of(name)
+        if not parts:
+            return []
+        means, last = self._means, parts[-1]
+        imports = self._imports if path == means.path else means.view.imports(path)
+        places = means.places(path, imports)
+        if len(parts) > 1:
+            aliased = [place for place in places if place.alias == parts[-2]]
+            found = [one for place in aliased for one in means.defined(place.paths, last)]
+            spoken = family(_suffix(path))
+            if not found and (
+                parts[0] in ("crate", "super", "self") or (spoken in ("java", "c") and parts[0] != "std")
+            ):
+                found = means.view.anywhere(last, means.language_id)
+            elif not found:
+                owners = self.classes("::".join(parts[:-1]), path)
+                found = [
+                    (of, each)
+                    for owner in owners
+                    for of, _, members in whole(means, owner.path, owner.of).parts
+                    for each in members
+                    if each.name == last
+                ]
+        else:
+            found = list(self.defined(last, path, places))
+            if family(_suffix(path)) == "script":  # what a module is called whose only export is a class
+                aliased = [place for place in places if place.alias == last]
+                found += [(at, each) for place in aliased for at in place.paths for each in means.named(at, "default")]
+            if not found and family(_suffix(path)) == "c":
+                found = means.view.anywhere(last, means.language_id)
+        kept = [Value(at, each, True) for at, each in found if each.kind == "class" and not each.attached]
+        kept = list(dict.fromkeys(kept))
+        own = [each for each in kept if each.path == path]
+        return own[:1] or (kept if len(kept) <= MOST else [])
+
+
+def _suffix(path: str) -> str:
+    return posixpath.splitext(path)[1]
