@@ -12,10 +12,10 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lsp_server.context.buffer import Buffer, split_lines
+from lsp_server.context.buffer import Buffer
 from lsp_server.context.in_time import TooSlow
 from lsp_server.context.languages import language
-from lsp_server.context.related.contents import MOST_BYTES, Chunk, identifiers
+from lsp_server.context.related.contents import Chunk, identifiers
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.lookup import Lookup
 from lsp_server.context.related.near import names_near
@@ -24,7 +24,6 @@ from lsp_server.context.related.signatures import outlined
 from lsp_server.context.related.store import Match
 from lsp_server.context.related.view import Opened, View
 from lsp_server.context.uris import file_of
-from lsp_server.context.window import normalized
 from lsp_server.context.workspace import OutOfReach, Workspace
 
 # Lines around the cursor whose identifiers are searched for, and the identifiers.
@@ -119,24 +118,17 @@ def _distinct(found: Iterator[tuple[Match, float, str]], most: int) -> list[tupl
 
 def _piece(source: str, workspace: Workspace, view: View, match: Match, score: float, why: str) -> Piece | None:
     """The text of a chunk, from the file as it is now; None where the file is hidden, gone or has become another."""
-    path = Path(match.path)
     try:
-        if match.path in view.opened:
-            if workspace.why_hidden(path):
-                return None
-            text = "".join(view.opened[match.path].buffer.lines)
-        else:
-            text = workspace.text(path, MOST_BYTES)
+        lines = view.lines(match.path, workspace)
     except (OutOfReach, TooSlow):
         return None
-    lines = split_lines(normalized(text))
     chosen = lines[match.first : match.last + 1]
     held = set(identifiers("".join(chosen)))
     if not chosen or len(held & set(match.words)) < SAME * len(match.words):
         return None
     first = next((number for number, line in enumerate(chosen) if line.strip()), 0)
     text = "".join(chosen[first:]).rstrip() + "\n"
-    return Piece(source, workspace.within(path) or match.path, text, match.first + first, score, why)
+    return Piece(source, workspace.within(Path(match.path)) or match.path, text, match.first + first, score, why)
 
 
 def counterpart(index: Index, workspace: Workspace, buffer: Buffer, row: int = 0, column: int = 0) -> Piece | None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
-from lsp_server.context.buffer import split_lines
 from lsp_server.context.in_time import TooSlow
-from lsp_server.context.related.contents import MOST_BYTES, family_of
+from lsp_server.context.related.contents import family_of
 from lsp_server.context.related.view import View
-from lsp_server.context.window import normalized
 from lsp_server.context.workspace import OutOfReach, Workspace
 
 # Chunks that have the name, and files in which they are read.
@@ -43,7 +40,7 @@ def _counted(view: View, workspace: Workspace, name: str, language_id: str, own:
     counts: dict[str, Counter[str]] = {}
     for path, spans in rows.items():
         try:
-            lines = split_lines(normalized(workspace.text(Path(path), MOST_BYTES)))
+            lines = view.lines(path, workspace)
         except (OutOfReach, TooSlow):
             continue
         counts[path] = Counter(behind(name, "\n".join("".join(lines[first : last + 1]) for first, last in spans)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from lsp_server.context.buffer import Buffer
+from lsp_server.context.buffer import Buffer, split_lines
 from lsp_server.context.languages import Language
-from lsp_server.context.related.contents import Chunk, Source, family_of
+from lsp_server.context.related.contents import MOST_BYTES, Chunk, Source, family_of
 from lsp_server.context.related.outlines import Definition
 from lsp_server.context.related.statements import Import, imports_of
 from lsp_server.context.related.store import Match, Store
 from lsp_server.context.trees import Tree
+from lsp_server.context.window import normalized
+from lsp_server.context.workspace import OutOfReach, Workspace
 
 T = TypeVar("T")
 
@@ -137,6 +140,15 @@ class View:
         if path in self.opened:
             return self.opened[path].source.chunks
         return self._store.chunks(path) if self._store is not None else ()
+
+    def lines(self, path: str, workspace: Workspace) -> list[str]:
+        """The lines of a file as its chunks count them. Raises OutOfReach where it is hidden or gone, and TooSlow.
+        Blocks."""
+        if path not in self.opened:
+            return split_lines(normalized(workspace.text(Path(path), MOST_BYTES)))
+        if why := workspace.why_hidden(Path(path)):
+            raise OutOfReach(why)
+        return split_lines(normalized(self.opened[path].buffer.source))
 
     def rarity(self, word: str) -> tuple[int, int]:
         """(how many chunks on disk hold a word, how many there are)"""

@@ -293,3 +293,10 @@ def test_names_are_those_of_the_place_that_is_asked_for(tmp_path: Path) -> None:
     assert asyncio.run(ask(Settings(related_tokens=512))) == (wanted, wanted, set())
     assert asyncio.run(ask(Settings(related_tokens=512, related_imports=False))) == (set(), set(), set())
     assert asyncio.run(ask(Settings(related_tokens=0))) == (set(), set(), set())
+
+
+def test_what_is_called_in_an_open_file_is_read_as_it_is_open(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"b.py": "def f(sockets):\n    sockets.flush()\n"})
+    project.open("b.py", "\n" * 50 + "def f(sockets):\n    sockets.listen()\n")
+    buffer, row, column = project.open("d.py", f"def f(sockets):\n    sockets.{CURSOR}\n")
+    assert list(possible(project.index, project.workspace, buffer, row, column)) == ["listen"]
