@@ -171,6 +171,11 @@ def _misplaced(block: Any) -> int:
     return sum(column != columns[0] for column in columns)
 
 
+def text_of(node: Any) -> str:
+    """The text of a node; "" of none."""
+    return node.text.decode("utf-8", "replace") if node is not None else ""
+
+
 def nodes(tree: Tree, types: tuple[str, ...]) -> list[Any]:
     """All nodes of these types, in the order of the text."""
     if not types:

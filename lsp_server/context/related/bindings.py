@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lsp_server.context.languages import words
-from lsp_server.context.trees import Tree
+from lsp_server.context.trees import Tree, text_of
 
 # Places of a name that are looked at, on each side.
 MOST = 60
@@ -257,8 +257,3 @@ def _case(outer: Any, node: Any) -> Binding:
 
 
 _SPECIAL = {"as_pattern": _named_as, "catch_formal_parameter": _caught, "type_switch_statement": _case}
-
-
-def text_of(node: Any) -> str:
-    """The text of a node; "" of none."""
-    return node.text.decode("utf-8", "replace") if node is not None else ""

@@ -26,6 +26,13 @@ _DEEPEST = 12
 _BLOCKS = frozenset(
     words("block if_statement else_clause with_statement try_statement statement_block expression_statement")
 )
+C_LIKE = frozenset(words("c cpp cuda-cpp"))
+_TYPESCRIPTS = frozenset(words("typescript typescriptreact"))
+# A field that is set: alone, with others, as what a loop or `with` names.
+_SET = re.compile(
+    rb"\b(?:self|this|cls)\.([A-Za-z_]\w*)\s*(?:[,)][^=\n]{0,80})?(?:[-+*/%|&^?<>]{0,3})=(?![=>])"
+    rb"|\b(?:as|for)\s+(?:self|this)\.([A-Za-z_]\w*)"
+)
 _KEPT_DECORATORS = re.compile(
     r"@(?:\w+\.)*(?:property|cached_property|staticmethod|classmethod|dataclass|abstractmethod|overload|setter)\b"
 )
@@ -125,12 +132,41 @@ def _declared(tree: Tree, node: Any, text: str) -> list[str]:
     """The names that a field has: one, or several that are declared together."""
     if tree.language.id == "go" and (node.type == "type_elem" or node.child_by_field_name("name") is None):
         return re.findall(r"\w+", text.partition("[")[0])[-1:]  # what is embedded goes by its type's name
+    if tree.language.id in C_LIKE and node.type == "field_declaration":
+        return _of_declarators(node)
+    if (named := node.child_by_field_name("property")) is not None:  # JavaScript
+        return [named.text.decode()]
     several = node.children_by_field_name("declarator") or node.children_by_field_name("name")
     if len(several) > 1:
         return [_word(each.text.decode()) for each in several]
     names = [child for child in node.named_children if child.type in ("field_identifier", "variable_declarator")]
     called = name_of(names[0]) or names[0].text.decode() if names else name_of(node) or _word(text)
     return [called.strip("*&: ")]
+
+
+def _of_declarators(node: Any) -> list[str]:
+    """The names of a field of C: of each declarator; of a type that is defined there its own, what is in it where it
+    has none, and the constants of an enumeration."""
+    declarators = node.children_by_field_name("declarator")
+    if not declarators:
+        declared = node.child_by_field_name("type")
+        body = declared.child_by_field_name("body") if declared is not None else None
+        name = declared.child_by_field_name("name") if declared is not None else None
+        inner = body.named_children if body is not None and (name is None or body.type == "enumerator_list") else []
+        named = [one for each in inner if not is_comment(each) for one in _of_member(each)]
+        return [name.text.decode(), *named] if name is not None else named
+    return [name for each in declarators if (name := _innermost(each))]
+
+
+def _of_member(node: Any) -> list[str]:
+    return _of_declarators(node) if node.type == "field_declaration" else [name_of(node)]
+
+
+def _innermost(node: Any) -> str:
+    """The name within what says that it is a pointer, an array or a function."""
+    while (inner := node.child_by_field_name("declarator") or next(iter(node.named_children), None)) is not None:
+        node = inner
+    return str(node.text.decode())
 
 
 def _word(text: str) -> str:
@@ -141,10 +177,10 @@ def _word(text: str) -> str:
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
     """(name, text) of the fields that a method sets on `self` or `this`, with what their type is if it says so."""
     said = tree.data[node.start_byte : node.end_byte]
-    if b"self." not in said and b"this." not in said:
-        return []
+    found: dict[str, str] = _kept_parameters(node) if tree.language.id in _TYPESCRIPTS else {}
+    if b"self." not in said and b"this." not in said and b"cls." not in said:
+        return list(found.items())
     typed = _typed_parameters(node)
-    found: dict[str, str] = {}
     stack = [node.child_by_field_name("body")]
     while stack:
         each = stack.pop()
@@ -157,11 +193,26 @@ def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
                 if target is not None and target.type in ("attribute", "member_expression"):
                     owner, _, name = target.text.decode().partition(".")
                     if owner in ("self", "this") and name.isidentifier():
-                        said = each.child_by_field_name("type")
-                        found.setdefault(name, _set(tree, name, said, right if not several else None, typed))
+                        declared = each.child_by_field_name("type")
+                        found.setdefault(name, _set(tree, name, declared, right if not several else None, typed))
         elif each.type in _BLOCKS:
             stack += reversed(each.named_children)
+    ends = ";" if tree.language.braces else ""
+    for match in _SET.finditer(said):  # where blocks are not looked into
+        name = (match[1] or match[2]).decode()
+        found.setdefault(name, f"{name}{ends}")
     return list(found.items())
+
+
+def _kept_parameters(node: Any) -> dict[str, str]:
+    """The parameters of a constructor of TypeScript that are fields, too."""
+    listed = node.child_by_field_name("parameters")
+    kept = [
+        (each.child_by_field_name("pattern"), each.text.decode())
+        for each in (listed.named_children if listed is not None else ())
+        if any(child.type in ("accessibility_modifier", "readonly", "override_modifier") for child in each.children)
+    ]
+    return {name.text.decode(): f"{one_line(text, LONGEST_FIELD)};" for name, text in kept if name is not None}
 
 
 def _set(tree: Tree, name: str, declared: Any, right: Any, typed: dict[str, str]) -> str:

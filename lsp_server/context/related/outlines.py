@@ -14,7 +14,7 @@ from typing import Any
 from lsp_server.context.definitions import docs_above, name_of
 from lsp_server.context.languages import words
 from lsp_server.context.related.members import LONGEST_FIELD, fields_of, fields_set, flat, head_of, is_short, one_line
-from lsp_server.context.trees import Tree, is_docstring, parse
+from lsp_server.context.trees import Tree, is_docstring, parse, text_of
 
 # Characters of what documentation begins with.
 LONGEST_DOC = 100
@@ -113,7 +113,8 @@ def _definition(tree: Tree, outer: Any, node: Any, container: str) -> list[Defin
     if kind in grammar.classes:
         return _class(tree, outer, node, container) if kind not in _CLASS_LIKE or _body(node) is not None else []
     if value is not None and value.type in grammar.unnamed and value.type != "func_literal":
-        return [_function(tree, outer, value, container, name=_plain(name_of(node)))]
+        named = name_of(node) or text_of(node.child_by_field_name("property"))
+        return [_function(tree, outer, value, container, name=_plain(named))]
     if value is not None and value.type in ("object", "class") and kind != "assignment":
         return _class(tree, outer, value, container, name=_plain(name_of(node)))
     declared = node.child_by_field_name("type")
@@ -182,8 +183,13 @@ def _members(tree: Tree, body: Any, path: str) -> list[Definition]:
                 Definition(name, path, "value", text, "", node.start_point.row, node.end_point.row)
                 for name, text in fields_set(tree, node)
             ]
-    known: dict[str, Definition] = {}
-    return [known.setdefault(each.path, each) for each in found if each.kind != "value" or each.path not in known]
+    known: dict[tuple[str, bool], Definition] = {}
+    for each in found:
+        is_value = each.kind == "value"
+        # A method of Java may have the name of a field; that of others is its accessor, or says it better.
+        if (each.path, True) not in known or not (is_value or tree.language.id != "java"):
+            known.setdefault((each.path, is_value), each)
+    return list(known.values())
 
 
 def _impl(tree: Tree, node: Any) -> list[Definition]:
@@ -212,12 +218,27 @@ def _value(tree: Tree, outer: Any, node: Any, container: str) -> list[Definition
 
 def _names(node: Any) -> list[str]:
     """The names that a declaration of a value makes known; several where it takes an object apart."""
+    if node.type == "assignment":  # `a, b = 1, 2`, `a = b = 1`
+        return _targets(node)
+    if node.type in ("const_spec", "var_spec"):  # `a, b = 1, 2` of Go
+        return [each.text.decode() for each in node.children_by_field_name("name")]
     pattern = node.child_by_field_name("name")
     if pattern is None or pattern.type not in ("object_pattern", "array_pattern"):
         name = _plain(name_of(node))
         return [name] if name else []
     parts = [each.child_by_field_name("value") or each for each in pattern.named_children]
     return [each.text.decode() for each in parts if each.type.endswith("identifier") or each.type.endswith("_pattern")]
+
+
+def _targets(node: Any) -> list[str]:
+    """The names that an assignment of Python gives values."""
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    several = left is not None and left.type in ("pattern_list", "tuple_pattern")
+    named = [_plain(each.text.decode()) for each in (left.named_children if several else (left,)) if each is not None]
+    return [
+        *(each for each in named if each),
+        *(_targets(right) if right is not None and right.type == "assignment" else ()),
+    ]
 
 
 def _is_prototype(node: Any) -> bool:

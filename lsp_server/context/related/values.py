@@ -14,7 +14,7 @@ from typing import Any
 
 from lsp_server.context.languages import words
 from lsp_server.context.related.around import class_around
-from lsp_server.context.related.bindings import Binding, binding_of, text_of
+from lsp_server.context.related.bindings import Binding, binding_of
 from lsp_server.context.related.meanings import Meanings
 from lsp_server.context.related.objects import CLASS, SELF, Known, Module, Objects, Value
 from lsp_server.context.related.said import (
@@ -24,7 +24,7 @@ from lsp_server.context.related.said import (
 from lsp_server.context.related.statements import Import
 from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
-from lsp_server.context.trees import Tree
+from lsp_server.context.trees import Tree, text_of
 
 # Steps from one expression to the next.
 DEEPEST = 12
@@ -55,7 +55,7 @@ _MADE = {
 # What changes nothing of what an expression is.
 _SAME = frozenset(
     words(
-        "parenthesized_expression reference_expression unary_expression pointer_expression non_null_expression "
+        "parenthesized_expression reference_expression pointer_expression non_null_expression "
         "generic_function satisfies_expression"
     )
 )
@@ -117,13 +117,23 @@ class Values:
             inner = inner or node.child_by_field_name("argument") or next(iter(node.named_children), None)
             return self.of(inner, depth, called=called)
         if kind in _WITHIN:
-            return self._objects.inner(self.of(node.named_children[0], depth) if node.named_children else [])
+            found = self.of(node.named_children[0], depth) if node.named_children else []
+            # In Rust what a function gives is said of what is there once it was waited for.
+            is_said = kind == "await_expression" and self._tree.language.id == "rust"
+            return found if is_said else self._objects.inner(found)
         if kind == "as_expression":
             return self._objects.types(text_of(node.named_children[-1]), self._means.path)
-        if kind in ("binary_expression", "boolean_operator"):
-            sign = text_of(node.child_by_field_name("operator"))
-            return self.of(node.child_by_field_name("right"), depth) if sign in ("||", "??", "or") else []
-        return []
+        return self._operated(node, depth)
+
+    def _operated(self, node: Any, depth: int) -> list[Known]:
+        """What an operator gives: `*x`, `x or y`."""
+        if node.type == "unary_expression":
+            return self.of(next(iter(node.named_children), None), depth) if text_of(node)[:1] in ("&", "*") else []
+        sign = text_of(node.child_by_field_name("operator"))
+        if node.type not in ("binary_expression", "boolean_operator") or sign not in ("||", "??", "or"):
+            return []
+        left, right = (self.of(node.child_by_field_name(side), depth) for side in ("left", "right"))
+        return list(dict.fromkeys([*left, *right])) if right else []
 
     # Names
 
