@@ -15,6 +15,7 @@ from lsp_server.context.related.statements import SCRIPTS
 from lsp_server.context.related.view import Opened
 from lsp_server.context.trees import Tree, parse
 
+_CLOSING = {"(": ")", "[": "]"}
 # What stands for a name that is to be written. In Java only a call is a statement.
 A_NAME, CALL = "name", "()"
 # Of these `this` is another than around them.
@@ -45,10 +46,11 @@ def with_name(opened: Opened, row: int, column: int) -> Opened:
     lines = [*opened.buffer.lines]
     before, behind = lines[row][:column], lines[row][column:]
     name = "" if re.search(r"\w\Z", before) else A_NAME
+    closing = "".join(_CLOSING[sign] for sign in reversed(_left_open(before, behind)))
     call = CALL if opened.language.id == "java" and not behind.lstrip().startswith("(") else ""
-    if not name and not call:
+    if not name + call + closing:
         return opened
-    lines[row] = f"{before}{name}{call}{behind}"
+    lines[row] = f"{before}{name}{call}{closing}{behind}"
     buffer = Buffer(opened.buffer.uri, "".join(lines), language_id=opened.buffer.language_id)
     tree = parse(buffer.source, opened.language.id, opened.tree, gently=True)
     if tree is None:
@@ -57,6 +59,20 @@ def with_name(opened: Opened, row: int, column: int) -> Opened:
     return Opened(
         buffer, opened.language, tree, functools.partial(read_tree, buffer.source, opened.language.id, tree), earlier
     )
+
+
+def _left_open(before: str, behind: str) -> list[str]:
+    """The brackets of a line that nothing closes in it: what follows below would be taken for their content."""
+    left: list[str] = []
+    for sign in before:
+        if sign in _CLOSING:
+            left.append(sign)
+        elif left and sign == _CLOSING[left[-1]]:
+            left.pop()
+    for sign in behind:
+        if left and sign == _CLOSING[left[0]]:
+            left.pop(0)
+    return left
 
 
 def function_around(opened: Opened, row: int, column: int) -> str:

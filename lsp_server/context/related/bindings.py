@@ -61,6 +61,8 @@ _BINDERS: dict[str, tuple[str, str, str]] = {
     "inferred_parameters": ("", "", ""),
     "declaration": ("declarator", "type", "value"),
     "field_declaration": ("declarator", "type", ""),
+    "case_pattern": ("", "", ""),
+    "augmented_assignment": ("left", "", ""),
     "for_range_loop": ("declarator", "type", "right"),
 }
 _LOOPS = frozenset(
@@ -96,6 +98,23 @@ _CLASSES = frozenset(
         "class_specifier struct_specifier union_specifier record_declaration enum_declaration interface_declaration"
     )
 )
+# What is bound in these is bound there alone, but in Python; and what may not come to pass at all.
+_BLOCKS = frozenset(
+    words(
+        "block statement_block compound_statement if_statement if_expression for_statement for_expression "
+        "for_in_statement while_statement while_expression match_arm enhanced_for_statement for_range_loop "
+        "try_with_resources_statement catch_clause expression_switch_statement type_switch_statement expression_case "
+        "type_case communication_case switch_body switch_block do_statement"
+    )
+)
+_MAYBE = frozenset(
+    words(
+        "if_statement elif_clause else_clause for_statement while_statement except_clause match_statement case_clause "
+        "if_expression switch_statement switch_expression do_statement for_in_statement enhanced_for_statement "
+        "for_range_loop match_arm while_expression for_expression"
+    )
+)
+_FOLDED = frozenset(words("list_comprehension set_comprehension dictionary_comprehension generator_expression"))
 _FAILS = frozenset(words("Some Ok"))
 _NAMES = frozenset(
     words("identifier shorthand_property_identifier_pattern shorthand_field_identifier field_identifier")
@@ -109,10 +128,11 @@ class Binding:
     """How a name gets its value. `type`, `value`: the nodes that say it, None for none; `how`: the name is all of the
     value, each of its elements, what is in it once it did not fail, what it makes where it is a class, what it gives
     once it is entered, or the only part of a variant that it is. A binding without a type and a value is one of which
-    nothing is known."""
+    nothing is known. `is_assigned`: it is no declaration."""
 
     type: Any = None
     value: Any = None
+    is_assigned: bool = False
     how: Literal["all", "each", "within", "made", "entered", "part"] = "all"
 
 
@@ -126,21 +146,30 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
     before = [found.start() for found in pattern.finditer(data, 0, here)][-MOST:]
     behind = [found.start() for found, _ in zip(pattern.finditer(data, here + 1), range(MOST), strict=False)]
     around = {each.id for each in _up(tree, node)}
-    for at in (*reversed(before), *behind):
+    is_python = tree.language.id == "python"
+    for at in (*(behind if is_python else ()), *reversed(before), *(behind if not is_python else ())):
         leaf = tree.root.named_descendant_for_byte_range(at, at + len(name.encode()))
         if leaf.type not in _NAMES or leaf.end_byte - leaf.start_byte != len(name.encode()):
             continue
         up = _up(tree, leaf)
         function, owner = _scopes(up)
-        if function is not None and (function.id not in around or at > here):
+        if function is not None and (function.id not in around or (at > here and function.type not in _FOLDED)):
+            continue
+        if at > here and is_python and function is None:
             continue
         if function is None and owner is not None:
             inside = tree.language.id in _BARE_MEMBERS or _scopes(_up(tree, node))[0] is None
             if owner.id not in around or not inside:
                 continue
         found = _bound(up, node)
-        if found is not None and not _contains(found.value, node):
-            return found
+        if found is None or _contains(found.value, node):
+            continue
+        left = [each.type for each in up if each.id not in around]
+        if not is_python and not _BLOCKS.isdisjoint(left):
+            if found.is_assigned:
+                return NOTHING
+            continue
+        return NOTHING if is_python and not _MAYBE.isdisjoint(left[1:]) else found
     return None
 
 
@@ -208,6 +237,8 @@ def _by(outer: Any, inside: Any, node: Any, value: Any, *, whole: bool, fails: b
     if (special := _SPECIAL.get(outer.type)) is not None:
         return special(outer, node)
     said = _type_of(outer, typed)
+    if any(each.type == "dimensions" for each in (*outer.named_children, *inside.named_children)):
+        return NOTHING
     if value is None and valued:
         value = outer.child_by_field_name(valued)
     if outer.type in _LOOPS and said is None:
@@ -220,7 +251,8 @@ def _by(outer: Any, inside: Any, node: Any, value: Any, *, whole: bool, fails: b
         if len(given) != many and (index or len(given) != 1):
             return NOTHING
         value = given[index if len(given) == many else 0]
-    return Binding(said, value if said is None else None, "within" if fails else "all")
+    is_assigned = outer.type == "assignment_expression"
+    return Binding(said, value if said is None else None, is_assigned, "within" if fails else "all")
 
 
 def _type_of(outer: Any, field: str) -> Any:

@@ -131,9 +131,11 @@ def fields_of(tree: Tree, node: Any) -> list[tuple[str, str]]:
 def _declared(tree: Tree, node: Any, text: str) -> list[str]:
     """The names that a field has: one, or several that are declared together."""
     if tree.language.id == "go" and (node.type == "type_elem" or node.child_by_field_name("name") is None):
-        return re.findall(r"\w+", text.partition("[")[0])[-1:]  # what is embedded goes by its type's name
+        return re.findall(r"\w+", re.split(r"[\[`]", text)[0])[-1:]  # what is embedded goes by its type's name
     if tree.language.id in C_LIKE and node.type == "field_declaration":
         return _of_declarators(node)
+    if node.type == "assignment":
+        return targets(node)
     if (named := node.child_by_field_name("property")) is not None:  # JavaScript
         return [named.text.decode()]
     several = node.children_by_field_name("declarator") or node.children_by_field_name("name")
@@ -142,6 +144,21 @@ def _declared(tree: Tree, node: Any, text: str) -> list[str]:
     names = [child for child in node.named_children if child.type in ("field_identifier", "variable_declarator")]
     called = name_of(names[0]) or names[0].text.decode() if names else name_of(node) or _word(text)
     return [called.strip("*&: ")]
+
+
+def targets(node: Any) -> list[str]:
+    """The names that an assignment of Python gives values."""
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    several = left is not None and left.type in ("pattern_list", "tuple_pattern")
+    named = [
+        _word(each.text.decode().rpartition(".")[2])
+        for each in (left.named_children if several else (left,))
+        if each is not None
+    ]
+    return [
+        *(each for each in named if each),
+        *(targets(right) if right is not None and right.type == "assignment" else ()),
+    ]
 
 
 def _of_declarators(node: Any) -> list[str]:

@@ -100,20 +100,30 @@ class Objects:
         """What a definition in a file is, or gives where it is called; `of`: what it is a member of."""
         spoken = family(_suffix(path))
         if definition.kind == "class":
+            annotated = re.search(rf"\b{re.escape(definition.name)}\s*:\s*([^={{]+?)\s*=", definition.text)
+            if annotated is not None and spoken == "script":  # `const x: Type = { ... }`
+                return self.types(annotated[1], path, of)
             return [Value(path, definition, itself=not called)]
         if definition.kind == "function" or re.search(rf"\b{re.escape(definition.name)}\s*\(", definition.text):
             is_field = "@property" in definition.text or "cached_property" in definition.text
             is_field = is_field or re.match(r"(?:\w+ )*get \w+\(", definition.text) is not None
             said = result_said(definition, spoken) if called != is_field else ""
+            if said and spoken == "python" and "async def" in definition.text and not yielded(said):
+                said = f"Awaitable[{said}]"
         elif called:
             said = ""
         elif of is not None and of.itself and _ENUM.search(of.of.text) and not value_said(definition, spoken):
-            return [dataclasses.replace(of, itself=False)]
+            return [dataclasses.replace(of, itself=False)] if spoken != "script" else []
         else:
             said = value_said(definition, spoken) or made_said(definition)
         if of is not None and class_said(said, spoken) in SELF | CLASS:
             return [dataclasses.replace(of, itself=False)]
-        return self.types(said, path, of) if said else []
+        found = self.types(said, path, of) if said else []
+        return [] if any(isinstance(each, Value) and self._is_descriptor(each) for each in found) else found
+
+    def _is_descriptor(self, of: Value) -> bool:
+        """Whether a field of a class of Python is not what is there of an object."""
+        return of.path.endswith(".py") and any(each.name == "__get__" for each in self._means.inside(of.path, of.of))
 
     def entered(self, of: Known) -> list[Known]:
         """What Python's `with` gives: mostly the object itself."""
@@ -157,13 +167,12 @@ class Objects:
         means, last = self._means, parts[-1]
         imports = self._imports if path == means.path else means.view.imports(path)
         places = means.places(path, imports)
+        if _is_foreign(parts[0], imports, places):
+            return []
         if len(parts) > 1:
             aliased = [place for place in places if place.alias == parts[-2]]
             found = [one for place in aliased for one in means.defined(place.paths, last)]
-            spoken = family(_suffix(path))
-            if not found and (
-                parts[0] in ("crate", "super", "self") or (spoken in ("java", "c") and parts[0] != "std")
-            ):
+            if not found and (parts[0] in ("crate", "super", "self") or family(_suffix(path)) == "java"):
                 found = means.view.anywhere(last, means.language_id)
             elif not found:
                 owners = self.classes("::".join(parts[:-1]), path)
@@ -180,11 +189,20 @@ class Objects:
                 aliased = [place for place in places if place.alias == last]
                 found += [(at, each) for place in aliased for at in place.paths for each in means.named(at, "default")]
             if not found and family(_suffix(path)) == "c":
-                found = means.view.anywhere(last, means.language_id)
+                found = [one for one in means.view.anywhere(last, means.language_id) if _suffix(one[0])[:2] == ".h"]
         kept = [Value(at, each, True) for at, each in found if each.kind == "class" and not each.attached]
         kept = list(dict.fromkeys(kept))
         own = [each for each in kept if each.path == path]
         return own[:1] or (kept if len(kept) <= MOST else [])
+
+
+def _is_foreign(name: str, imports: Sequence[Import], places: Sequence[Target]) -> bool:
+    """Whether an import brings a name from other people's modules."""
+    if not any(here == name for each in imports if not each.kind for _, here in each.names):
+        return False
+    return not any(here == name for place in places for _, here in place.names) and name not in {
+        place.alias for place in places
+    }
 
 
 def _suffix(path: str) -> str:

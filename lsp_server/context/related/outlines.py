@@ -13,7 +13,16 @@ from typing import Any
 
 from lsp_server.context.definitions import docs_above, name_of
 from lsp_server.context.languages import words
-from lsp_server.context.related.members import LONGEST_FIELD, fields_of, fields_set, flat, head_of, is_short, one_line
+from lsp_server.context.related.members import (
+    LONGEST_FIELD,
+    fields_of,
+    fields_set,
+    flat,
+    head_of,
+    is_short,
+    one_line,
+    targets,
+)
 from lsp_server.context.trees import Tree, is_docstring, parse, text_of
 
 # Characters of what documentation begins with.
@@ -219,7 +228,7 @@ def _value(tree: Tree, outer: Any, node: Any, container: str) -> list[Definition
 def _names(node: Any) -> list[str]:
     """The names that a declaration of a value makes known; several where it takes an object apart."""
     if node.type == "assignment":  # `a, b = 1, 2`, `a = b = 1`
-        return _targets(node)
+        return targets(node)
     if node.type in ("const_spec", "var_spec"):  # `a, b = 1, 2` of Go
         return [each.text.decode() for each in node.children_by_field_name("name")]
     pattern = node.child_by_field_name("name")
@@ -228,17 +237,6 @@ def _names(node: Any) -> list[str]:
         return [name] if name else []
     parts = [each.child_by_field_name("value") or each for each in pattern.named_children]
     return [each.text.decode() for each in parts if each.type.endswith("identifier") or each.type.endswith("_pattern")]
-
-
-def _targets(node: Any) -> list[str]:
-    """The names that an assignment of Python gives values."""
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    several = left is not None and left.type in ("pattern_list", "tuple_pattern")
-    named = [_plain(each.text.decode()) for each in (left.named_children if several else (left,)) if each is not None]
-    return [
-        *(each for each in named if each),
-        *(_targets(right) if right is not None and right.type == "assignment" else ()),
-    ]
 
 
 def _is_prototype(node: Any) -> bool:

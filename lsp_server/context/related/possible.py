@@ -55,8 +55,14 @@ _GO = words(
 )
 # Languages whose fields are there once something is assigned to them, and where that is done first.
 BY_ASSIGNMENT = frozenset(words("python javascript javascriptreact"))
-MAKERS = frozenset(words("__init__ __new__ __post_init__ setUp setUpClass setup_method constructor"))
+MAKERS = frozenset(words("__init__ __new__ __post_init__ setUp setUpClass setup setup_class setup_method constructor"))
 _BEGINS = re.compile(r"(?:\A|\n)[ \t]*(?:[\w.]{1,60}[ \t]*,[ \t]*){0,20}\w+\.\w*\Z")
+# Go's own packages, which are imported once they are written.
+_GO_PACKAGES = words(
+    "atomic bufio bytes context errors exec filepath fmt hash heap hex html http httptest io ioutil json list log math "
+    "maps net os path rand reflect regexp runtime signal slices sort sql strconv strings sync syscall template testing "
+    "time unicode url utf8 xml"
+)
 # What nearly all has, whatever else it has.
 _ALWAYS = {
     "python": words("__class__ __dict__ __doc__ __module__ __name__"),
@@ -108,7 +114,7 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     known, likely = ({name for path, name in some if path in shown} for some in (found, guessed))
     if known:
         others = _without(buffer, row, column - len(receiver.typed))
-        known |= {*_GO, *_WORD.findall(others)} if bare else {*behind(receiver.name, others)}
+        known |= {*_GO, *_GO_PACKAGES, *_WORD.findall(others)} if bare else {*behind(receiver.name, others)}
     counts = sum((called[path] for path in called if path in shown), Counter[str]())
     left = _weighed(receiver.typed, known, likely, counts)
     return {**left, "": KNOWN} if bare and left and not receiver.typed else left
@@ -215,6 +221,9 @@ def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[st
         for path in place.paths if ALL in place.names else ():
             yield from ((path, each.name) for each in means.top(path))
             yield from ((path, each.alias) for each in means.view.imports(path))
+    if means.path.endswith("_test.go"):
+        for path in means.view.in_folder(posixpath.dirname(means.path)):
+            yield from ((path, each.name) for each in means.top(path) if path.endswith("_test.go"))
 
 
 def _without(buffer: Buffer, row: int, column: int) -> str:

@@ -14,7 +14,6 @@ _STATIC = re.compile(r"(?:\A|\n)\s*(?:[\w@]+ )*?static\b")
 _CLASS, _CLASS_JAVA = re.compile(r"\bclass\b"), re.compile(r"\b(?:class|record|enum)\b")
 _C = frozenset(words(".h .hh .hpp .hxx .c .cc .cpp .cxx .cu .cuh"))
 _SELF_RUST = re.compile(r"\(\s*&?\s*(?:'\w+\s+)?(?:mut\s+)?self\b")
-_SELF_PYTHON = re.compile(r"\bdef \w+\(\s*self\b")
 
 
 def is_reached(from_path: str, path: str, owner: Definition | None, member: Definition, *, by_name: bool) -> bool:
@@ -26,10 +25,9 @@ def is_reached(from_path: str, path: str, owner: Definition | None, member: Defi
     if owner is None:
         return True
     if suffix == ".rs":
-        is_trait = owner.text.split("\n")[-1].startswith(("trait ", "pub trait "))
-        return member.kind != "function" or is_trait or by_name != bool(_SELF_RUST.search(text))
+        return member.kind != "function" or by_name or bool(_SELF_RUST.search(text))
     if suffix == ".py":
-        return not by_name or member.name.startswith("__") or not _SELF_PYTHON.search(text)
+        return True
     if _PRIVATE.search(text) and not own:
         return False
     if suffix in _C:
@@ -38,4 +36,5 @@ def is_reached(from_path: str, path: str, owner: Definition | None, member: Defi
     if not kind.search(owner.text.split("\n")[-1]):  # an interface, an enumeration, an object of its own
         return True
     is_constant = suffix == ".java" and text.endswith(",")
-    return by_name == (member.kind == "class" or is_constant or bool(_STATIC.search(text)))
+    is_static = member.kind == "class" or is_constant or bool(_STATIC.search(text))
+    return by_name == is_static or (own and suffix == ".java" and not by_name)

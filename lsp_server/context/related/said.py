@@ -148,8 +148,8 @@ def value_said(definition: Definition, spoken: str) -> str:
     if spoken in ("java", "c"):
         before = re.split(rf"\b{name}\b\s*(?:=|\Z)", text, maxsplit=1)
         return _before_name(f"{before[0]}{definition.name}", definition.name) if len(before) > 1 else ""
-    if spoken == "go" and text.rpartition(".")[2].strip("*") == definition.name:  # embedded
-        return text
+    if spoken == "go" and text.partition("`")[0].strip().rpartition(".")[2].strip("*") == definition.name:  # embedded
+        return text.partition("`")[0].strip()
     if spoken == "go":
         found = re.match(rf"(?:(?:var|const)\s+)?(?:\w+,\s*)*{name}(?:,\s*\w+)*\s+([^=`]+?)\s*(?:=.*|`.*)?\Z", text)
     else:

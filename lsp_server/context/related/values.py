@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +27,8 @@ from lsp_server.context.related.view import Opened
 from lsp_server.context.related.wholes import whole
 from lsp_server.context.trees import Tree, text_of
 
-# Steps from one expression to the next.
-DEEPEST = 12
+# Steps from one expression to the next, and bytes of one of which it is asked what is said before it.
+DEEPEST, LONGEST = 12, 200
 # A member, by the fields of its node: what it is of, and its name.
 _MEMBERS = {
     "attribute": ("object", "attribute"),
@@ -102,6 +103,8 @@ class Values:
         if node is None or depth > DEEPEST:
             return []
         kind, depth = node.type, depth + 1
+        if (kind in _NAMES or kind in _MEMBERS) and not called and self._is_narrowed(node):
+            return []
         if kind in _NAMES:
             return self._named(node, depth, called=called)
         if kind == "method_invocation":
@@ -144,7 +147,7 @@ class Values:
             return [dataclasses.replace(each, itself=name in CLASS and not called) for each in classes]
         binding = binding_of(self._tree, node, name)
         if binding is not None and not _is_import(binding.value):
-            return self._bound(binding, node, name, depth) if not called else []
+            return self._bound(binding, depth) if not called else []
         return self._global(name, node, called=called)
 
     def _own(self, path: str) -> list[Value]:
@@ -155,9 +158,7 @@ class Values:
             if each.path == path and each.kind == "class" and not each.attached
         ]
 
-    def _bound(self, binding: Binding, node: Any, name: str, depth: int) -> list[Known]:
-        if self._is_narrowed(name, node):
-            return []
+    def _bound(self, binding: Binding, depth: int) -> list[Known]:
         if binding.type is not None:
             found = self._objects.types(text_of(binding.type), self._means.path)
         else:
@@ -187,9 +188,16 @@ class Values:
                         return self._objects.types(parts[0], path, owner)
         return []
 
-    def _is_narrowed(self, name: str, node: Any) -> bool:
-        """Whether a text asks of what class a name is, which then is more than what it is said to be."""
-        asked = rf"\bisinstance\(\s*{re.escape(name)}\b|\b{re.escape(name)} instanceof\b|['\"] in {re.escape(name)}\b"
+    def _is_narrowed(self, node: Any) -> bool:
+        """Whether the text before an expression asks of what class it is, which then is more than what it is said to
+        be."""
+        if node.end_byte - node.start_byte > LONGEST:
+            return False
+        said = re.escape(text_of(node))
+        asked = (
+            rf"\b(?:isinstance|issubclass|hasattr|type|is[A-Z]\w*)\(\s*{said}\s*[,)]|(?<![\w.]){said} instanceof\b"
+            rf"|['\"] in {said}\b|\bmatch {said}\s*:|(?<![\w.]){said}\??\.(?:kind|type|tag)\s*===?"
+        )
         return re.search(asked.encode(), self._tree.data[max(0, node.start_byte - 4000) : node.start_byte]) is not None
 
     def _global(self, name: str, node: Any, *, called: bool) -> list[Known]:
@@ -214,6 +222,8 @@ class Values:
         """The module that a file calls by a name, or, as Python does, by a path."""
         path, last = self._means.path, text.rpartition(".")[2]
         is_python = family(posixpath.splitext(path)[1]) == "python"
+        if is_python and any(_is_pythons_own(each) and last in (each.alias, each.module) for each in self._imports):
+            return []
         some = [
             each
             for each in self._imports
@@ -238,6 +248,10 @@ class Values:
                 return [dataclasses.replace(each, itself=not called) for each in classes]
         found = [one for each in self.of(of, depth) for one in self._objects.member(each, name, called=called)]
         return list(dict.fromkeys(found))
+
+
+def _is_pythons_own(each: Import) -> bool:
+    return each.module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_written(each: Import, text: str) -> bool:

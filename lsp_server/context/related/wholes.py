@@ -15,19 +15,26 @@ from collections.abc import Iterator, Sequence
 from lsp_server.context.languages import words
 from lsp_server.context.related.meanings import Meanings, behind_name
 from lsp_server.context.related.outlines import Definition
+from lsp_server.context.related.said import arguments
 
+_LISTED = r"[\w.]+(?:\s*,\s*[\w.]+)*"
 # What a class is made from, behind its name; and of that what has no members of its own.
 _BASES = {
     ".py": re.compile(r"\A(?:\[[^\]]*\])?\s*\(([^()\[\]]*)"),
-    **dict.fromkeys(
-        words(".ts .tsx .mts .cts .js .jsx .mjs .cjs .java"),
-        re.compile(r"\bextends\s+([\w.]+(?:\s*,\s*[\w.]+)*)"),
-    ),
+    **dict.fromkeys(words(".ts .tsx .mts .cts .js .jsx .mjs .cjs"), re.compile(rf"\bextends\s+({_LISTED})")),
+    ".java": re.compile(rf"\b(?:extends|implements)\s+({_LISTED}(?:\s+implements\s+{_LISTED})?)"),
     **dict.fromkeys(words(".h .hh .hpp .hxx .c .cc .cpp .cxx"), re.compile(r"\A(?:\s*final)?\s*:(?!:)\s*([^{]*)")),
 }
 _BASES[".rs"] = re.compile(r"\A(?:<[^{]*?>)?\s*:\s*([^{]*)")
+_ARGUMENTS = re.compile(r"<[^<>]*>")
 _LAST_NAMES = re.compile(r"(?<!=)\b(\w+)\s*(?:<[^,]*)?(?:,|\Z)")  # and no `metaclass=Kind`
-_WITHOUT_MEMBERS = frozenset(words("object ABC Protocol Generic Send Sync Sized Unpin static"))
+_WITHOUT_MEMBERS = frozenset(
+    words(
+        "object ABC Protocol Generic Send Sync Sized Unpin static implements Serializable Cloneable Comparable "
+        "Runnable Callable Closeable AutoCloseable"
+    )
+)
+_PYTHON_MODULES = ("builtins", "collections", "enum", "threading")
 # Python's own classes of which others are made.
 _PYTHONS = {
     name: each
@@ -36,8 +43,14 @@ _PYTHONS = {
     if isinstance(each, type)
 }
 # With such a member there are others that are written nowhere, or of a trait that others define.
-_OPENS = {".py": words("__getattr__ __getattribute__"), ".rs": words("deref next poll read write")}
-_RECORD = re.compile(r"\brecord\s+\w+\s*(?:<[^>]*>)?\s*\(([^)]*)\)")
+_OPENS = {
+    ".py": words("__getattr__ __getattribute__"),
+    ".rs": words("deref next poll read write"),
+    **dict.fromkeys(words(".h .hh .hpp .hxx .cc .cpp .cxx"), ("operator->",)),
+}
+_META = re.compile(r"\bmetaclass\s*=\s*(?!(?:abc\.)?ABCMeta\b|(?:enum\.)?EnumMeta\b)")
+_RECORD = re.compile(r"\brecord\s+\w+\s*(?:<[^>]*>)?\s*\(((?:[^()]|\([^()]*\))*)\)")
+_ANNOTATION = re.compile(r"@\w+(?:\([^()]*\))?")
 _ENUMS = words("values valueOf")
 _ENUM = re.compile(r"\benum\s+\w")
 _TUPLE = re.compile(r"\bstruct\s+\w+\s*(?:<[^(]*>)?\s*\((.*?),?\s*\)(?:\s*where\b[^;]*)?;?\s*\Z")
@@ -63,17 +76,20 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
     names: list[str] = []
     is_known = True
     left = [(path, of)]
+    if from_inside and of.name.endswith("Mixin"):  # has what the classes have that it is for
+        return Whole((), is_known=False)
     while left:
         if (one := left.pop()) in parts:
             continue
         suffix, members = posixpath.splitext(one[0])[1], means.inside(*one) + means.attached_here(*one)
+        is_known = is_known and not _is_made_up(means, suffix, *one)
         parts[one] = members
         is_known = is_known and not any(each.name in _OPENS.get(suffix, ()) for each in members)
         names += _added(suffix, one[1], members)
         traits = _traits(means, *one)
         for name in _made_from(suffix, one, members) | traits:
             found = [each for each in means.defined(one[:1], name) if each[1].kind == "class" and each[1] != one[1]]
-            own = _PYTHONS.get(name) if suffix == ".py" and not found else None
+            own = _PYTHONS.get(name) if suffix == ".py" and not found and _is_pythons(means, one[0], name) else None
             is_known = is_known and (bool(found) or own is not None or (from_inside and name in traits))
             left += found
             names += _of_python(own) if own else []
@@ -82,13 +98,30 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
     return Whole([(*one, members) for one, members in parts.items()], is_known, names, own_names)
 
 
+def _is_made_up(means: Meanings, suffix: str, path: str, of: Definition) -> bool:
+    """Whether something else adds members to a class: a class of classes, or Lombok."""
+    if suffix == ".py":
+        return _META.search(of.text) is not None
+    return suffix == ".java" and any(each.module.startswith("lombok") for each in means.view.imports(path))
+
+
+def _is_pythons(means: Meanings, path: str, name: str) -> bool:
+    """Whether what a file calls by the name of one of Python's own classes is that one."""
+    said = [each.module for each in means.view.imports(path) if any(here == name for _, here in each.names)]
+    return all(module in _PYTHON_MODULES for module in said)
+
+
 def _made_from(suffix: str, one: tuple[str, Definition], members: Sequence[Definition]) -> set[str]:
     """The names of the classes whose members a class has too."""
     if suffix == ".go":  # what is embedded is a field without a name
-        return {each.name for each in members if each.kind == "value" and " " not in each.text.strip(" ;")}
-    pattern = _BASES.get(suffix)
-    found = pattern.search(behind_name(*one)) if pattern is not None else None
-    named = found[1].replace("+", ",").rstrip() if found is not None else ""
+        return {
+            each.name for each in members if each.kind == "value" and " " not in each.text.partition("`")[0].strip(" ;")
+        }
+    pattern, head = _BASES.get(suffix), behind_name(*one)
+    while suffix not in (".py", ".rs") and (plain := _ARGUMENTS.sub("", head)) != head:
+        head = plain
+    found = pattern.search(head) if pattern is not None else None
+    named = found[1].replace("+", ",").replace(" implements ", ",").rstrip() if found is not None else ""
     return set(_LAST_NAMES.findall(named)) - _WITHOUT_MEMBERS
 
 
@@ -118,4 +151,5 @@ def _added(suffix: str, of: Definition, members: Sequence[Definition]) -> Iterat
         if each.kind == "value" and _GENERATED.search(each.text):
             yield from (f"{verb}{each.name[:1].upper()}{each.name[1:]}" for verb in ("get", "is", "set"))
     if (record := _RECORD.search(of.text)) is not None:
-        yield from (part.split()[-1] for part in record[1].split(",") if part.split())
+        parts = (_ANNOTATION.sub("", part).split() for part in arguments(_ARGUMENTS.sub("", record[1])))
+        yield from (part[-1] for part in parts if part)

@@ -113,7 +113,7 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
         ({"shop.py": PYTHON}, "a.py", f"import shop\nfound = shop.lend()\nfound.cl{CURSOR}\n", ["ose"]),
         # behind the class itself
         ({"shop.py": PYTHON}, "a.py", f"from shop import Store\nStore.{CURSOR}\n",
-         ["size", "__init__", "path", "opened", *PYTHONS]),
+         ["size", "__init__", "path", "opened", "find_by_colour", "find_by_size", "close", *PYTHONS]),
         # a module, and a list of what is imported from it
         ({"shop.py": PYTHON}, "a.py", f"import shop\nshop.{CURSOR}\n",
          ["Base", "Store", "Thing", "Loose", "Failed", "lend"]),
@@ -181,7 +181,7 @@ def found(tmp_path: Path, files: dict[str, str], name: str, text: str) -> list[s
          "main.go", f'package main\nimport "m/shop"\nfunc f(a shop.A) {{\n\ta.{CURSOR}\n}}\n', []),
         # and without an import all of its own package, where a name is used
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go",
-         f"package shop\nfunc f() {{\n\tn := he{CURSOR}\n}}\n", ["lper"]),
+         f"package shop\nfunc f() {{\n\tn := hel{CURSOR}\n}}\n", ["per"]),
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go",
          f"package shop\nfunc f() {{\n\the{CURSOR} := 1\n}}\n", []),
         ({"go.mod": "module m\n", "shop/shop.go": GO}, "shop/a.go", f"package shop\nfunc (he{CURSOR}", []),

@@ -31,6 +31,7 @@ RUST = {
     "pub struct Store { pub part: Part, pub maybe: Option<Part>, pub all: Vec<Part>, pub held: Arc<Part> }\n"
     "pub enum Kind { One(Part), Two(u8, u8) }\n"
     "impl Store {\n pub fn new() -> Self { todo!() }\n pub fn tried() -> Result<Self, E> { todo!() }\n"
+    " pub async fn later(&self) -> Result<Part, E> { todo!() }\n"
     " pub fn one(&self) -> &Part { todo!() }\n pub fn found(&self) -> Option<&Part> { todo!() }\n}\n",
 }
 GO = {
@@ -109,7 +110,7 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"x = store.one()\n    x.{CURSOR}"), PART),
         (python(f"x: 'Part | None' = other\n    x.{CURSOR}"), PART),
         (python(f"for x in store.parts:\n        x.{CURSOR}"), PART),
-        (python(f"[x.{CURSOR} for x in store.all_of()]"), []),  # it is bound behind the cursor
+        (python(f"[x.{CURSOR} for x in store.all_of()]"), PART),
         (python(f"if (x := store.one()):\n        x.{CURSOR}"), PART),
         (python(f"with store as x:\n        x.part.{CURSOR}"), PART),
         (python(f"with store.one() as x:\n        x.{CURSOR}"), []),  # it is no such thing
@@ -135,6 +136,21 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"call(lambda store: store.{CURSOR})"), []),
         (python(f"x.{CURSOR}", "def g():\n    x = Part(1)\n"), []),
         (python(f"if isinstance(store, Other):\n        store.{CURSOR}"), []),
+        # what holds in a block alone, what may not come to pass, and what is asked about
+        (python(f"if other:\n        store = Part(1)\n    store.{CURSOR}"), []),
+        (python(f"if isinstance(store.part, Other):\n        store.part.{CURSOR}"), []),
+        (python(f"match store:\n        case Other():\n            store.{CURSOR}"), []),
+        (python(f"x = store.later()\n    x.{CURSOR}"), []),
+        (go(f"for _, store := range any {{\n\t\tstore.x()\n\t}}\n\tstore.First.{CURSOR}"), ["Weight"]),
+        (go(f"if store, err := make(); err == nil {{\n\t\tstore.x()\n\t}}\n\tstore.First.{CURSOR}"), ["Weight"]),
+        (rust(f"{{ let store = 1; }}\n  store.part.wei{CURSOR}"), ["ght"]),
+        (rust(f"if let Some(store) = other {{ }}\n  store.part.wei{CURSOR}"), ["ght"]),
+        (rust(f"store.later().await.wei{CURSOR}"), []),
+        (rust(f"store.later().await?.wei{CURSOR}"), ["ght"]),
+        (typescript(f"for (const store of other) {{ }}\n  store.part.wei{CURSOR}"), ["ght"]),
+        (typescript(f"let x = new Part()\n  if (other) {{ x = new Store() }}\n  x.{CURSOR}"), []),
+        (java(f"for (Part store : x) {{ }}\n    store.part.wei{CURSOR}"), ["ght"]),
+        (java(f"Part xs[] = y;\n    xs.{CURSOR}"), []),
         (typescript(f"store.part.{CURSOR}"), [*SCRIPT, "weight"]),
         (typescript(f"store.me().one().wei{CURSOR}"), ["ght"]),
         (typescript(f"store?.own!.wei{CURSOR}"), ["ght"]),
@@ -246,6 +262,38 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
         ({}, "a.rs", f"pub struct A(u8);\nimpl A {{\n fn f(&self) {{ self.{CURSOR} }}\n fn new() -> A {{ A(1) }}\n}}\n",
          ["0", "f", *RUSTS]),
         ({}, "a.rs", f"enum A {{ One, Two }}\nimpl A {{\n  fn f(&self) -> A {{ Self::T{CURSOR} }}\n}}\n", ["wo"]),
+        # fields that are parameters, functions, of several names, of blocks and of what has no name
+        ({}, "a.ts",
+         f"class A {{\n  constructor(private x: B, readonly y = 1, z: C) {{}}\n  f() {{ g(this.{CURSOR}) }}\n}}\n",
+         ["constructor", "f", "x", "y", *SCRIPT]),
+        ({}, "a.js", f"class A {{\n  go = () => {{}}\n  #p = 2\n  f() {{ g(this.{CURSOR}) }}\n}}\n",
+         ["#p", "f", "go", *SCRIPT]),
+        ({}, "a.py", f"class A:\n    a, b = 1, 2\n    c = d = 3\n    def f(self):\n        return self.{CURSOR}\n",
+         ["a", "b", "c", "d", "f", *PYTHONS]),
+        ({"b.py": "class A:\n    def f(self):\n        for x in y:\n            self.a = self.b = x\n"}, "a.py",
+         f"from b import A\ndef g(it: A): it.{CURSOR}\n", ["a", "b", "f", *PYTHONS]),
+        ({"a.h": "struct A { int (*read)(int); int z[3], *q; union { int i; float f; }; enum Kind { One }; };\n"},
+         "a.cpp", f'#include "a.h"\nvoid g(A &it) {{ it.{CURSOR}; }}\n', ["Kind", "One", "f", "i", "q", "read", "z"]),
+        ({"E.java": "public class E { private String label; public String label() { return label; } }"}, "B.java",
+         f"class B {{ void f(E it) {{ it.la{CURSOR} }} }}\n", ["bel"]),
+        # what it is made from: by generics, `implements`, a tag, a namesake of others
+        ({"I.java": "public interface I { default void hello() {} }"}, "A.java",
+         f"class A extends java.util.ArrayList<I> implements I {{ void f() {{ this.{CURSOR} }} }}\n", []),
+        ({"I.java": "public interface I<T> { default void hello() {} }"}, "A.java",
+         f"class A implements I<A>, Comparable<A> {{ void f() {{ this.he{CURSOR} }} }}\n", ["llo"]),
+        ({}, "a.ts",
+         f"interface A<T> {{ a: T }}\ninterface B extends A<string>, C {{ b: T }}\nfunction f(x: B) {{ x.{CURSOR} }}\n", []),
+        ({"go.mod": "module m\n"}, "a.go",
+         "package a\ntype B struct { Down int }\ntype A struct {\n\tB `json:\",inline\"`\n}\n"
+         f"func f(it A) {{ it.{CURSOR} }}\n",
+         ["B", "Down"]),
+        ({}, "a.py", f"from other import Counter\nclass A(Counter):\n    def f(self): self.{CURSOR}\n", []),
+        ({"b.py": "class Date: ...\n"}, "a.py",
+         f"from other import Date\nfrom b import *\ndef f(x: Date): x.{CURSOR}\n", []),
+        ({}, "A.java", f"import lombok.Data;\n@Data class A {{ int x; void f() {{ this.{CURSOR} }} }}\n", []),
+        # a bracket that is still open
+        ({}, "a.py", f"class A:\n    def f(self):\n        go(self.{CURSOR}\n\n    def late(self): ...\n",
+         ["f", "late", *PYTHONS]),
         # a class of another file, to which this one attaches members
         ({"src/lib.rs": "mod a;\nmod b;", "src/b.rs": "pub struct B { pub size: u8 }"}, "src/a.rs",
          f"use crate::b::B;\nimpl B {{\n  fn sized(&self) {{ self.si{CURSOR} }}\n}}\n", ["ze", "zed"]),
