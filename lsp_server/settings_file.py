@@ -31,7 +31,8 @@ _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 # A key's statement begins like this, or a table of its name does; the same may stand within a text of several lines.
 _BEGINNING = r"""\s*(?:\[\[?\s*)?["']?{}["']?\s*[\]=.]"""
 # What editors have in front of each name.
-_PREFIXED = f"settings have no `{SECTION}.` in front of them in this file; write `model`, not `{SECTION}.model`."
+_PREFIXED = f"settings have no `{SECTION}.` in front of them in this file; write `{{0}}`, not `{SECTION}.{{0}}`."
+_HEADING = f"leave out the heading `[{SECTION}]`: settings stand in this file as they are, `model` for instance."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +67,24 @@ def read() -> FromFile:
     lines = {name: _line(text, name) for name in values}
     problems = []
     for name, sentence in wrong.items():
-        plain = _PREFIXED if name.partition(".")[0] == SECTION else sentence.replace(f"`{SECTION}.", "`")
+        is_prefixed = name.partition(".")[0] == SECTION
+        plain = (
+            _unprefixed(name, values[name], text, lines[name]) if is_prefixed else sentence.replace(f"`{SECTION}.", "`")
+        )
         problems.append(f"{path}, line {lines[name]}: {plain}")
     if settings.engine_token and _others(path, stat.S_IRWXG | stat.S_IRWXO):
         settings = dataclasses.replace(settings, engine_token="")
         said = f"others may read the token here, so it is not used: run `chmod 600 {path}`"
         problems.append(f"{path}, line {lines.pop('engineToken')}: {said}.")
     return FromFile(path, settings, {name: line for name, line in lines.items() if name not in wrong}, tuple(problems))
+
+
+def _unprefixed(name: str, value: Any, text: str, line: int) -> str:
+    """What is said of a setting that is written as editors have it."""
+    if text.splitlines()[line - 1].lstrip().startswith("["):
+        return _HEADING
+    inner = name.partition(".")[2] or (next(iter(value), "model") if isinstance(value, dict) else "model")
+    return _PREFIXED.format(inner)
 
 
 def written(name: str, value: Any) -> Path:

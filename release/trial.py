@@ -103,8 +103,9 @@ def other_ways(out: Path, source: Path, folder: Path, tools: Path) -> list[Home]
         home.folder.mkdir(parents=True)
         for command in commands(page, way):
             home.run(command.replace("[engine]", ""), source if way == "clone" else out)
-        said = home.run("codellama-ls doctor || true", home.folder)
+        said = home.run("{ codellama-ls doctor; codellama-ls models; codellama-ls engine; } 2>&1 || true", home.folder)
         assert "install --force" in said, said  # it knows by what it was installed
+        assert "Traceback" not in said, said
         homes.append(home)
     return homes
 

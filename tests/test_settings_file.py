@@ -40,10 +40,19 @@ def test_what_is_in_it_holds_and_is_found_again(file: Path) -> None:
     assert found.problems == ()
 
 
-@pytest.mark.parametrize("text", ['codellama.model = "a"', '[codellama]\nmodel = "a"', '"codellama.model" = "a"'])
-def test_a_name_as_editors_have_it_is_told_how_it_stands_here(file: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [('codellama.model = "a"', "model"), ("codellama.topP = 0.5", "topP"), ('"codellama.model" = "a"', "model")],
+)
+def test_a_name_as_editors_have_it_is_told_how_it_stands_here(file: Path, text: str, name: str) -> None:
     file.write_text(f"threads = 2\n{text}\n", encoding="utf-8")
-    said = "settings have no `codellama.` in front of them in this file; write `model`, not `codellama.model`."
+    said = f"settings have no `codellama.` in front of them in this file; write `{name}`, not `codellama.{name}`."
+    assert settings_file.read().problems == (f"{file}, line 2: {said}",)
+
+
+def test_a_heading_is_told_to_be_left_out(file: Path) -> None:
+    file.write_text('threads = 2\n[codellama]\nmodel = "a"\n', encoding="utf-8")
+    said = "leave out the heading `[codellama]`: settings stand in this file as they are, `model` for instance."
     assert settings_file.read().problems == (f"{file}, line 2: {said}",)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsp_server import printing, settings_file
 from lsp_server.engine import process
+from lsp_server.errors import UserError
+from lsp_server.model import local
 
 if TYPE_CHECKING:
     from lsp_server.engine.serving.state import InfillPrompt
@@ -16,6 +18,12 @@ def run(words: list[str]) -> int:
     file = settings_file.read()
     for problem in file.problems:
         printing.note(problem)
+    if not {"-h", "--help"} & set(words):
+        try:
+            local.check_installed()
+        except UserError as error:
+            printing.note(f"codellama-ls: {error}")
+            return 1
     return process.main(words, infilling=_infill, settings=file.settings)
 
 

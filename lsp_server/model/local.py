@@ -48,6 +48,16 @@ class EngineFailed(UserError):
     """The engine could not be started; the message is one sentence that says why and how to mend it."""
 
 
+def check_installed() -> None:
+    """Raises EngineFailed where the packages of an engine are not here."""
+    missing = [name for name in ("torch", "transformers", "accelerate", "starlette", "uvicorn") if not _installed(name)]
+    if missing:
+        raise EngineFailed(
+            f"The engine is not installed here ({', '.join(missing)} missing): run `{installing.engine()}`, or set "
+            "codellama.engineUrl to a server that has the model."
+        )
+
+
 async def ensure(settings: Settings, *, gives_way: bool = False) -> Address:
     """The address of a running engine for `settings.model`, of this version or a later one; starts one where there is
     none, which `gives_way` to all else that computes on this machine. Raises EngineFailed.
@@ -62,12 +72,7 @@ async def ensure(settings: Settings, *, gives_way: bool = False) -> Address:
         found = None
     if found is not None:
         return found
-    missing = [name for name in ("torch", "transformers", "accelerate", "starlette", "uvicorn") if not _installed(name)]
-    if missing:
-        raise EngineFailed(
-            f"The engine is not installed here ({', '.join(missing)} missing): run `{installing.engine()}`, or set "
-            "codellama.engineUrl to a server that has the model."
-        )
+    check_installed()
     process, said_before = _start(settings, files.log, gives_way)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
@@ -221,6 +226,10 @@ def tokenizer_files(name: str) -> Path:
     """
     if (folder := places.named_folder(name)) is not None:
         return _unpacked(folder) if folder.is_file() else folder
+    from lsp_server.engine.loading import naming
+
+    if name == naming.STARTER:
+        return _of_starter()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -232,6 +241,24 @@ def tokenizer_files(name: str) -> Path:
             f"The tokenizer of {name} could not be fetched from the hub: go online, check that the name is right and "
             "that you may read it, or set codellama.tokenizer to a folder that has it."
         ) from error
+
+
+def _of_starter() -> Path:
+    """The starter's folder, made where it is not here yet, for which the engine's packages are needed."""
+    from lsp_server.engine.loading import starter
+    from lsp_server.engine.loading.checkpoint import CheckpointProblem
+
+    if (folder := starter.here()) is not None:
+        return folder
+    if not _installed("torch"):
+        raise EngineFailed(
+            f"The tokenizer of the starter is made where an engine is installed: run `{installing.engine()}`, or set "
+            "codellama.tokenizer to the starter's folder, copied from the server."
+        )
+    try:
+        return starter.ensure(lambda progress: None)
+    except CheckpointProblem as problem:
+        raise EngineFailed(str(problem)) from problem
 
 
 def _unpacked(file: Path) -> Path:

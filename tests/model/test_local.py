@@ -13,7 +13,9 @@ import checkpoints
 import psutil
 import pytest
 
+from lsp_server.commands import engine
 from lsp_server.engine import address
+from lsp_server.engine.loading import rates
 from lsp_server.model import local
 from lsp_server.model.access import ModelAccess, ModelState
 from lsp_server.model.answering import Answer, Question
@@ -97,3 +99,30 @@ async def test_a_window_is_within_reach_of_its_engine_again(tiny: Path) -> None:
     assert not any(state.lost or "memory" in state.message for state in states[:-1])
     access.close()
     await reached.client.aclose()
+
+
+def test_the_starter_of_a_server_is_read_with_the_starter_s_own_tokenizer(starter: Path) -> None:
+    assert local.tokenizer_files("starter") == starter
+
+
+def test_without_an_engine_here_it_is_said_where_the_starter_s_tokenizer_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODELLAMA_LS_CACHE", str(tmp_path))
+    monkeypatch.setattr(local, "_installed", lambda name: False)
+    with pytest.raises(local.EngineFailed, match=r"codellama\.tokenizer to the starter's folder"):
+        local.tokenizer_files("starter")
+
+
+def test_an_engine_in_the_foreground_says_that_its_packages_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "_installed", lambda name: name != "starlette")
+    assert engine.run(["--model", "starter"]) == 1
+    assert "The engine is not installed here (starlette missing): run" in capsys.readouterr().err
+
+
+def test_how_fast_memory_is_read_is_measured_without_the_engine_s_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    rates.of_memory.cache_clear()
+    assert rates.of_memory() > 1e8

@@ -133,7 +133,8 @@ def disk(needed: int = 0) -> Check:
     usage = shutil.disk_usage(there)
     if not there.is_dir() or not usage.total or not os.access(there, os.W_OK):
         mend = "set CODELLAMA_LS_CACHE to a folder of your own"
-        return Check("disk", False, f"{folder} cannot be made, as {there} cannot be written into", mend)
+        said = f"{folder} cannot be made, as {there}" if there != folder else f"{folder}"
+        return Check("disk", False, f"{said} cannot be written into", mend)
     free = usage.free
     found = f"{free / GIB:.1f} GiB free for {folder}"
     if free > max(needed, _SPACE):

@@ -5,6 +5,7 @@ A token needs all weights once. What a pass reaches of the memory's speed is a s
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -76,20 +77,20 @@ def bandwidth(device: Device) -> float:
 @functools.cache
 def of_memory() -> float:
     """Bytes a second that the processors read and write of the memory, measured in a moment."""
-    import numpy as np
     import psutil
 
-    source = np.zeros(_PROBE_BYTES, np.uint8)
-    source += 1  # until it is written, there is nothing behind it
-    target = np.empty_like(source)
     cores = psutil.cpu_count(logical=False) or 1
-    parts = list(zip(np.array_split(source, cores), np.array_split(target, cores), strict=True))
+    share = _PROBE_BYTES // cores
+    part = ctypes.c_char * share
+    source, target = bytearray(_PROBE_BYTES), bytearray(_PROBE_BYTES)
+    source[:] = b"\1" * _PROBE_BYTES  # until it is written, there is nothing behind it
+    parts = [(part.from_buffer(target, at * share), part.from_buffer(source, at * share)) for at in range(cores)]
     best = 0.0
     with ThreadPoolExecutor(cores) as threads:
         for _ in range(_PROBES):
             began = time.perf_counter()
-            list(threads.map(lambda part: np.copyto(part[1], part[0]), parts))
-            best = max(best, 2 * _PROBE_BYTES / (time.perf_counter() - began))
+            list(threads.map(lambda pair: ctypes.memmove(pair[0], pair[1], share), parts))
+            best = max(best, 2 * share * cores / (time.perf_counter() - began))
     return best
 
 

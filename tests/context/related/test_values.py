@@ -32,7 +32,8 @@ RUST = {
     "pub enum Kind { One(Part), Two(u8, u8) }\n"
     "impl Store {\n pub fn new() -> Self { todo!() }\n pub fn tried() -> Result<Self, E> { todo!() }\n"
     " pub async fn later(&self) -> Result<Part, E> { todo!() }\n"
-    " pub fn one(&self) -> &Part { todo!() }\n pub fn found(&self) -> Option<&Part> { todo!() }\n}\n",
+    " pub fn one(&self) -> &Part { todo!() }\n"
+    " pub fn found(&self) -> Option<&Part> { todo!() }\n}\n",
 }
 GO = {
     "go.mod": "module m\n",
@@ -282,7 +283,8 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
         ({"I.java": "public interface I<T> { default void hello() {} }"}, "A.java",
          f"class A implements I<A>, Comparable<A> {{ void f() {{ this.he{CURSOR} }} }}\n", ["llo"]),
         ({}, "a.ts",
-         f"interface A<T> {{ a: T }}\ninterface B extends A<string>, C {{ b: T }}\nfunction f(x: B) {{ x.{CURSOR} }}\n", []),
+         f"interface A<T> {{ a: T }}\ninterface B extends A<string>, C {{ b: T }}\nfunction f(x: B) {{ x.{CURSOR} }}\n",
+         []),
         ({"go.mod": "module m\n"}, "a.go",
          "package a\ntype B struct { Down int }\ntype A struct {\n\tB `json:\",inline\"`\n}\n"
          f"func f(it A) {{ it.{CURSOR} }}\n",
