@@ -377,12 +377,13 @@ async def _give_memory_back(state: EngineState) -> None:
 
 
 async def _end_when_idle(end: Callable[[], None], state: EngineState) -> None:
-    """Call `end` when there was no work for as long as its options say, or a while after loading failed."""
+    """Call `end` when there was no work for as long as its options say, or where loading failed; a while after that
+    where a window or a command started it, which is to read why."""
     while True:
         idle_seconds = state.options.idle_minutes * 60
         await asyncio.sleep(min(1.0, idle_seconds / 4) if idle_seconds else 1.0)
         if state.status == "failed":
-            await asyncio.sleep(FAILED_SECONDS)
+            await asyncio.sleep(FAILED_SECONDS if state.by_settings else 0)
             break
         if state.scheduler is not None and state.scheduler.broken:
             log.error("ending, to be started anew: %s", state.scheduler.broken)

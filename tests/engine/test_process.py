@@ -247,3 +247,10 @@ def test_what_it_does_after_the_last_shard_is_said(tiny: Path) -> None:
     messages = [message.partition(" ")[0] for message in said]
     assert messages.index("Loading") < messages.index("Compiling")
     assert all(share < 1 for message, shares in said.items() for share in shares if "shard" not in message)
+
+
+def test_one_that_is_started_by_hand_and_cannot_load_ends_at_once(tmp_path: Path) -> None:
+    with start(tmp_path) as process:
+        said, _ = process.communicate(timeout=15)  # less than it stays for a window
+    assert process.returncode == 1
+    assert "ERROR" in said
