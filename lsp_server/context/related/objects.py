@@ -187,13 +187,20 @@ class Objects:
             found = list(self.defined(last, path, places))
             if family(_suffix(path)) == "script":  # what a module is called whose only export is a class
                 aliased = [place for place in places if place.alias == last]
-                found += [(at, each) for place in aliased for at in place.paths for each in means.named(at, "default")]
+                named = [(at, each) for place in aliased for at in place.paths for each in means.named(at, "default")]
+                found += [(at, each) for at, each in named if _is_exported(at, each)]
             if not found and family(_suffix(path)) == "c":
                 found = [one for one in means.view.anywhere(last, means.language_id) if _suffix(one[0])[:2] == ".h"]
         kept = [Value(at, each, True) for at, each in found if each.kind == "class" and not each.attached]
         kept = list(dict.fromkeys(kept))
         own = [each for each in kept if each.path == path]
         return own[:1] or (kept if len(kept) <= MOST else [])
+
+
+def _is_exported(path: str, definition: Definition) -> bool:
+    """Whether a definition of a script is what it exports alone, by its own words or by the name of the file."""
+    stem = posixpath.basename(path).partition(".")[0]
+    return definition.name == "exports" or "export default" in definition.text or definition.name.lower() == stem
 
 
 def _is_foreign(name: str, imports: Sequence[Import], places: Sequence[Target]) -> bool:

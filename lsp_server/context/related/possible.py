@@ -146,6 +146,9 @@ def _members(means: Meanings, opened: Opened, row: int, start: int, *, from_insi
     yield from _of_modules(means, [each for each in values if isinstance(each, Module)])
     classes = [each for each in values if isinstance(each, Value)]
     found = [(each, whole(means, each.path, each.of, from_inside=from_inside)) for each in classes]
+    own = any(each.itself and each.path == means.path for each in classes) and opened.language.id in BY_ASSIGNMENT
+    if own and _BEGINS.search(opened.buffer.lines[row][:start]):  # something may be set that was not there before
+        return
     told: list[tuple[str, str]] = []
     for value, all_of in found if len(found) == len(values) and all(each.is_known for _, each in found) else ():
         for at_path, each, members in all_of.parts:
@@ -202,6 +205,9 @@ def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[st
                 names += [each.alias, *(here for _, here in each.names if here != "*")]
         if len(told) > MOST_FILES or not all(stars.values()) or any(each.kind == "macro" for each in imports):
             return
+        if path.endswith("/lib.rs"):  # macros that are exported lie at the top of the crate
+            beside = means.view.in_folder(posixpath.dirname(path))
+            names += [each.name for at in beside for each in means.top(at) if each.text.startswith("macro_rules!")]
         if path.endswith(("/__init__.py", "/__init__.pyi")):
             names += _inside(means, posixpath.dirname(path))
     yield from ((path, name) for path, names in told.items() for name in names if name)

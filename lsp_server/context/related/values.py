@@ -231,7 +231,16 @@ class Values:
             or (text == last and any(here == last for _, here in each.names))
         ]
         places = self._means.places(path, some) if some else []
-        return [Module(place.paths) for place in places if place.alias == last][:1]
+        found = [Module(place.paths) for place in places if place.alias == last][:1]
+        if family(posixpath.splitext(path)[1]) == "script" and not any(map(self._tells, found)):
+            return []
+        return found
+
+    def _tells(self, module: Module) -> bool:
+        """Whether a script says with its definitions what it exports."""
+        return any(
+            "export" in each.text or each.name == "exports" for at in module.paths for each in self._means.top(at)
+        )
 
     # Members
 

@@ -100,8 +100,8 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
 
 def _is_made_up(means: Meanings, suffix: str, path: str, of: Definition) -> bool:
     """Whether something else adds members to a class: a class of classes, or Lombok."""
-    if suffix == ".py":
-        return _META.search(of.text) is not None
+    if suffix == ".py":  # one that has nothing of its own is there to be filled
+        return _META.search(of.text) is not None or not means.inside(path, of)
     return suffix == ".java" and any(each.module.startswith("lombok") for each in means.view.imports(path))
 
 

@@ -292,6 +292,9 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
         ({}, "a.py", f"from other import Counter\nclass A(Counter):\n    def f(self): self.{CURSOR}\n", []),
         ({"b.py": "class Date: ...\n"}, "a.py",
          f"from other import Date\nfrom b import *\ndef f(x: Date): x.{CURSOR}\n", []),
+        ({}, "a.py", f"class A: pass\ndef f(x: A):\n    x.{CURSOR}\n", []),
+        ({}, "a.py", f"class A:\n    x = 1\nA.{CURSOR}\n", []),  # something may be set there
+        ({}, "a.py", f"class A:\n    x = 1\ny = A.{CURSOR}\n", ["x", *PYTHONS]),
         ({}, "A.java", f"import lombok.Data;\n@Data class A {{ int x; void f() {{ this.{CURSOR} }} }}\n", []),
         # a bracket that is still open
         ({}, "a.py", f"class A:\n    def f(self):\n        go(self.{CURSOR}\n\n    def late(self): ...\n",
@@ -335,6 +338,10 @@ def test_of_the_file_itself(tmp_path: Path, files: dict[str, str], name: str, te
          f"from shop import {CURSOR}\n", ["__init__", "deep", "inner", "x"]),
         ({"shop.js": "function one() {}\nmodule.exports = { one }\n"}, "a.js",
          f"const shop = require('./shop')\nshop.{CURSOR}\n", ["one", *SCRIPT]),
+        ({"shop.js": "function one() {}\nmodule.exports = make(one)\n"}, "a.js",
+         f"const shop = require('./shop')\nshop.{CURSOR}\n", []),
+        ({"src/lib.rs": "mod m;", "src/m.rs": "#[macro_export]\nmacro_rules! made { () => {} }\n"}, "src/a.rs",
+         f"use crate::{CURSOR}\n", ["m", "made"]),
         ({"shop.js": "class Shop { one() {} }\nmodule.exports = Shop\n"}, "a.js",
          f"const Store = require('./shop')\nconst s = new Store()\ns.on{CURSOR}\n", ["e"]),
     ],
