@@ -207,7 +207,7 @@ def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[st
             return
         if path.endswith("/lib.rs"):  # macros that are exported lie at the top of the crate
             beside = means.view.in_folder(posixpath.dirname(path))
-            names += [each.name for at in beside for each in means.top(at) if each.text.startswith("macro_rules!")]
+            names += [each.name for at in beside for each in means.top(at) if "macro_rules!" in each.text]
         if path.endswith(("/__init__.py", "/__init__.pyi")):
             names += _inside(means, posixpath.dirname(path))
     yield from ((path, name) for path, names in told.items() for name in names if name)
