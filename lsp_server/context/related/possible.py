@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from lsp_server.context.buffer import Buffer
 from lsp_server.context.languages import language, words
 from lsp_server.context.related.around import function_around, nodes_around, with_name
+from lsp_server.context.related.imports import MOST_FILES as MOST_OF_PACKAGE
 from lsp_server.context.related.index import Index
 from lsp_server.context.related.listing import modules_at
 from lsp_server.context.related.meanings import MOST_RECEIVERS, Meanings
@@ -109,7 +110,9 @@ def possible(index: Index, workspace: Workspace, buffer: Buffer, row: int, colum
     except sqlite3.Error as error:
         index.met(error)
         return {}
-    files = list(dict.fromkeys([*(path for path, _ in (*found, *guessed)), *called]))[:MOST_FILES]
+    files = list(dict.fromkeys([*(path for path, _ in (*found, *guessed)), *called]))
+    if len(files) > MOST_FILES:  # of some names it would not be known that there are any
+        return {}
     shown = {path for path, why in zip(files, workspace.why_each_hidden(map(Path, files)), strict=True) if not why}
     known, likely = ({name for path, name in some if path in shown} for some in (found, guessed))
     if known:
@@ -186,6 +189,8 @@ def _asked(means: Meanings, opened: Opened, modules: Sequence[Import], row: int,
 def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
     """(file, name) of what modules define and hand on; none where macros, or other people's modules, may add to it."""
     left = [path for module in modules for path in module.paths]
+    if len(left) >= MOST_OF_PACKAGE:  # there may be more
+        return
     told: dict[str, list[str]] = {}
     while left:
         if (path := left.pop()) in told:
@@ -223,8 +228,11 @@ def _inside(means: Meanings, folder: str) -> Iterator[str]:
 def _in_package(means: Meanings, imports: Sequence[Import]) -> Iterator[tuple[str, str]]:
     """(file, name) of all that a file may name without an import, as another of its package defines it, and of the
     packages that these import."""
-    for place in means.places(means.path, imports):
-        for path in place.paths if ALL in place.names else ():
+    places = [place for place in means.places(means.path, imports) if ALL in place.names]
+    if any(len(place.paths) >= MOST_OF_PACKAGE for place in places):  # there may be more
+        return
+    for place in places:
+        for path in place.paths:
             yield from ((path, each.name) for each in means.top(path))
             yield from ((path, each.alias) for each in means.view.imports(path))
     if means.path.endswith("_test.go"):

@@ -300,3 +300,15 @@ def test_what_is_called_in_an_open_file_is_read_as_it_is_open(tmp_path: Path) ->
     project.open("b.py", "\n" * 50 + "def f(sockets):\n    sockets.listen()\n")
     buffer, row, column = project.open("d.py", f"def f(sockets):\n    sockets.{CURSOR}\n")
     assert list(possible(project.index, project.workspace, buffer, row, column)) == ["listen"]
+
+
+def test_of_a_package_that_is_too_large_to_be_looked_through_nothing_is_known(tmp_path: Path) -> None:
+    files = {f"shop/f{number}.go": f"package shop\nfunc Make{number}() {{}}\n" for number in range(60)}
+    inside = found(tmp_path, {"go.mod": "module m\n", **files}, "shop/a.go", f"package shop\nvar x = Ma{CURSOR}\n")
+    assert inside == []
+
+
+def test_nor_of_one_that_is_imported(tmp_path: Path) -> None:
+    files = {f"shop/f{number}.go": f"package shop\nfunc Make{number}() {{}}\n" for number in range(60)}
+    text = f'package main\nimport "m/shop"\nvar x = shop.Ma{CURSOR}\n'
+    assert found(tmp_path, {"go.mod": "module m\n", **files}, "main.go", text) == []
