@@ -7,8 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lsp_server import processes
+
+if TYPE_CHECKING:
+    import psutil
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +37,11 @@ def watch(editor: int | None, on_gone: Callable[[], object]) -> None:
 
     One that never was here, as from inside a container, is not watched: it would seem to have ended.
     """
-    if editor is None or ((began := _began(editor)) is None and not _was_here(editor)):
+    if editor is None or ((found := _running(editor)) is None and not _was_here(editor)):
         return
 
     def look() -> None:
-        while began is not None and _began(editor) == began:
+        while found is not None and _running(editor) == found:
             time.sleep(WATCH_SECONDS)
         _gone(f"The editor (process {editor}) has ended.", on_gone)
 
@@ -90,12 +94,13 @@ def _is_zombie(process: int) -> bool:
         return True  # it was there a moment ago
 
 
-def _began(process: int) -> float | None:
-    """When a process began, which tells it from a later one of the same number; None where there is none."""
+def _running(process: int) -> psutil.Process | None:
+    """A process, which is not equal to a later one of the same number, and is to itself though the clock was set; None
+    where there is none."""
     import psutil
 
     try:
         found = psutil.Process(process)
-        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+        return None if found.status() == psutil.STATUS_ZOMBIE else found
     except (psutil.Error, ValueError, OverflowError, TypeError):
         return None

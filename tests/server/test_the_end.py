@@ -19,6 +19,7 @@ from chat.wire import Engine
 
 from lsp_server.chat.store import Store
 from lsp_server.codellama import CodeLlamaTokenizer
+from lsp_server.server import lifetime
 
 SERVER = [sys.executable, "-m", "lsp_server"]
 # Two seconds are what it may take; a machine that is busy is given more.
@@ -267,3 +268,15 @@ def test_an_answer_is_kept_as_far_as_it_was_written(
     turns = store.get(kept.id).turns
     assert turns[0].content == "Count."
     assert turns[1].content.startswith("One two three")
+
+
+def test_an_editor_has_not_ended_because_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(lifetime, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(lifetime, "_gone", lambda sentence, on_gone: gone.append(sentence))
+    boot = psutil.boot_time()
+    lifetime.watch(os.getpid(), lambda: None)
+    for module in (psutil, psutil._pslinux):  # which tell when a process began by when the machine did
+        monkeypatch.setattr(module, "boot_time", lambda: boot + 3600)
+    time.sleep(0.2)
+    assert gone == []
