@@ -108,7 +108,10 @@ release: $(VENV)/release.stamp
 clean:
 	rm -rf $(VENV)
 
+# One that is too old is named before anything is made of it.
+TOO_OLD := Python %d.%d is too old, 3.10 and later serve: give another, as in `make demo PYTHON=python3.12`
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 10) or sys.exit("$(TOO_OLD)" % v)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/engine.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
