@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -135,6 +136,12 @@ def name_of(node: Any, not_this: Any = None) -> str:
     # Lua and Go list what is assigned to.
     listed = node.named_children[0] if node.type in ("assignment_statement", "short_var_declaration") else None
     return listed.text.decode() if listed is not None and listed != not_this else ""
+
+
+def last_name(text: str) -> str:
+    """That of a type, `Store` of `&shop::Store<'a>`; "" for none."""
+    found: list[str] = re.findall(r"\w+", text.partition("<")[0])
+    return found[-1] if found else ""
 
 
 def _placed(tree: Tree, node: Any, name: str) -> tuple[str, str]:

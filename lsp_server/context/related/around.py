@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lsp_server.context.buffer import Buffer
-from lsp_server.context.definitions import name_of
+from lsp_server.context.definitions import last_name, name_of
 from lsp_server.context.languages import words
 from lsp_server.context.related.contents import read_tree
 from lsp_server.context.related.statements import SCRIPTS
@@ -102,8 +102,7 @@ def class_around(tree: Tree, node: Any) -> str:
 
 def class_name(node: Any) -> str:
     """What a class is called, of an `impl` that which it is for."""
-    name = name_of(node).partition("<")[0]
-    return name if node.type != "impl_item" else (re.findall(r"\w+", name) or [""])[-1]
+    return last_name(name_of(node)) if node.type == "impl_item" else name_of(node).partition("<")[0]
 
 
 def is_function(opened: Opened, node: Any) -> bool:

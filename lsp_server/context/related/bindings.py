@@ -84,14 +84,15 @@ _PARTS = frozenset(
         "array_declarator object_assignment_pattern or_pattern structured_binding_declarator function_declarator"
     )
 )
+_FOLDED = frozenset(words("list_comprehension set_comprehension dictionary_comprehension generator_expression"))
 _FUNCTIONS = frozenset(
     words(
         "function_definition lambda function_declaration generator_function_declaration method_definition "
         "arrow_function function_expression generator_function function_item closure_expression method_declaration "
-        "func_literal constructor_declaration compact_constructor_declaration lambda_expression list_comprehension "
-        "set_comprehension dictionary_comprehension generator_expression"
+        "func_literal constructor_declaration compact_constructor_declaration lambda_expression"
     )
 )
+_FUNCTIONS |= _FOLDED
 _CLASSES = frozenset(
     words(
         "class_definition class_declaration class abstract_class_declaration impl_item trait_item struct_item "
@@ -114,7 +115,6 @@ _MAYBE = frozenset(
         "for_range_loop match_arm while_expression for_expression"
     )
 )
-_FOLDED = frozenset(words("list_comprehension set_comprehension dictionary_comprehension generator_expression"))
 _FAILS = frozenset(words("Some Ok"))
 _NAMES = frozenset(
     words("identifier shorthand_property_identifier_pattern shorthand_field_identifier field_identifier")
@@ -145,7 +145,8 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
     data, here = tree.data, node.start_byte
     before = [found.start() for found in pattern.finditer(data, 0, here)][-MOST:]
     behind = [found.start() for found, _ in zip(pattern.finditer(data, here + 1), range(MOST), strict=False)]
-    around = {each.id for each in _up(tree, node)}
+    own = _up(tree, node)
+    around, in_function = {each.id for each in own}, _scopes(own)[0] is not None
     is_python = tree.language.id == "python"
     for at in (*(behind if is_python else ()), *reversed(before), *(behind if not is_python else ())):
         leaf = tree.root.named_descendant_for_byte_range(at, at + len(name.encode()))
@@ -157,10 +158,9 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
             continue
         if at > here and is_python and function is None:
             continue
-        if function is None and owner is not None:
-            inside = tree.language.id in _BARE_MEMBERS or _scopes(_up(tree, node))[0] is None
-            if owner.id not in around or not inside:
-                continue
+        hidden = in_function and tree.language.id not in _BARE_MEMBERS
+        if owner is not None and (owner.id not in around or hidden):
+            continue
         found = _bound(up, node)
         if found is None or _contains(found.value, node):
             continue

@@ -13,6 +13,7 @@ from lsp_server.context.languages import words
 from lsp_server.context.related.imports import Target
 from lsp_server.context.related.meanings import Meanings
 from lsp_server.context.related.outlines import Definition
+from lsp_server.context.related.receivers import CLASS, SELF
 from lsp_server.context.related.said import (
     class_said,
     each_of,
@@ -29,7 +30,6 @@ from lsp_server.context.related.wholes import whole
 
 # Classes that one thing may be of.
 MOST = 3
-SELF, CLASS = frozenset(words("self this")), frozenset(words("cls Self"))
 # Rust: these give what does not fail of what may, and these the same once more.
 _UNWRAPS = frozenset(words("unwrap expect unwrap_or_default unwrap_or unwrap_or_else"))
 _COPIES = frozenset(words("clone as_ref as_mut to_owned borrow borrow_mut iter iter_mut into_iter cloned copied"))
@@ -90,15 +90,13 @@ class Objects:
         if isinstance(of, Module):
             found = [one for one in self._means.defined(of.paths, name) if not one[1].container]
             return self.given(found[0][1], found[0][0], None, called=called) if found else []
-        for path, _, members in whole(self._means, of.path, of.of).parts:
-            for each in members:
-                if each.name == name:
-                    return self.given(each, path, of, called=called)
+        for path, each in whole(self._means, of.path, of.of).named(name):
+            return self.given(each, path, of, called=called)
         return [of] if called and name in _COPIES else []
 
     def given(self, definition: Definition, path: str, of: Value | None, *, called: bool) -> list[Known]:
         """What a definition in a file is, or gives where it is called; `of`: what it is a member of."""
-        spoken = family(_suffix(path))
+        spoken = family(path)
         if definition.kind == "class":
             annotated = re.search(rf"\b{re.escape(definition.name)}\s*:\s*([^={{]+?)\s*=", definition.text)
             if annotated is not None and spoken == "script":  # `const x: Type = { ... }`
@@ -132,15 +130,13 @@ class Objects:
             return self.types(inner, of.path) if inner else []
         if isinstance(of, Module) or of.itself:
             return []
-        for path, _, members in whole(self._means, of.path, of.of).parts:
-            for each in members:
-                if each.name in ("__enter__", "__aenter__"):
-                    return self.given(each, path, of, called=True) if "->" in each.text else [of]
+        for path, each in whole(self._means, of.path, of.of).named("__enter__", "__aenter__"):
+            return self.given(each, path, of, called=True) if "->" in each.text else [of]
         return []
 
     def types(self, text: str, path: str, of: Value | None = None) -> list[Known]:
         """What an object of a type is that a file says."""
-        spoken = family(_suffix(path))
+        spoken = family(path)
         if of is not None:
             text = re.sub(r"\bSelf\b", of.of.name, text)
         name = class_said(text, spoken)
@@ -151,12 +147,12 @@ class Objects:
         """What is there once it was waited for, or did not fail."""
         found: list[Known] = []
         for each in of:
-            inner = within(each.text, family(_suffix(each.path))) if isinstance(each, Said) else ""
+            inner = within(each.text, family(each.path)) if isinstance(each, Said) else ""
             found += self.types(inner, each.path) if isinstance(each, Said) and inner else [each]
         return found
 
     def each(self, of: Known) -> list[Known]:
-        said = each_of(of.text, family(_suffix(of.path))) if isinstance(of, Said) else ""
+        said = each_of(of.text, family(of.path)) if isinstance(of, Said) else ""
         return self.types(said, of.path) if isinstance(of, Said) and said else []
 
     def classes(self, name: str, path: str) -> list[Value]:
@@ -172,24 +168,18 @@ class Objects:
         if len(parts) > 1:
             aliased = [place for place in places if place.alias == parts[-2]]
             found = [one for place in aliased for one in means.defined(place.paths, last)]
-            if not found and (parts[0] in ("crate", "super", "self") or family(_suffix(path)) == "java"):
+            if not found and (parts[0] in ("crate", "super", "self") or family(path) == "java"):
                 found = means.view.anywhere(last, means.language_id)
             elif not found:
                 owners = self.classes("::".join(parts[:-1]), path)
-                found = [
-                    (of, each)
-                    for owner in owners
-                    for of, _, members in whole(means, owner.path, owner.of).parts
-                    for each in members
-                    if each.name == last
-                ]
+                found = [one for owner in owners for one in whole(means, owner.path, owner.of).named(last)]
         else:
             found = list(self.defined(last, path, places))
-            if family(_suffix(path)) == "script":  # what a module is called whose only export is a class
+            if family(path) == "script":  # what a module is called whose only export is a class
                 aliased = [place for place in places if place.alias == last]
                 named = [(at, each) for place in aliased for at in place.paths for each in means.named(at, "default")]
                 found += [(at, each) for at, each in named if _is_exported(at, each)]
-            if not found and family(_suffix(path)) == "c":
+            if not found and family(path) == "c":
                 found = [one for one in means.view.anywhere(last, means.language_id) if _suffix(one[0])[:2] == ".h"]
         kept = [Value(at, each, True) for at, each in found if each.kind == "class" and not each.attached]
         kept = list(dict.fromkeys(kept))

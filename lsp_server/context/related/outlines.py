@@ -7,11 +7,10 @@ methods, each a definition of its own, so that of a long class those that matter
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lsp_server.context.definitions import docs_above, name_of
+from lsp_server.context.definitions import docs_above, last_name, name_of
 from lsp_server.context.languages import words
 from lsp_server.context.related.members import (
     LONGEST_FIELD,
@@ -203,7 +202,7 @@ def _members(tree: Tree, body: Any, path: str) -> list[Definition]:
 
 def _impl(tree: Tree, node: Any) -> list[Definition]:
     """The members that Rust attaches to a type."""
-    name, body = (re.findall(r"\w+", name_of(node)) or [""])[-1], _body(node)
+    name, body = last_name(name_of(node)), _body(node)
     members = _members(tree, body, name) if body is not None else []
     return [dataclasses.replace(each, attached=True) for each in members]
 

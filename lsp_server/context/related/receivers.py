@@ -38,7 +38,7 @@ _MADE = re.compile(
     re.MULTILINE,
 )
 # What stands for an object of the class around a cursor, and for that class.
-SELVES = frozenset({"self", "this", "cls", "Self"})
+SELF, CLASS = frozenset({"self", "this"}), frozenset({"cls", "Self"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Receiver:
     @property
     def is_self(self) -> bool:
         """Whether it is of the class around the cursor."""
-        return not self.called and self.name in SELVES
+        return not self.called and self.name in SELF | CLASS
 
 
 NOTHING = Receiver()

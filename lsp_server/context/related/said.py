@@ -6,6 +6,7 @@ Texts are those of a declaration; a type that is no class by itself, a list or a
 from __future__ import annotations
 
 import functools
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -50,9 +51,13 @@ _CUT = " ..."
 _OPENS, _CLOSES = "([{<", ")]}>"
 
 
+def family(path: str) -> str:
+    """The languages that can use each other's code, of which one has files that end as this."""
+    return _of_suffix(posixpath.splitext(path)[1])
+
+
 @functools.lru_cache(maxsize=64)
-def family(suffix: str) -> str:
-    """The languages that can use each other's code, of which one has files that end so."""
+def _of_suffix(suffix: str) -> str:
     return family_of(language("", f"x{suffix}").id)
 
 

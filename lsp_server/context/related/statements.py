@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
+from lsp_server.context.definitions import last_name
 from lsp_server.context.languages import words
-from lsp_server.context.trees import Tree, nodes
+from lsp_server.context.trees import Tree, nodes, text_of
 
 # Of one file.
 MOST = 400
@@ -74,17 +75,13 @@ def imports_of(tree: Tree) -> list[Import]:
     return list(dict.fromkeys(found))[:MOST]
 
 
-def _text(node: Any) -> str:
-    return "" if node is None else str(node.text.decode("utf-8", "replace"))
-
-
 def _python(node: Any) -> Iterator[Import]:
     listed = [_renamed(child) for child in node.children_by_field_name("name")]
     if node.type == "import_statement":
         for name, alias in listed:
             yield Import(name, alias=alias if alias != name else name.rpartition(".")[2])
         return
-    module = "".join(_text(node.child_by_field_name("module_name")).split())
+    module = "".join(text_of(node.child_by_field_name("module_name")).split())
     if any(child.type == "wildcard_import" for child in node.named_children):
         yield Import(module, (ALL,))
     elif listed:
@@ -95,8 +92,8 @@ def _renamed(node: Any) -> tuple[str, str]:
     """(name there, name here) of `a`, `a as b`, `a: b`."""
     name = node.child_by_field_name("name") or node.child_by_field_name("key") or node.child_by_field_name("path")
     alias = node.child_by_field_name("alias") or node.child_by_field_name("value")
-    there = _text(name if name is not None else node)
-    return there, _text(alias) or there
+    there = text_of(name if name is not None else node)
+    return there, text_of(alias) or there
 
 
 def _script(node: Any) -> Iterator[Import]:
@@ -104,7 +101,7 @@ def _script(node: Any) -> Iterator[Import]:
     if source is None:
         for child in node.named_children:  # import x = require("./x")
             if child.type == "import_require_clause":
-                yield Import(_unquoted(child.child_by_field_name("source")), alias=_text(child.named_children[0]))
+                yield Import(_unquoted(child.child_by_field_name("source")), alias=text_of(child.named_children[0]))
         return
     names: list[tuple[str, str]] = []
     alias = ""
@@ -115,18 +112,18 @@ def _script(node: Any) -> Iterator[Import]:
         elif part.type == "named_imports":
             names += [_renamed(each) for each in part.named_children if each.type == "import_specifier"]
         elif part.type == "identifier":
-            names.append(("default", _text(part)))
+            names.append(("default", text_of(part)))
         elif part.type == "namespace_import":
-            alias = _text(part.named_children[-1]) if part.named_children else ""
+            alias = text_of(part.named_children[-1]) if part.named_children else ""
     if node.type == "export_statement" and not clauses:
         inside = next((child for child in node.named_children if child.type == "namespace_export"), None)
-        alias, names = (_text(inside.named_children[-1]), []) if inside is not None else ("", [ALL])
+        alias, names = (text_of(inside.named_children[-1]), []) if inside is not None else ("", [ALL])
     yield Import(_unquoted(source), tuple(names), alias)
 
 
 def _required(node: Any) -> Iterator[Import]:
     value, name = node.child_by_field_name("value"), node.child_by_field_name("name")
-    if value is None or value.type != "call_expression" or _text(value.child_by_field_name("function")) != "require":
+    if value is None or value.type != "call_expression" or text_of(value.child_by_field_name("function")) != "require":
         return
     given = value.child_by_field_name("arguments").named_children
     if not given or given[0].type != "string":
@@ -134,25 +131,25 @@ def _required(node: Any) -> Iterator[Import]:
     if name is not None and name.type == "object_pattern":
         yield Import(_unquoted(given[0]), tuple(_renamed(each) for each in name.named_children))
     else:
-        yield Import(_unquoted(given[0]), alias=_text(name))
+        yield Import(_unquoted(given[0]), alias=text_of(name))
 
 
 def _unquoted(node: Any) -> str:
-    return _text(node).strip("\"'`<> ")
+    return text_of(node).strip("\"'`<> ")
 
 
 def _rust(node: Any) -> Iterator[Import]:
     if node.type == "mod_item":
-        name = _text(node.child_by_field_name("name"))
+        name = text_of(node.child_by_field_name("name"))
         yield Import(name, alias=name, kind="mod" if node.child_by_field_name("body") is None else "inline")
         return
     if node.type == "impl_item":
-        trait, of = (_last_name(_text(node.child_by_field_name(field))) for field in ("trait", "type"))
+        trait, of = (last_name(text_of(node.child_by_field_name(field))) for field in ("trait", "type"))
         if trait and of and trait not in PLAIN_TRAITS:
             yield Import(trait, alias=of, kind="impl")
         return
     if node.type in ("struct_item", "enum_item"):
-        of = _text(node.child_by_field_name("name"))
+        of = text_of(node.child_by_field_name("name"))
         yield from (Import(trait, alias=of, kind="impl") for trait in _derived(node))
         return
     if node.type == "macro_invocation":
@@ -160,15 +157,9 @@ def _rust(node: Any) -> Iterator[Import]:
         if outer is not None and outer.type == "expression_statement":
             outer = outer.parent
         if outer is not None and outer.type in ("source_file", "declaration_list"):
-            yield Import(_text(node.child_by_field_name("macro")), kind="macro")
+            yield Import(text_of(node.child_by_field_name("macro")), kind="macro")
         return
     yield from _used(node.child_by_field_name("argument"), "", 0)
-
-
-def _last_name(text: str) -> str:
-    """`Store` of `&shop::Store<'a>`."""
-    found: list[str] = re.findall(r"\w+", text.partition("<")[0])
-    return found[-1] if found else ""
 
 
 def _derived(node: Any) -> list[str]:
@@ -176,8 +167,8 @@ def _derived(node: Any) -> list[str]:
     found: list[str] = []
     above = node.prev_named_sibling
     while above is not None and above.type in ("attribute_item", "line_comment", "block_comment"):
-        listed = _DERIVE.match(_text(above))
-        found += map(_last_name, listed[1].split(",")) if listed is not None else []
+        listed = _DERIVE.match(text_of(above))
+        found += map(last_name, listed[1].split(",")) if listed is not None else []
         above = above.prev_named_sibling
     return [each for each in found if each and each not in PLAIN_TRAITS]
 
@@ -190,12 +181,12 @@ def _used(node: Any, before: str, depth: int) -> Iterator[Import]:
         for child in node.named_children:
             yield from _used(child, before, depth + 1)
     elif node.type == "scoped_use_list":
-        path = _text(node.child_by_field_name("path"))
+        path = text_of(node.child_by_field_name("path"))
         yield from _used(node.child_by_field_name("list"), _joined(before, path), depth + 1)
     elif node.type == "use_wildcard":
-        yield Import(_joined(before, _text(node).removesuffix("*").removesuffix("::")), (ALL,))
+        yield Import(_joined(before, text_of(node).removesuffix("*").removesuffix("::")), (ALL,))
     else:
-        whole, here = _renamed(node) if node.type == "use_as_clause" else (_text(node), "")
+        whole, here = _renamed(node) if node.type == "use_as_clause" else (text_of(node), "")
         module, _, name = _joined(before, whole).rpartition("::")
         if name == "self":
             module, _, name = module.rpartition("::")
@@ -211,12 +202,12 @@ def _go(node: Any) -> Iterator[Import]:
     if name is not None and name.type == "dot":
         yield Import(module, (ALL,))
     else:
-        yield Import(module, alias=_text(name) or re.sub(r"/v\d+$", "", module).rpartition("/")[2])
+        yield Import(module, alias=text_of(name) or re.sub(r"/v\d+$", "", module).rpartition("/")[2])
 
 
 def _java(node: Any) -> Iterator[Import]:
     named = next((child for child in node.named_children if "identifier" in child.type), None)
-    whole = "".join(_text(named).split())
+    whole = "".join(text_of(named).split())
     if node.type == "package_declaration":
         yield Import(whole, kind="package")
     elif any(child.type == "asterisk" for child in node.named_children):

@@ -7,7 +7,6 @@ imported. Where nothing tells it, or a class is one of other people's, nothing i
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 import re
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from lsp_server.context.languages import words
 from lsp_server.context.related.around import class_around
 from lsp_server.context.related.bindings import Binding, binding_of
 from lsp_server.context.related.meanings import Meanings
-from lsp_server.context.related.objects import CLASS, SELF, Known, Module, Objects, Value
+from lsp_server.context.related.objects import Known, Module, Objects, Value
+from lsp_server.context.related.receivers import CLASS, SELF
 from lsp_server.context.related.said import (
     arguments,
     family,
@@ -180,12 +180,11 @@ class Values:
         of, _, name = text_of(variant).rpartition("::")
         around = class_around(self._tree, variant) if of in CLASS else ""
         for owner in self._own(around) if around else self._objects.classes(of, self._means.path):
-            for path, _, members in whole(self._means, owner.path, owner.of).parts:
-                for each in members:
-                    said = re.fullmatch(rf"{re.escape(name)}\s*\((.*)\),?", each.text)
-                    parts = arguments(said[1]) if said is not None else []
-                    if len(parts) == 1:
-                        return self._objects.types(parts[0], path, owner)
+            for path, each in whole(self._means, owner.path, owner.of).named(name):
+                said = re.fullmatch(rf"{re.escape(name)}\s*\((.*)\),?", each.text)
+                parts = arguments(said[1]) if said is not None else []
+                if len(parts) == 1:
+                    return self._objects.types(parts[0], path, owner)
         return []
 
     def _is_narrowed(self, node: Any) -> bool:
@@ -206,7 +205,7 @@ class Values:
         found = self._objects.classes(name, path)
         if found:
             return [dataclasses.replace(each, itself=not called) for each in found]
-        around = class_around(self._tree, node) if family(posixpath.splitext(path)[1]) in ("java", "c") else ""
+        around = class_around(self._tree, node) if family(path) in ("java", "c") else ""
         for owner in self._own(around) if around else ():
             if given := self._objects.member(owner, name, called=called):
                 return given
@@ -221,7 +220,7 @@ class Values:
     def _modules(self, text: str) -> list[Module]:
         """The module that a file calls by a name, or, as Python does, by a path."""
         path, last = self._means.path, text.rpartition(".")[2]
-        is_python = family(posixpath.splitext(path)[1]) == "python"
+        is_python = family(path) == "python"
         if is_python and any(_is_pythons_own(each) and last in (each.alias, each.module) for each in self._imports):
             return []
         some = [
@@ -232,7 +231,7 @@ class Values:
         ]
         places = self._means.places(path, some) if some else []
         found = [Module(place.paths) for place in places if place.alias == last][:1]
-        if family(posixpath.splitext(path)[1]) == "script" and not any(map(self._tells, found)):
+        if family(path) == "script" and not any(map(self._tells, found)):
             return []
         return found
 

@@ -34,14 +34,9 @@ _WITHOUT_MEMBERS = frozenset(
         "Runnable Callable Closeable AutoCloseable"
     )
 )
-_PYTHON_MODULES = ("builtins", "collections", "enum", "threading")
+_MODULES = (builtins, collections, enum, threading)
 # Python's own classes of which others are made.
-_PYTHONS = {
-    name: each
-    for module in (builtins, collections, enum, threading)
-    for name, each in vars(module).items()
-    if isinstance(each, type)
-}
+_PYTHONS = {name: each for module in _MODULES for name, each in vars(module).items() if isinstance(each, type)}
 # With such a member there are others that are written nowhere, or of a trait that others define.
 _OPENS = {
     ".py": words("__getattr__ __getattribute__"),
@@ -67,6 +62,10 @@ class Whole:
     is_known: bool = True
     names: Sequence[str] = ()
     of_class: Sequence[str] = ()
+
+    def named(self, *names: str) -> Iterator[tuple[str, Definition]]:
+        """The members of these names, each with its file, those of the class itself first."""
+        yield from ((path, each) for path, _, members in self.parts for each in members if each.name in names)
 
 
 def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = False) -> Whole:
@@ -108,7 +107,7 @@ def _is_made_up(means: Meanings, suffix: str, path: str, of: Definition) -> bool
 def _is_pythons(means: Meanings, path: str, name: str) -> bool:
     """Whether what a file calls by the name of one of Python's own classes is that one."""
     said = [each.module for each in means.view.imports(path) if any(here == name for _, here in each.names)]
-    return all(module in _PYTHON_MODULES for module in said)
+    return set(said) <= {module.__name__ for module in _MODULES}
 
 
 def _made_from(suffix: str, one: tuple[str, Definition], members: Sequence[Definition]) -> set[str]:
