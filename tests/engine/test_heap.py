@@ -87,3 +87,31 @@ def test_large_tensors_lie_in_large_pages_and_go_back() -> None:
     held, left = map(int, done.stdout.split())
     assert held > 32 * 2**20, "most of it"
     assert left < 8 * 2**20
+
+
+# Of a model of 64 layers with 0.8 MB in each, how many bytes lie in large pages.
+SMALL = """
+import re, torch
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+from lsp_server.engine.passes.int8 import Int8Linear
+from lsp_server.engine.passes.linears import round_linears
+from lsp_server.engine.passes.llama_cpu import LlamaOnCpu
+config = LlamaConfig(vocab_size=64, hidden_size=256, intermediate_size=704, num_hidden_layers=64, num_attention_heads=4)
+model = LlamaForCausalLM(config).to(torch.bfloat16)
+round_linears(model, Int8Linear)
+def large():
+    return int(re.search(r"AnonHugePages: *([0-9]+) kB", Path("/proc/self/smaps_rollup").read_text())[1]) * 1024
+before = large()
+ours = LlamaOnCpu(model)
+print(large() - before)
+"""
+
+
+@pytest.mark.skipif(not PAGES.exists() or "[never]" in PAGES.read_text(), reason="this system has small pages only")
+def test_so_do_the_weights_of_a_small_model() -> None:
+    environment = os.environ | process.PREPARED | process.PAGES
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(done.stdout) > 40 * 2**20, "of 51 MB most"

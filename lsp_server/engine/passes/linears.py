@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from lsp_server.engine.passes import products
+from lsp_server.engine.passes import memory, products
 from lsp_server.engine.passes.compiling import Bytes, Scales
 
 
@@ -62,6 +62,10 @@ class RoundedLinear(torch.nn.Module):
     def with_rows(self: _Linear, rows: torch.Tensor) -> _Linear:
         """The same with the outputs of these numbers, in this order, and no bias."""
         return type(self)(self.weight[rows], self.scale[rows], None)
+
+    def moved(self: _Linear, arena: memory.Arena) -> _Linear:
+        """The same with its numbers in that memory."""
+        return type(self)(arena.moved(self.weight), arena.moved(self.scale), self.bias)
 
     def arrays(self) -> tuple[Bytes, Scales]:
         """The weights and scales as `products` takes them."""

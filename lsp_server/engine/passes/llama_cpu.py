@@ -9,11 +9,6 @@ arithmetic is that of transformers' `LlamaModel`, rounded to bfloat16 at the sam
 
 from __future__ import annotations
 
-import contextlib
-import math
-import mmap
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -21,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lsp_server.engine.passes import compiling, fused, int4, int8, linears, products
+from lsp_server.engine.passes import compiling, fused, int4, int8, linears, memory, products
 from lsp_server.engine.passes.compiling import Floats
 from lsp_server.engine.passes.int8 import Int8Linear
 from lsp_server.engine.passes.linears import RoundedLinear
@@ -34,8 +29,6 @@ _STEP = 128
 # Most bytes of attention scores at a time: rows of a long prompt are taken in parts. In float32, whose products are no
 # slower for it, few heads and few rows are, so that the scores stay in a cache.
 _SCORES_BYTES, _NEAR_BYTES, _NEAR_ROWS = 64 * 2**20, 4 * 2**20, 128
-# Memory that no other process shares. Windows has no other.
-_OWN: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
 class FlatKeysValues:
@@ -83,24 +76,11 @@ class FlatKeysValues:
 
     def _resize(self, capacity: int, source: FlatKeysValues, kept: int) -> None:
         layers, heads, size = self._shape
-        keys, values = _zeros(layers, heads, size, capacity), _zeros(layers, heads, capacity, size)
+        keys = memory.zeros(layers, heads, size, capacity, dtype=torch.bfloat16)
+        values = memory.zeros(layers, heads, capacity, size, dtype=torch.bfloat16)
         keys[..., :kept] = source.keys[..., :kept]
         values[..., :kept, :] = source.values[..., :kept, :]
         self.keys, self.values = keys, values
-
-
-def _zeros(*shape: int) -> torch.Tensor:
-    """bfloat16 numbers in memory of their own, which the system has back as soon as they are gone. In the heap, among
-    what a pass needs for a moment, they leave holes: as much again as a third of them (32 sequences, a day's keys).
-    Of Linux they are asked for in pages of 2 MB, in which the attention of a token reads them in 0.88 of the time."""
-    size = math.prod(shape) * torch.bfloat16.itemsize
-    if not size:
-        return torch.zeros(shape, dtype=torch.bfloat16)
-    memory = mmap.mmap(-1, size, **_OWN)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a system that has no such pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=torch.bfloat16).view(shape)
 
 
 def _room(length: int) -> int:
@@ -112,15 +92,15 @@ def _room(length: int) -> int:
 class _Layer:
     """One layer's weights, taken from transformers' module, which loses them."""
 
-    def __init__(self, layer: Any, head_size: int) -> None:
+    def __init__(self, layer: Any, head_size: int, arena: memory.Arena) -> None:
         attention, feed = layer.self_attn, layer.mlp
         self.attention_norm = layer.input_layernorm.weight
         self.feed_norm = layer.post_attention_layernorm.weight
         queries, keys = (_paired(linear, head_size) for linear in (attention.q_proj, attention.k_proj))
-        self.queries_keys_values = queries.stacked([queries, keys, attention.v_proj])
-        self.output = attention.o_proj
-        self.gate_up = feed.gate_proj.stacked([feed.gate_proj, feed.up_proj])
-        self.down = feed.down_proj
+        self.queries_keys_values = queries.stacked([queries, keys, attention.v_proj]).moved(arena)
+        self.output = attention.o_proj.moved(arena)
+        self.gate_up = feed.gate_proj.stacked([feed.gate_proj, feed.up_proj]).moved(arena)
+        self.down = feed.down_proj.moved(arena)
         layer.self_attn = layer.mlp = None
         mixing, mixing_scale = self.queries_keys_values.arrays()
         output, output_scale = self.output.arrays()
@@ -178,12 +158,12 @@ class LlamaOnCpu:
         self._embeddings = model.model.embed_tokens.weight
         self._frequencies = model.model.rotary_emb.inv_freq.float()
         self._rotations = torch.empty(0, len(self._frequencies), dtype=torch.complex64)
-        self._layers = []
+        self._layers, arena = [], memory.Arena()
         for number, layer in enumerate(model.model.layers):
             report(number / len(model.model.layers))
-            self._layers.append(_Layer(layer, self._head_size))
+            self._layers.append(_Layer(layer, self._head_size, arena))
         self._norm = model.model.norm.weight
-        self._head = Int8Linear.rounded(model.lm_head.weight)
+        self._head = Int8Linear.rounded(model.lm_head.weight).moved(arena)
         model.lm_head = None
         self._head_arrays, self._norm_array = self._head.arrays(), _floats(self._norm)
         report(1.0)
