@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsp_server.engine.passes import fused
+from lsp_server.engine.passes import floats, fused
 
 RANDOM = np.random.default_rng(1)
 
@@ -13,9 +13,9 @@ def test_bfloat16_is_read_and_rounded_as_torch_does() -> None:
     values = np.array([0.0, -0.0, 1.0, -2.5, 1e-30, 3e38, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20], np.float32)
     values = np.concatenate((values, RANDOM.standard_normal(1000, np.float32)))
     wanted = torch.from_numpy(values).bfloat16()
-    bits = np.array([fused._to_bfloat16(value) for value in values], np.uint16)
+    bits = np.array([floats.to_bfloat16(value) for value in values], np.uint16)
     assert (bits == wanted.view(torch.uint16).numpy()).all()
-    assert [fused._from_bfloat16(one) for one in bits] == wanted.tolist()
+    assert [floats.from_bfloat16(one) for one in bits] == wanted.tolist()
 
 
 def test_the_exponential() -> None:

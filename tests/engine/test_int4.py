@@ -28,7 +28,7 @@ def test_layers_of_bitsandbytes_are_replaced_and_give_the_same(
 ) -> None:
     monkeypatch.setattr(linears, "PRODUCT", product)
     monkeypatch.setattr(linears, "TILES", product is torch.bfloat16)
-    monkeypatch.setattr(int4.Int4Linear, "part_bytes", 10 * 256 * 2)  # parts of ten rows and of five
+    monkeypatch.setattr(linears, "PART_BYTES", 10 * 256 * 2)  # parts of ten rows and of five
     model = torch.nn.Sequential(in_four_bits(48, 256, compress_statistics=nested))
     weight = model[0].weight
     exact = rounding.bitsandbytes().functional.dequantize_4bit(weight.data, weight.quant_state).double()

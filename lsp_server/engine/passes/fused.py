@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import prange, types
+from numba import prange
 
-from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, Scales, compiled, instructions, parallel
+from lsp_server.engine.passes.compiling import Bytes, Floats, Numbers, Scales, compiled, parallel
+from lsp_server.engine.passes.floats import as_float, from_bfloat16, to_bfloat16
 from lsp_server.engine.passes.products import linear
 from lsp_server.engine.passes.reading import read_ahead
 
@@ -25,30 +25,6 @@ from lsp_server.engine.passes.reading import read_ahead
 MOST_TOKENS = 16
 # So far ahead keys and values are read of memory, in four rows: numbers.
 _AHEAD = 512
-
-
-@instructions(np.float32)
-def _as_float(_: Any, __: Any) -> Any:
-    """The float32 with these 32 bits."""
-    return types.float32(types.uint32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
-
-
-@instructions(np.uint32)
-def _as_bits(_: Any, __: Any) -> Any:
-    """The 32 bits of a float32."""
-    return types.uint32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
-
-
-@compiled
-def _from_bfloat16(bits: np.uint16) -> np.float32:
-    return _as_float(np.uint32(bits) << np.uint32(16))
-
-
-@compiled
-def _to_bfloat16(value: np.float32) -> np.uint16:
-    """Rounded to the nearest, of two as near to the even one."""
-    bits = _as_bits(value)
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
 @compiled
@@ -64,7 +40,7 @@ def _exp(x: np.float32) -> np.float32:
     y = y * x + np.float32(1.6666665459e-1)
     y = y * x + np.float32(5.0000001201e-1)
     y = y * x * x + x + np.float32(1.0)
-    return y * _as_float(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))
+    return y * as_float(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))
 
 
 @compiled
@@ -99,8 +75,8 @@ def _rotate(  # noqa: PLR0917 - by position, as all that is compiled
         for head in range(kv_heads):
             key, value = (heads + head) * size, (heads + kv_heads + head) * size
             for k in range(size):
-                keys[head, k, start + t] = _to_bfloat16(mixed[t, key + k])
-                values[head, start + t, k] = _to_bfloat16(mixed[t, value + k])
+                keys[head, k, start + t] = to_bfloat16(mixed[t, key + k])
+                values[head, start + t, k] = to_bfloat16(mixed[t, value + k])
 
 
 @compiled
@@ -113,14 +89,14 @@ def _add_rows(sums: Any, shares: Any, rows: Any) -> None:
         a, b, c, d = shares[n], shares[n + 1], shares[n + 2], shares[n + 3]
         for k in range(columns):
             sums[k] += (
-                a * _from_bfloat16(rows[n, k])
-                + b * _from_bfloat16(rows[n + 1, k])
-                + c * _from_bfloat16(rows[n + 2, k])
-                + d * _from_bfloat16(rows[n + 3, k])
+                a * from_bfloat16(rows[n, k])
+                + b * from_bfloat16(rows[n + 1, k])
+                + c * from_bfloat16(rows[n + 2, k])
+                + d * from_bfloat16(rows[n + 3, k])
             )
     for n in range(number // 4 * 4, number):
         for k in range(columns):
-            sums[k] += shares[n] * _from_bfloat16(rows[n, k])
+            sums[k] += shares[n] * from_bfloat16(rows[n, k])
 
 
 @compiled
@@ -132,7 +108,7 @@ def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: A
     _add_rows(scores[:length], scaled, keys)
     for n in range(more.shape[0]):
         for k in range(size):
-            scores[length + n] += scaled[k] * _from_bfloat16(keys[k, more[n]])
+            scores[length + n] += scaled[k] * from_bfloat16(keys[k, more[n]])
     most = scores[0]
     for p in range(scores.shape[0]):
         most = max(most, scores[p])
@@ -144,7 +120,7 @@ def _attend(query: Any, keys: Any, values: Any, length: int, more: Any, taken: A
     _add_rows(sums, scores[:length], values)
     for n in range(more.shape[0]):
         for k in range(size):
-            sums[k] += scores[length + n] * _from_bfloat16(values[more[n], k])
+            sums[k] += scores[length + n] * from_bfloat16(values[more[n], k])
     for k in range(size):
         taken[k] = sums[k] / total
 
@@ -207,7 +183,7 @@ def layer(  # noqa: PLR0913, PLR0917 - compiled functions take their arguments b
     _rotate(mixed, rotations, keys, values, start, heads, weights.apart)
     taken = np.empty((tokens, heads * size), np.float32)
     for item in prange(tokens * heads):
-        t, head = item // heads, item % heads
+        head, t = item // tokens, item % tokens  # of one head after the other, whose keys and values are near then
         part = slice(head * size, (head + 1) * size)
         of = head * kv_heads // heads
         more = seen.more[t, : seen.counts[t]]

@@ -15,13 +15,11 @@ from lsp_server.engine.passes.compiling import Bytes, Scales
 from lsp_server.engine.passes.linears import RoundedLinear
 
 # Above so many rows torch's product is the faster on processors with tiles of bfloat16.
-MOST_ROWS_WITH_TILES = 96
+MOST_ROWS_WITH_TILES = 64
 
 
 class Int4Linear(RoundedLinear):
     """A linear layer with two weights in each uint8 [out, in / 2], and the scales as `products.shares` has them."""
-
-    part_bytes = 8 * 2**20  # they are brought back by way of float32
 
     @classmethod
     def rounded(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int4Linear:
@@ -40,10 +38,9 @@ class Int4Linear(RoundedLinear):
     def _most_rows(self) -> int | None:
         return MOST_ROWS_WITH_TILES if linears.TILES else None
 
-    def brought_back(self, first: int, last: int) -> torch.Tensor:
+    def bring_back(self, first: int, last: int, into: torch.Tensor) -> None:
         part = self.weight[first:last].numpy(), self.scale[first:last].numpy()
-        floats: torch.Tensor = torch.from_numpy(products.brought_back(*part, compiling.set_threads()))
-        return floats.to(linears.PRODUCT)
+        products.bring_back(*part, into.view(torch.uint16).numpy(), compiling.set_threads())
 
 
 def replace_linears(model: Any) -> int:

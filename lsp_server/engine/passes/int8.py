@@ -20,7 +20,7 @@ from lsp_server.engine.passes.linears import RoundedLinear
 # Above so many rows torch's product is the faster: of small weights, which are soon brought back, in float32 and in
 # bfloat16; and of large ones in bfloat16, without tiles and with them.
 MOST_ROWS, MOST_ROWS_IN_BFLOAT16 = 64, 16
-MOST_ROWS_OF_LARGE, MOST_ROWS_WITH_TILES = 192, 48
+MOST_ROWS_OF_LARGE, MOST_ROWS_WITH_TILES = 192, 64
 
 
 class Int8Linear(RoundedLinear):
@@ -56,9 +56,9 @@ class Int8Linear(RoundedLinear):
     def _of_many(self, rows: torch.Tensor) -> torch.Tensor:
         return super()._of_many(rows).mul_(self.scale)
 
-    def brought_back(self, first: int, last: int) -> torch.Tensor:
+    def bring_back(self, first: int, last: int, into: torch.Tensor) -> None:
         """Without their scales, by which there is less to multiply afterwards."""
-        return self.weight[first:last].to(linears.PRODUCT)
+        into.copy_(self.weight[first:last])
 
 
 def replace_linears(model: Any) -> int:

@@ -6,6 +6,7 @@ small weights: there many rows are multiplied by torch, with weights that are br
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,6 +30,11 @@ PRODUCT = torch.bfloat16 if _multiplies_bfloat16() else torch.float32
 # Whether the processor has tiles of bfloat16 (AMX), in which torch multiplies many rows several times as fast.
 TILES = _multiplies_tiles()
 
+# Bytes of weights that are brought back at a time. They come to the same memory again and again: new memory comes from
+# the system page by page, which takes longer than all the rest.
+PART_BYTES = 8 * 2**20
+_own = threading.local()
+
 _Linear = TypeVar("_Linear", bound="RoundedLinear")
 
 
@@ -38,9 +44,6 @@ class RoundedLinear(torch.nn.Module):
     weight: torch.Tensor
     scale: torch.Tensor
     bias: torch.Tensor | None
-    # Bytes of weights brought back at a time: memory of this size is used again, larger pieces come anew from the
-    # system.
-    part_bytes = 16 * 2**20
 
     def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -72,11 +75,11 @@ class RoundedLinear(torch.nn.Module):
         raise NotImplementedError
 
     def arranged(self, rows: torch.Tensor) -> torch.Tensor:
-        """The inputs [rows, in] in the order of `brought_back`."""
+        """The inputs [rows, in] in the order of `bring_back`."""
         return rows
 
-    def brought_back(self, first: int, last: int) -> torch.Tensor:
-        """Rows of W in the type PRODUCT."""
+    def bring_back(self, first: int, last: int, into: torch.Tensor) -> None:
+        """Put these rows of W into a tensor of the type PRODUCT."""
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,11 +99,24 @@ class RoundedLinear(torch.nn.Module):
         return products.product(rows, *self.arrays())
 
     def _of_many(self, rows: torch.Tensor) -> torch.Tensor:
-        outputs = len(self.weight)
-        each = max(1, self.part_bytes // (rows.shape[1] * PRODUCT.itemsize))
+        outputs, inputs = len(self.weight), rows.shape[1]
+        each = max(1, PART_BYTES // (inputs * PRODUCT.itemsize))
+        place = _lent(each * inputs).view(each, inputs)
         rows = self.arranged(rows.to(PRODUCT))
-        parts = (self.brought_back(first, min(first + each, outputs)) for first in range(0, outputs, each))
-        return torch.cat([torch.nn.functional.linear(rows, part) for part in parts], dim=1)
+        products = []
+        for first in range(0, outputs, each):
+            part = place[: min(each, outputs - first)]
+            self.bring_back(first, first + len(part), part)
+            products.append(torch.nn.functional.linear(rows, part))
+        return torch.cat(products, dim=1)
+
+
+def _lent(numbers: int) -> torch.Tensor:
+    """Memory of the calling thread for so many numbers of the type PRODUCT, until it asks again."""
+    place: torch.Tensor | None = getattr(_own, "place", None)
+    if place is None or place.dtype != PRODUCT or len(place) < numbers:
+        place = _own.place = torch.empty(numbers, dtype=PRODUCT)
+    return place[:numbers]
 
 
 def replace_linears(model: Any, kind: type[torch.nn.Module], made: Callable[[Any], RoundedLinear | None]) -> int:

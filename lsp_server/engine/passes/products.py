@@ -22,9 +22,10 @@ from numba import prange, types
 
 from lsp_server.engine.passes import compiling, tiles
 from lsp_server.engine.passes.compiling import Bytes, Scales, compiled, exactly, exactly_in_place, exactly_parallel
+from lsp_server.engine.passes.floats import to_bfloat16
 from lsp_server.engine.passes.reading import ROWS, read_ahead
 from lsp_server.engine.passes.rounding import NF4_BLOCK
-from lsp_server.engine.passes.tiles import READS_BY_ITSELF, TOKENS, WIDE, bring_back, rows_of_one
+from lsp_server.engine.passes.tiles import READS_BY_ITSELF, TOKENS, WIDE
 
 # How many inputs there are is a multiple of this; with weights of 4 bits of 64.
 MULTIPLE = 8
@@ -44,6 +45,7 @@ _QUADS = 4
 _FEW = 8
 
 _tile_of_one, _tile_of_two, _tile_of_three, _tile_of_most = (tiles.tile(tokens) for tokens in (1, 2, 3, TOKENS))
+_rows_of_one, _rows_of_two, _rows_of_three, _rows_of_most = (tiles.rows(tokens) for tokens in (1, 2, 3, TOKENS))
 _BITS, _CODE_BITS = 15, 13  # of what weights are multiplied with, but for the sign
 # Of the bits of a float32: all but the sign, those of infinity, and of what is so small that it counts as nothing; how
 # many come below the exponent.
@@ -212,16 +214,26 @@ def _as_they_are(  # noqa: PLR0917 - by position
 
 
 @exactly
-def _of_one(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
-    """The same with one token and weights of 4 bits: whole rows by one function."""
+def _of_few(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
+    """The same with up to TOKENS and weights of 4 bits: whole rows by one function."""
     x, marks = taken
-    out, quarter, sums = y.shape[1], -(-len(weights) // ROWS), np.empty(ROWS, np.float32)
+    tokens, out = y.shape
+    quarter, block, ahead = -(-len(weights) // ROWS), _block(x.shape[1]), 2 * _AHEAD
+    sums = np.empty((tokens, ROWS), np.float32)
     for at in range(begin, end):
-        rows_of_one(weights, scales, at, quarter, 2 * _AHEAD, x, marks, _block(x.shape[1]), sums)
+        if tokens == 1:
+            _rows_of_one(weights, scales, at, quarter, ahead, x, marks, block, sums)
+        elif tokens == 2:
+            _rows_of_two(weights, scales, at, quarter, ahead, x, marks, block, sums)
+        elif tokens == 3:
+            _rows_of_three(weights, scales, at, quarter, ahead, x, marks, block, sums)
+        else:
+            _rows_of_most(weights, scales, at, quarter, ahead, x, marks, block, sums)
         for n in range(ROWS):
             row = n * quarter + at
             if row < out:
-                y[0, row] = sums[n]
+                for t in range(tokens):
+                    y[t, row] = sums[t, n]
 
 
 @exactly
@@ -241,7 +253,7 @@ def _looked_up(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: A
                 read_ahead(weights, at + quad, quarter, first + 2 * _AHEAD, block)
                 for n in range(ROWS):
                     row = min(n * quarter + at + quad, last)
-                    bring_back(weights, scales, row, first, number, count, whole, units, quad * ROWS + n)
+                    tiles.bring_back(weights, scales, row, first, number, count, whole, units, quad * ROWS + n)
             _add(whole, units, 0, 1, ROWS, 0, quads, x, marks, first, number, count, sums)
         _write(sums, quads, at, weights, scales, y)
 
@@ -252,10 +264,8 @@ def _part(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -
     if weights.dtype == types.uint8:
 
         def of_four_bits(taken: Any, weights: Any, scales: Any, begin: Any, end: Any, y: Any) -> None:
-            if len(y) == 1:
-                _of_one(taken, weights, scales, begin, end, y)
-            elif len(y) <= _FEW:
-                _as_they_are(taken, weights, scales, begin, end, 1, y)
+            if len(y) <= TOKENS:
+                _of_few(taken, weights, scales, begin, end, y)
             else:
                 _looked_up(taken, weights, scales, begin, end, y)
 
@@ -332,17 +342,17 @@ def linear(x: Any, weights: Any, scales: Any, threads: int) -> Any:
 
 
 @exactly_parallel
-def brought_back(weights: Any, shares: Any, threads: int) -> Any:
-    """Weights of 4 bits as float32 [out, in], in the order of `tiles.CODE_ORDER`."""
-    out, size = len(weights), weights.shape[1] * 2
+def bring_back(weights: Any, shares: Any, into: Any, threads: int) -> None:
+    """Put weights of 4 bits into an array [out, in] of bfloat16, seen as uint16, in the order of `tiles.CODE_ORDER`."""
+    out, size = into.shape
     block = _block(size)
-    floats = np.empty((out, size), np.float32)
     for thread in prange(threads):
         whole, units = np.empty((1, block), np.int16), np.empty((1, 1), np.float32)
         for row in range(out * thread // threads, out * (thread + 1) // threads):
             for number, first in enumerate(range(0, size, block)):
-                count = min(block, size - first)
-                bring_back(weights, shares, row, first, number, count, whole, units, 0)
-                for k in range(count):
-                    floats[row, first + k] = whole[0, k] * units[0, 0]
-    return floats
+                # Arrays of their own, whose places need no looking after: numbers are computed side by side then.
+                part = into[row, first : first + block]
+                tiles.bring_back(weights, shares, row, first, number, len(part), whole, units, 0)
+                codes, unit = whole[0, : len(part)], units[0, 0]
+                for k in range(len(part)):
+                    part[k] = to_bfloat16(np.float32(codes[k]) * unit)
