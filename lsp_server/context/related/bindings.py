@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from lsp_server.context.languages import words
@@ -119,6 +119,12 @@ _FAILS = frozenset(words("Some Ok"))
 _NAMES = frozenset(
     words("identifier shorthand_property_identifier_pattern shorthand_field_identifier field_identifier")
 )
+# By the fields of a call: what is called.
+_CALLED = words("function constructor")
+# Languages in which a variable may be of another type later; and of these those in which it is not, where its
+# declaration says the type.
+_UNTYPED = frozenset(words("python javascript javascriptreact typescript typescriptreact"))
+_DECLARED = frozenset(words("typescript typescriptreact"))
 # Languages in which a member needs nothing before it.
 _BARE_MEMBERS = frozenset(words("java cpp c cuda-cpp"))
 
@@ -127,20 +133,39 @@ _BARE_MEMBERS = frozenset(words("java cpp c cuda-cpp"))
 class Binding:
     """How a name gets its value. `type`, `value`: the nodes that say it, None for none; `how`: the name is all of the
     value, each of its elements, what is in it once it did not fail, what it makes where it is a class, what it gives
-    once it is entered, or the only part of a variant that it is. A binding without a type and a value is one of which
-    nothing is known. `is_assigned`: it is no declaration."""
+    once it is entered, or the only part of a variant that it is; or it has nothing, which nobody asks for members. A
+    binding without a type and a value is else one of which nothing is known. `is_assigned`: it is no declaration."""
 
     type: Any = None
     value: Any = None
     is_assigned: bool = False
-    how: Literal["all", "each", "within", "made", "entered", "part"] = "all"
+    how: Literal["all", "each", "within", "made", "entered", "part", "nothing"] = "all"
 
 
 NOTHING = Binding()
 
 
 def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
-    """That of a name at a node of a tree; None where nothing in the text binds it."""
+    """That of a name at a node of a tree; None where nothing in the text binds it. What it is given where that may not
+    come to pass counts if all else that it is given is nothing, or the same."""
+    likely = None
+    for found, is_certain in _bindings(tree, node, name):
+        if found.how == "nothing":
+            if is_certain:
+                return likely or found
+            continue
+        if is_certain and found.type is not None and tree.language.id in _DECLARED:
+            return found
+        if likely is not None and not _is_the_same(likely, found):
+            return NOTHING
+        likely = likely or found
+        if is_certain:
+            return likely
+    return likely
+
+
+def _bindings(tree: Tree, node: Any, name: str) -> Iterator[tuple[Binding, bool]]:
+    """What binds a name for a node, the last first, and whether it does in any case."""
     pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
     data, here = tree.data, node.start_byte
     before = [found.start() for found in pattern.finditer(data, 0, here)][-MOST:]
@@ -165,12 +190,30 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
         if found is None or _contains(found.value, node):
             continue
         left = [each.type for each in up if each.id not in around]
-        if not is_python and not _BLOCKS.isdisjoint(left):
-            if found.is_assigned:
-                return NOTHING
-            continue
-        return NOTHING if is_python and not _MAYBE.isdisjoint(left[1:]) else found
-    return None
+        if is_python:
+            yield found, _MAYBE.isdisjoint(left[1:])
+        elif found.is_assigned:  # where a type is declared it stays that one
+            if tree.language.id in _UNTYPED:
+                yield found, _BLOCKS.isdisjoint(left)
+        elif _BLOCKS.isdisjoint(left):
+            yield found, True
+
+
+def _is_the_same(one: Binding, other: Binding) -> bool:
+    """Whether two say the same of a name: by their types, or by what is called."""
+    if one.how != other.how or (one.type is None) != (other.type is None):
+        return False
+    if one.type is not None:
+        return text_of(one.type) == text_of(other.type)
+    said = [_called(each.value) for each in (one, other)]
+    return said[0] != "" and said[0] == said[1]
+
+
+def _called(value: Any) -> str:
+    """What a value is made by: a function or a class; "" where it is no call."""
+    return (
+        next((text_of(each) for field in _CALLED for each in value.children_by_field_name(field)), "") if value else ""
+    )
 
 
 def _contains(outer: Any, node: Any) -> bool:
@@ -252,6 +295,9 @@ def _by(outer: Any, inside: Any, node: Any, value: Any, *, whole: bool, fails: b
             return NOTHING
         value = given[index if len(given) == many else 0]
     is_assigned = outer.type == "assignment_expression"
+    is_bare = value is None and outer.type == "variable_declarator"
+    if said is None and (is_bare or text_of(value) in ("None", "null", "undefined")):
+        return Binding(is_assigned=is_assigned, how="nothing")
     return Binding(said, value if said is None else None, is_assigned, "within" if fails else "all")
 
 

@@ -221,7 +221,7 @@ class Values:
         """The module that a file calls by a name, or, as Python does, by a path."""
         path, last = self._means.path, text.rpartition(".")[2]
         is_python = family(path) == "python"
-        if is_python and any(_is_pythons_own(each) and last in (each.alias, each.module) for each in self._imports):
+        if is_python and any(_is_pythons_own(each) and _is_written(each, text) for each in self._imports):
             return []
         some = [
             each
