@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Protocol
 
 from lsp_server.context.languages import language
-from lsp_server.context.related.statements import ALL, SCRIPTS, Import
+from lsp_server.context.related.statements import ALL, SCRIPTS, WITHIN, Import
 
 # Files of a package or folder that is imported as a whole.
 MOST_FILES = 40
@@ -180,7 +180,7 @@ def _rust(known: Known, path: str, what: Import) -> list[Target]:
     stem = name.removesuffix(".rs")
     # Modules that a file declares lie beside it where it stands for its folder, else in a folder of its name.
     own = folder if stem in ("mod", "lib", "main") else _join(folder, stem)
-    if what.kind in ("inline", "macro", "impl"):
+    if what.kind in WITHIN:
         return []
     if what.kind == "mod":
         child = _rust_module(known, own, what.module) or _rust_module(known, folder, what.module)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from lsp_server.context.related.imports import Target, targets
 from lsp_server.context.related.near import Near
 from lsp_server.context.related.outlines import Definition
-from lsp_server.context.related.statements import Import
+from lsp_server.context.related.statements import WITHIN, Import
 from lsp_server.context.related.view import View
 
 # Classes that one name before a dot may be of.
@@ -160,5 +160,5 @@ def behind_name(path: str, of: Definition) -> str:
 
 def _names_of(imported: Sequence[Import] | Sequence[Target]) -> set[str]:
     """What is called here what some imports bring."""
-    named = [each for each in imported if not isinstance(each, Import) or each.kind not in ("impl", "macro", "inline")]
+    named = [each for each in imported if not isinstance(each, Import) or each.kind not in WITHIN]
     return {here for each in named for _, here in each.names} | {each.alias for each in named}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lsp_server.context.definitions import header_of, name_of
@@ -29,6 +29,8 @@ _BLOCKS = frozenset(
 C_LIKE = frozenset(words("c cpp cuda-cpp"))
 _TYPESCRIPTS = frozenset(words("typescript typescriptreact"))
 # A field that is set: alone, with others, as what a loop or `with` names.
+# The text of a field of which nothing is said.
+_NOTHING = re.compile(r"\A[\w#$]+(?:\s*=\s*(?:None|null|undefined))?;?\Z")
 _SET = re.compile(
     rb"\b(?:self|this|cls)\.([A-Za-z_]\w*)\s*(?:[,)][^=\n]{0,80})?(?:[-+*/%|&^?<>]{0,3})=(?![=>])"
     rb"|\b(?:as|for)\s+(?:self|this)\.([A-Za-z_]\w*)"
@@ -191,12 +193,20 @@ def _word(text: str) -> str:
     return found[0] if found else ""
 
 
+def agreed(texts: Sequence[str]) -> str:
+    """What assignments say of a field: the first of them; where that says nothing, what the others say alike."""
+    more = [text for text in texts if not _NOTHING.match(text)]
+    heads = {text.partition("(")[0] for text in more}
+    return more[0] if _NOTHING.match(texts[0]) and len(heads) == 1 else texts[0]
+
+
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
     """(name, text) of the fields that a method sets on `self` or `this`, with what their type is if it says so."""
     said = tree.data[node.start_byte : node.end_byte]
-    found: dict[str, str] = _kept_parameters(node) if tree.language.id in _TYPESCRIPTS else {}
+    kept = _kept_parameters(node) if tree.language.id in _TYPESCRIPTS else {}
     if b"self." not in said and b"this." not in said and b"cls." not in said:
-        return list(found.items())
+        return list(kept.items())
+    found = {name: [text] for name, text in kept.items()}
     typed = _typed_parameters(node)
     stack = [node.child_by_field_name("body")]
     while stack:
@@ -211,14 +221,15 @@ def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
                     owner, _, name = target.text.decode().partition(".")
                     if owner in ("self", "this") and name.isidentifier():
                         declared = each.child_by_field_name("type")
-                        found.setdefault(name, _set(tree, name, declared, right if not several else None, typed))
+                        text = _set(tree, name, declared, right if not several else None, typed)
+                        found.setdefault(name, []).append(text)
         elif each.type in _BLOCKS:
             stack += reversed(each.named_children)
     ends = ";" if tree.language.braces else ""
     for match in _SET.finditer(said):  # where blocks are not looked into
         name = (match[1] or match[2]).decode()
-        found.setdefault(name, f"{name}{ends}")
-    return list(found.items())
+        found.setdefault(name, [f"{name}{ends}"])
+    return [(name, agreed(texts)) for name, texts in found.items()]
 
 
 def _kept_parameters(node: Any) -> dict[str, str]:

@@ -18,6 +18,7 @@ from lsp_server.context.related.said import (
     class_said,
     each_of,
     family,
+    itself_said,
     made_said,
     parts_of,
     result_said,
@@ -63,6 +64,11 @@ class Said:
 Known = Value | Module | Said
 
 
+def made(of: Sequence[Known]) -> list[Known]:
+    """What is made by a call of something: objects of what are classes."""
+    return [dataclasses.replace(each, itself=False) for each in of if isinstance(each, Value) and each.itself]
+
+
 class Objects:
     """What is found in files for the one that `means` is of, which has `imports`. Raises sqlite3.Error."""
 
@@ -92,6 +98,8 @@ class Objects:
             return self.given(found[0][1], found[0][0], None, called=called) if found else []
         for path, each in whole(self._means, of.path, of.of).named(name):
             return self.given(each, path, of, called=called)
+        if called and name == "default" and of.itself and of.path.endswith(".rs"):
+            return [dataclasses.replace(of, itself=False)]
         return [of] if called and name in _COPIES else []
 
     def given(self, definition: Definition, path: str, of: Value | None, *, called: bool) -> list[Known]:
@@ -109,7 +117,7 @@ class Objects:
             if said and spoken == "python" and "async def" in definition.text and not yielded(said):
                 said = f"Awaitable[{said}]"
         elif called:
-            said = ""
+            return made(self.given(definition, path, of, called=False))
         elif of is not None and of.itself and _ENUM.search(of.of.text) and not value_said(definition, spoken):
             return [dataclasses.replace(of, itself=False)] if spoken != "script" else []
         else:
@@ -139,6 +147,8 @@ class Objects:
         spoken = family(path)
         if of is not None:
             text = re.sub(r"\bSelf\b", of.of.name, text)
+        if itself := itself_said(text, spoken):
+            return [*self.classes(itself, path)] or [Said(text, path)]
         name = class_said(text, spoken)
         found = [dataclasses.replace(each, itself=False) for each in self.classes(name, path)]
         return [*found] or ([Said(text, path)] if text else [])

@@ -14,6 +14,7 @@ from lsp_server.context.definitions import docs_above, last_name, name_of
 from lsp_server.context.languages import words
 from lsp_server.context.related.members import (
     LONGEST_FIELD,
+    agreed,
     fields_of,
     fields_set,
     flat,
@@ -191,13 +192,16 @@ def _members(tree: Tree, body: Any, path: str) -> list[Definition]:
                 Definition(name, path, "value", text, "", node.start_point.row, node.end_point.row)
                 for name, text in fields_set(tree, node)
             ]
-    known: dict[tuple[str, bool], Definition] = {}
+    known: dict[tuple[str, bool], list[Definition]] = {}
     for each in found:
         is_value = each.kind == "value"
         # A method of Java may have the name of a field; that of others is its accessor, or says it better.
-        if (each.path, True) not in known or not (is_value or tree.language.id != "java"):
-            known.setdefault((each.path, is_value), each)
-    return list(known.values())
+        if is_value or (each.path, True) not in known or tree.language.id == "java":
+            known.setdefault((each.path, is_value), []).append(each)
+    return [
+        dataclasses.replace(each[0], text=agreed([one.text for one in each])) if is_value else each[0]
+        for (_, is_value), each in known.items()
+    ]
 
 
 def _impl(tree: Tree, node: Any) -> list[Definition]:

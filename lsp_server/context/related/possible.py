@@ -148,7 +148,7 @@ def _members(means: Meanings, opened: Opened, row: int, start: int, *, from_insi
     values = before(means, opened, row, start)
     yield from _of_modules(means, [each for each in values if isinstance(each, Module)])
     classes = [each for each in values if isinstance(each, Value)]
-    found = [(each, whole(means, each.path, each.of, from_inside=from_inside)) for each in classes]
+    found = [(each, whole(means, each.path, each.of, from_inside=from_inside, by_name=each.itself)) for each in classes]
     own = any(each.itself and each.path == means.path for each in classes) and opened.language.id in BY_ASSIGNMENT
     if own and _BEGINS.search(opened.buffer.lines[row][:start]):  # something may be set that was not there before
         return
@@ -200,7 +200,7 @@ def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[st
         imports = () if path.endswith(".go") else means.view.imports(path)
         stars = {each.module: False for each in imports if ALL in each.names}
         for each in imports:
-            for place in means.places(path, [each]) if each.kind not in ("macro", "impl", "package") else ():
+            for place in means.places(path, [each]) if each.kind not in ("macro", "impl", "derive", "package") else ():
                 if ALL not in place.names:
                     names += [here for _, here in place.names]
                 elif ALL in each.names:

@@ -33,10 +33,9 @@ _SAME = {
     "python": words("Optional Annotated Final ClassVar Required NotRequired"),
     "script": words("Readonly Partial Required NonNullable"),
     "rust": words("Box Rc Arc Cow Ref RefMut MutexGuard RwLockReadGuard RwLockWriteGuard"),
-    "c": words("shared_ptr unique_ptr"),
 }
-# What is waited for or may fail; and what has many of one kind, with which of its arguments that is.
-_INNER = words("Option Result Promise Awaitable Coroutine Future optional")
+# What is waited for, may fail, or is pointed to; and what has many of one kind, with which of its arguments that is.
+_INNER = words("Option Result Promise Awaitable Coroutine Future optional shared_ptr unique_ptr")
 _MANY = words(
     "list List Sequence Iterable Iterator set Set frozenset FrozenSet Collection MutableSequence Vec VecDeque HashSet "
     "BTreeSet Array ReadonlyArray ArrayList LinkedList HashSet vector deque"
@@ -74,6 +73,18 @@ def class_said(text: str, spoken: str) -> str:
             return class_said(inner[0], spoken) if inner else ""
         text = found["of"]
     return text if _PLAIN.match(text) else ""
+
+
+def itself_said(text: str, spoken: str) -> str:
+    """The class that a type says to be the value itself: Python's `type[A]`, TypeScript's `typeof A`; "" for none."""
+    text = _stripped(text, spoken)
+    if spoken == "script":
+        return text.removeprefix("typeof ").strip() if text.startswith("typeof ") else ""
+    found = _ARGUMENTS.match(text) if spoken == "python" else None
+    if found is None or _last(found["of"]) not in ("type", "Type"):
+        return ""
+    inner = arguments(found["in"])
+    return class_said(inner[0], spoken) if inner else ""
 
 
 def within(text: str, spoken: str) -> str:

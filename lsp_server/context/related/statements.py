@@ -25,6 +25,8 @@ _TYPES = {
     **dict.fromkeys(("c", "cpp", "cuda-cpp"), ("preproc_include",)),
 }
 ALL = ("*", "*")
+# Kinds of an `Import` by which nothing comes from elsewhere.
+WITHIN = frozenset(words("impl derive macro inline"))
 # Traits of which an object of Rust has what is written for it, or what nearly all have.
 PLAIN_TRAITS = frozenset(
     words(
@@ -51,7 +53,8 @@ class Import:
 
     `names`: (what it is called there, what it is called here), ALL for everything. `alias`: what the module itself is
     called here. `kind`: of Rust "mod" declares a child, "inline" has it in the file itself, "macro" may make any name,
-    "impl" gives what is called `alias` the members of a trait; "package" says where the file itself is (Java); of a
+    "impl" gives what is called `alias` the members of a trait that is written for it, "derive" those of one that is
+    not; "package" says where the file itself is (Java); of a
     project file: "module" names the project, "paths" what (TypeScript) stands for which folders.
     """
 
@@ -150,7 +153,7 @@ def _rust(node: Any) -> Iterator[Import]:
         return
     if node.type in ("struct_item", "enum_item"):
         of = text_of(node.child_by_field_name("name"))
-        yield from (Import(trait, alias=of, kind="impl") for trait in _derived(node))
+        yield from (Import(trait, alias=of, kind="derive") for trait in _derived(node))
         return
     if node.type == "macro_invocation":
         outer = node.parent

@@ -24,7 +24,7 @@ from lsp_server.context.related.statements import Import
 from lsp_server.places import private
 
 # Another number where what is kept changes: then it is all read again.
-VERSION = 4
+VERSION = 5
 # How long to wait for another window that writes.
 BUSY_SECONDS = 5.0
 # Databases of other workspaces that are kept, the last used ones.

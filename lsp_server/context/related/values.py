@@ -16,7 +16,7 @@ from lsp_server.context.languages import words
 from lsp_server.context.related.around import class_around
 from lsp_server.context.related.bindings import Binding, binding_of
 from lsp_server.context.related.meanings import Meanings
-from lsp_server.context.related.objects import Known, Module, Objects, Value
+from lsp_server.context.related.objects import Known, Module, Objects, Value, made
 from lsp_server.context.related.receivers import CLASS, SELF
 from lsp_server.context.related.said import (
     arguments,
@@ -89,14 +89,18 @@ class Values:
         leaf = self._tree.root.named_descendant_for_point_range((row, column), (row, column + 1))
         while leaf.parent is not None and leaf.parent.start_point == leaf.start_point:
             leaf = leaf.parent
-        parent = leaf.parent
-        for fields in (_MEMBERS.get(parent.type),) if parent is not None else ():
-            if fields is not None:
-                return self.of(_child(parent, fields[0]))
-        sign = leaf.prev_sibling
+        parent, sign = leaf.parent, leaf.prev_sibling
+        if parent is not None and parent.type in _MEMBERS:
+            return self._owner(parent)
         if sign is not None and sign.type in (".", "?.", "->", "::") and sign.prev_sibling is not None:
-            return self.of(sign.prev_sibling)
+            found = self.of(sign.prev_sibling)
+            return self._objects.inner(found) if sign.type == "->" else found
         return []
+
+    def _owner(self, member: Any, depth: int = 0) -> list[Known]:
+        """What a node of a member is of; of C++'s pointers that are objects themselves `->` leads to what is there."""
+        found = self.of(_child(member, _MEMBERS[member.type][0]), depth)
+        return self._objects.inner(found) if text_of(member.child_by_field_name("operator")) == "->" else found
 
     def of(self, node: Any, depth: int = 0, *, called: bool = False) -> list[Known]:
         """What a node is; with `called`: what a call of it gives."""
@@ -147,7 +151,7 @@ class Values:
             return [dataclasses.replace(each, itself=name in CLASS and not called) for each in classes]
         binding = binding_of(self._tree, node, name)
         if binding is not None and not _is_import(binding.value):
-            return self._bound(binding, depth) if not called else []
+            return self._bound(binding, depth) if not called else made(self._bound(binding, depth))
         return self._global(name, node, called=called)
 
     def _own(self, path: str) -> list[Value]:
@@ -254,7 +258,8 @@ class Values:
             whole_path = text_of(node)
             if classes := self._objects.classes(whole_path, self._means.path):
                 return [dataclasses.replace(each, itself=not called) for each in classes]
-        found = [one for each in self.of(of, depth) for one in self._objects.member(each, name, called=called)]
+        owners = self._owner(node, depth)
+        found = [one for each in owners for one in self._objects.member(each, name, called=called)]
         return list(dict.fromkeys(found))
 
 

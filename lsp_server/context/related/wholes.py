@@ -30,7 +30,7 @@ _ARGUMENTS = re.compile(r"<[^<>]*>")
 _LAST_NAMES = re.compile(r"(?<!=)\b(\w+)\s*(?:<[^,]*)?(?:,|\Z)")  # and no `metaclass=Kind`
 _WITHOUT_MEMBERS = frozenset(
     words(
-        "object ABC Protocol Generic Send Sync Sized Unpin static implements Serializable Cloneable Comparable "
+        "object ABC Protocol Generic Send Sync Sized Unpin Sealed static implements Serializable Cloneable Comparable "
         "Runnable Callable Closeable AutoCloseable"
     )
 )
@@ -43,6 +43,8 @@ _OPENS = {
     ".rs": words("deref next poll read write"),
     **dict.fromkeys(words(".h .hh .hpp .hxx .cc .cpp .cxx"), ("operator->",)),
 }
+# How a file of Rust gives a class a trait.
+_GIVEN = ("impl", "derive")
 _META = re.compile(r"\bmetaclass\s*=\s*(?!(?:abc\.)?ABCMeta\b|(?:enum\.)?EnumMeta\b)")
 _RECORD = re.compile(r"\brecord\s+\w+\s*(?:<[^>]*>)?\s*\(((?:[^()]|\([^()]*\))*)\)")
 _ANNOTATION = re.compile(r"@\w+(?:\([^()]*\))?")
@@ -68,9 +70,9 @@ class Whole:
         yield from ((path, each) for path, _, members in self.parts for each in members if each.name in names)
 
 
-def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = False) -> Whole:
+def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = False, by_name: bool = False) -> Whole:
     """All that there is of a class in a file; seen from inside of it, what traits of other people's would add is hardly
-    used. Raises sqlite3.Error."""
+    used, nor what those that are written for it would add to the class itself. Raises sqlite3.Error."""
     parts: dict[tuple[str, Definition], Sequence[Definition]] = {}
     names: list[str] = []
     is_known = True
@@ -86,10 +88,11 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
         is_known = is_known and not any(each.name in _OPENS.get(suffix, ()) for each in members)
         names += _added(suffix, one[1], members)
         traits = _traits(means, *one)
+        hardly_used = traits if from_inside else _traits(means, *one, written=True) if by_name else ()
         for name in _made_from(suffix, one, members) | traits:
             found = [each for each in means.defined(one[:1], name) if each[1].kind == "class" and each[1] != one[1]]
             own = _PYTHONS.get(name) if suffix == ".py" and not found and _is_pythons(means, one[0], name) else None
-            is_known = is_known and (bool(found) or own is not None or (from_inside and name in traits))
+            is_known = is_known and (bool(found) or own is not None or name in hardly_used)
             left += found
             names += _of_python(own) if own else []
     is_enum = path.endswith(".java") and _ENUM.search(of.text) is not None
@@ -129,10 +132,11 @@ def _of_python(own: type) -> list[str]:
     return [each for kind in own.__mro__ for each in vars(kind) if not each.startswith("__")]
 
 
-def _traits(means: Meanings, path: str, of: Definition) -> set[str]:
-    """The traits of Rust that the file of a class, or the one that is asked for, gives it."""
-    files = dict.fromkeys((path, means.path)) if path.endswith(".rs") else ()
-    said = [each for file in files for each in means.view.imports(file) if each.kind == "impl"]
+def _traits(means: Meanings, path: str, of: Definition, *, written: bool = False) -> set[str]:
+    """The traits of Rust that the file of a class, or the one that is asked for, gives it; of these only those that are
+    `written` for it."""
+    files, kinds = dict.fromkeys((path, means.path)) if path.endswith(".rs") else (), ("impl",) if written else _GIVEN
+    said = [each for file in files for each in means.view.imports(file) if each.kind in kinds]
     return {each.module for each in said if each.alias == of.name}
 
 

@@ -13,7 +13,11 @@ from lsp_server.context.related.possible import KNOWN, possible
 
 SHOP = {
     "shop.py": "class Part:\n    weight = 1\n\nclass Store:\n    part: Part\n    parts: list[Part]\n"
-    "    loose = make()\n    made = Part(1)\n    def one(self) -> Part: ...\n    def maybe(self) -> Part | None: ...\n"
+    "    kind: type[Part]\n    loose = make()\n    made = Part(1)\n    def one(self) -> Part: ...\n"
+    "    def maybe(self) -> Part | None: ...\n    def __init__(self):\n        self.soon = None\n"
+    "        self.either = None\n"
+    "    def begin(self):\n        self.soon = Part(1)\n        self.either = Part(1)\n"
+    "    def again(self):\n        self.soon = Part(2)\n        self.either = Other(1)\n"
     "    def all_of(self) -> list[Part]: ...\n    def me(self) -> 'Store': ...\n    def untold(self): ...\n"
     "    @property\n    def own(self) -> Part: ...\n    def __enter__(self): ...\n"
     "    @contextmanager\n    def within(self) -> Iterator[Part]: ...\n    async def later(self) -> Part: ...\n"
@@ -110,6 +114,13 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"(await store.later()).{CURSOR}"), PART),
         (python(f"x = store.one()\n    x.{CURSOR}"), PART),
         (python(f"x: 'Part | None' = other\n    x.{CURSOR}"), PART),
+        (python(f"x: type[Part] = other\n    x.{CURSOR}"), PART),
+        (python(f"x: type[Part] = other\n    x().{CURSOR}"), PART),
+        (python(f"x = Part\n    x(1).{CURSOR}"), PART),
+        (python(f"store.kind().{CURSOR}"), PART),
+        (python(f"store.soon.{CURSOR}"), PART),
+        (python(f"store.either.{CURSOR}"), []),
+        (python(f"store.part().{CURSOR}"), []),
         (python(f"for x in store.parts:\n        x.{CURSOR}"), PART),
         (python(f"[x.{CURSOR} for x in store.all_of()]"), PART),
         (python(f"if (x := store.one()):\n        x.{CURSOR}"), PART),
@@ -166,6 +177,7 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (typescript(f"let x = null\n  for (const y of other) {{ x = store.one() }}\n  x.wei{CURSOR}"), ["ght"]),
         (typescript(f"let x\n  if (other) {{ x = new Part() }} else {{ x = other }}\n  x.{CURSOR}"), []),
         (typescript(f"let x: Part | null = null\n  if (other) {{ x = other() }}\n  x.wei{CURSOR}"), ["ght"]),
+        (typescript(f"let x: typeof Part = other\n  new x().wei{CURSOR}"), ["ght"]),
         (typescript(f"store.part.{CURSOR}"), [*SCRIPT, "weight"]),
         (typescript(f"store.me().one().wei{CURSOR}"), ["ght"]),
         (typescript(f"store?.own!.wei{CURSOR}"), ["ght"]),
@@ -228,6 +240,8 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (cpp(f"for (auto &x : store.all) {{ x.{CURSOR}; }}"), ["weight"]),
         (cpp(f"Store::make().part.{CURSOR};"), ["weight"]),
         (cpp(f"std::shared_ptr<Part> x; x->{CURSOR};"), ["weight"]),
+        (cpp(f"std::shared_ptr<Store> x; x->part.{CURSOR};"), ["weight"]),
+        (cpp(f"std::shared_ptr<Part> x; x.{CURSOR};"), []),  # what the pointer has
         (cpp(f"Part *x = nullptr; x->{CURSOR};"), ["weight"]),
         (cpp(f"store.all.{CURSOR};"), []),
     ],
@@ -327,6 +341,9 @@ BASE = {"base.py": "class Base:\n    def close(self): ...\n"}
          f"use crate::t::T;\nstruct A {{ x: u8 }}\nimpl T for A {{}}\nfn f(a: A) {{ a.mo{CURSOR} }}\n", ["re"]),
         ({}, "a.rs", f"#[derive(Debug, Parser)]\nstruct A {{ x: u8 }}\nfn f() {{ A::{CURSOR} }}\n", []),
         ({}, "a.rs", f"struct A {{ x: u8 }}\nimpl Reads for A {{}}\nfn f(a: A) {{ a.{CURSOR} }}\n", []),
+        ({}, "a.rs", f"struct A;\nimpl A {{ fn make() {{}} }}\nimpl Reads for A {{}}\nfn f() {{ A::ma{CURSOR} }}\n",
+         ["ke"]),
+        ({}, "a.rs", f"trait T: Sealed {{ fn more(&self); }}\nfn f(a: &dyn T) {{ a.mo{CURSOR} }}\n", ["re"]),
     ],
 )  # fmt: skip
 def test_of_the_file_itself(tmp_path: Path, files: dict[str, str], name: str, text: str, names: list[str]) -> None:
