@@ -238,9 +238,13 @@ def test_the_command_asks_the_model_for_chat(engine: Engine, command: dict[str, 
 @pytest.mark.skipif(os.name == "nt", reason="terminals")
 def test_ctrl_c_stops_the_answer_and_then_ends(engine: Engine, command: dict[str, Any], tmp_path: Path) -> None:
     import pty
+    import termios
 
     engine.answer, engine.pause = "".join(f"**word** {number} and more\n\n" for number in range(200)), 0.01
     ours, theirs = pty.openpty()
+    mode = termios.tcgetattr(theirs)
+    mode[3] |= termios.NOFLSH  # the system would throw away what is not read yet where it comes upon Ctrl-C
+    termios.tcsetattr(theirs, termios.TCSANOW, mode)
     process = subprocess.Popen(**command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     seen = ""

@@ -211,9 +211,8 @@ def _is_the_same(one: Binding, other: Binding) -> bool:
 
 def _called(value: Any) -> str:
     """What a value is made by: a function or a class; "" where it is no call."""
-    return (
-        next((text_of(each) for field in _CALLED for each in value.children_by_field_name(field)), "") if value else ""
-    )
+    named = [] if value is None else [each for field in _CALLED for each in value.children_by_field_name(field)]
+    return text_of(named[0]) if named else ""
 
 
 def _contains(outer: Any, node: Any) -> bool:
