@@ -144,13 +144,18 @@ def last_name(text: str) -> str:
     return found[-1] if found else ""
 
 
+def receiver_of(node: Any) -> str:
+    """The type that a method of Go is of, `Parser` of `(p *Parser[T])`; "" for none, also where it is being written."""
+    receiver = node.child_by_field_name("receiver")
+    return last_name(receiver.text.decode("utf-8", "replace").partition("[")[0]) if receiver is not None else ""
+
+
 def _placed(tree: Tree, node: Any, name: str) -> tuple[str, str]:
     """The plain name, and the names of what it is defined in."""
     grammar = tree.grammar
     above: list[str] = []
-    receiver = node.child_by_field_name("receiver")
-    if receiver is not None:  # Go: `(p *Parser[T])`
-        above.append(receiver.text.decode().strip("()").split("[")[0].split()[-1].lstrip("*"))
+    if received := receiver_of(node):
+        above.append(received)
     parent = node.parent
     while parent is not None:
         if parent.type in grammar.functions + grammar.classes + grammar.scopes + grammar.unnamed:

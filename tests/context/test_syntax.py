@@ -13,6 +13,7 @@ import pytest
 
 from lsp_server.context import trees
 from lsp_server.context.languages import LANGUAGES, language
+from lsp_server.context.related.outlines import outline_of
 from lsp_server.context.syntax import Block, SyntaxCache, enclosing, errors, parse, selection, symbols
 
 MODULES = [argparse, configparser, random, textwrap, typing]
@@ -414,3 +415,12 @@ def test_what_was_parsed_in_slices_is_read_without_pauses(monkeypatch: pytest.Mo
     monkeypatch.setattr(trees.time, "sleep", pauses.append)
     assert len(symbols("", "python", tree=tree)) == 500
     assert pauses == []
+
+
+@pytest.mark.parametrize("receiver", ["[", "([x)", "()", "(*)", "([T])", "(("])
+def test_a_method_of_go_whose_receiver_is_being_written(receiver: str) -> None:
+    text = f"package a\n\nfunc {receiver} one() {{}}\n\nfunc two() {{}}\n"
+    assert "two" in [each.name for each in symbols(text, "go")]
+    tree = trees.parse(text, "go")
+    assert tree is not None
+    assert "two" in [each.name for each in outline_of(tree)]

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lsp_server.context.definitions import docs_above, last_name, name_of
+from lsp_server.context.definitions import docs_above, last_name, name_of, receiver_of
 from lsp_server.context.languages import words
 from lsp_server.context.related.members import (
     LONGEST_FIELD,
@@ -136,9 +136,8 @@ def _definition(tree: Tree, outer: Any, node: Any, container: str) -> list[Defin
 def _function(tree: Tree, outer: Any, node: Any, container: str, name: str = "") -> Definition:
     name = name or name_of(node)
     attached = False
-    if (receiver := node.child_by_field_name("receiver")) is not None:  # Go
-        container = receiver.text.decode().strip("()").split("[")[0].split()[-1].lstrip("*")
-        attached = True
+    if received := receiver_of(node):
+        container, attached = received, True
     elif "::" in name:  # C++, outside of its class
         *inside, name = name.split("::")
         container, attached = inside[-1].partition("<")[0], True
