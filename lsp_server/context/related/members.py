@@ -29,7 +29,8 @@ _BLOCKS = frozenset(
 C_LIKE = frozenset(words("c cpp cuda-cpp"))
 _TYPESCRIPTS = frozenset(words("typescript typescriptreact"))
 # A field that is set: alone, with others, as what a loop or `with` names.
-# The text of a field of which nothing is said.
+# The text of a field that is made of a class, and of one of which nothing is said.
+_MADE = re.compile(r" = (?:new )?(?:\w+\.)*[A-Z]\w*\(.*?(?=;?\Z)", re.DOTALL)
 _NOTHING = re.compile(r"\A[\w#$]+(?:\s*=\s*(?:None|null|undefined))?;?\Z")
 _SET = re.compile(
     rb"\b(?:self|this|cls)\.([A-Za-z_]\w*)\s*(?:[,)][^=\n]{0,80})?(?:[-+*/%|&^?<>]{0,3})=(?![=>])"
@@ -194,10 +195,13 @@ def _word(text: str) -> str:
 
 
 def agreed(texts: Sequence[str]) -> str:
-    """What assignments say of a field: the first of them; where that says nothing, what the others say alike."""
-    more = [text for text in texts if not _NOTHING.match(text)]
-    heads = {text.partition("(")[0] for text in more}
-    return more[0] if _NOTHING.match(texts[0]) and len(heads) == 1 else texts[0]
+    """What assignments say of a field: the first of them; where that says nothing, what the others say alike. One that
+    is made of several classes is none of them."""
+    first, more = texts[0], [text for text in texts if not _NOTHING.match(text)]
+    is_alike = len({text.partition("(")[0] for text in more}) == 1
+    if _NOTHING.match(first):
+        return more[0] if is_alike else first
+    return first if is_alike or not _MADE.search(first) else _MADE.sub(" = ...", first)
 
 
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:

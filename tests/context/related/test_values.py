@@ -15,9 +15,9 @@ SHOP = {
     "shop.py": "class Part:\n    weight = 1\n\nclass Store:\n    part: Part\n    parts: list[Part]\n"
     "    kind: type[Part]\n    loose = make()\n    made = Part(1)\n    def one(self) -> Part: ...\n"
     "    def maybe(self) -> Part | None: ...\n    def __init__(self):\n        self.soon = None\n"
-    "        self.either = None\n"
+    "        self.either = None\n        self.both = Part(1)\n"
     "    def begin(self):\n        self.soon = Part(1)\n        self.either = Part(1)\n"
-    "    def again(self):\n        self.soon = Part(2)\n        self.either = Other(1)\n"
+    "    def again(self):\n        self.soon = Part(2)\n        self.either = Other(1)\n        self.both = Other(1)\n"
     "    def all_of(self) -> list[Part]: ...\n    def me(self) -> 'Store': ...\n    def untold(self): ...\n"
     "    @property\n    def own(self) -> Part: ...\n    def __enter__(self): ...\n"
     "    @contextmanager\n    def within(self) -> Iterator[Part]: ...\n    async def later(self) -> Part: ...\n"
@@ -120,6 +120,7 @@ def cpp(line: str) -> tuple[dict[str, str], str, str]:
         (python(f"store.kind().{CURSOR}"), PART),
         (python(f"store.soon.{CURSOR}"), PART),
         (python(f"store.either.{CURSOR}"), []),
+        (python(f"store.both.{CURSOR}"), []),
         (python(f"store.part().{CURSOR}"), []),
         (python(f"for x in store.parts:\n        x.{CURSOR}"), PART),
         (python(f"[x.{CURSOR} for x in store.all_of()]"), PART),
