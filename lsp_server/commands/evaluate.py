@@ -174,7 +174,7 @@ def said(name: str, other: str, found: Difference) -> str:
     return (
         f"{name}, against {other}: {found.same} of {found.places} answers are the same; "
         f"{found.exact_gained} first lines are right by it alone, {found.exact_lost} by the other alone; similarity "
-        f"{found.similarity:+.3f} ± {2 * found.error:.3f}, {verdict}; {found.slower:.2f} times the time."
+        f"{found.similarity:+.3f} ± {found.margin:.3f}, {verdict}; {found.slower:.2f} times the time."
     )
 
 

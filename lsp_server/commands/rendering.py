@@ -58,7 +58,7 @@ class Shown:
             self._terminal.add(text)
             return
         done, self._rest = complete_blocks(self._rest + text)
-        # What is drawn anew is drawn below what is printed: the old of it were there twice for a moment.
+        # Drawn before what is done is printed above it: what is done would be there twice for a moment.
         self._live.update(_rendered(self._rest), refresh=done.strip() != "")
         if done.strip():
             self._terminal.print(_rendered(done))

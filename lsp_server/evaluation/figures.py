@@ -73,9 +73,14 @@ class Difference:
     slower: float
 
     @property
+    def margin(self) -> float:
+        """What of the difference in similarity may be chance: two standard errors."""
+        return 2 * self.error
+
+    @property
     def certain(self) -> bool:
-        """Whether the difference in similarity is more than chance: two standard errors."""
-        return abs(self.similarity) > 2 * self.error
+        """Whether it is more than that."""
+        return abs(self.similarity) > self.margin
 
 
 def difference(one: Sequence[Outcome], other: Sequence[Outcome]) -> Difference:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from lsp_server.context.languages import words
+from lsp_server.context.related.members import NOTHINGS, TYPESCRIPTS
+from lsp_server.context.related.statements import SCRIPTS
 from lsp_server.context.trees import Tree, text_of
 
 # Places of a name that are looked at, on each side.
@@ -121,10 +123,6 @@ _NAMES = frozenset(
 )
 # By the fields of a call: what is called.
 _CALLED = words("function constructor")
-# Languages in which a variable may be of another type later; and of these those in which it is not, where its
-# declaration says the type.
-_UNTYPED = frozenset(words("python javascript javascriptreact typescript typescriptreact"))
-_DECLARED = frozenset(words("typescript typescriptreact"))
 # Languages in which a member needs nothing before it.
 _BARE_MEMBERS = frozenset(words("java cpp c cuda-cpp"))
 
@@ -154,7 +152,7 @@ def binding_of(tree: Tree, node: Any, name: str) -> Binding | None:
             if is_certain:
                 return likely or found
             continue
-        if is_certain and found.type is not None and tree.language.id in _DECLARED:
+        if is_certain and found.type is not None and tree.language.id in TYPESCRIPTS:
             return found
         if likely is not None and not _is_the_same(likely, found):
             return NOTHING
@@ -192,8 +190,8 @@ def _bindings(tree: Tree, node: Any, name: str) -> Iterator[tuple[Binding, bool]
         left = [each.type for each in up if each.id not in around]
         if is_python:
             yield found, _MAYBE.isdisjoint(left[1:])
-        elif found.is_assigned:  # where a type is declared it stays that one
-            if tree.language.id in _UNTYPED:
+        elif found.is_assigned:  # elsewhere a variable stays of the type that it begins with
+            if tree.language.id in SCRIPTS:
                 yield found, _BLOCKS.isdisjoint(left)
         elif _BLOCKS.isdisjoint(left):
             yield found, True
@@ -295,7 +293,7 @@ def _by(outer: Any, inside: Any, node: Any, value: Any, *, whole: bool, fails: b
         value = given[index if len(given) == many else 0]
     is_assigned = outer.type == "assignment_expression"
     is_bare = value is None and outer.type == "variable_declarator"
-    if said is None and (is_bare or text_of(value) in ("None", "null", "undefined")):
+    if said is None and (is_bare or text_of(value) in NOTHINGS):
         return Binding(is_assigned=is_assigned, how="nothing")
     return Binding(said, value if said is None else None, is_assigned, "within" if fails else "all")
 

@@ -27,11 +27,13 @@ _BLOCKS = frozenset(
     words("block if_statement else_clause with_statement try_statement statement_block expression_statement")
 )
 C_LIKE = frozenset(words("c cpp cuda-cpp"))
-_TYPESCRIPTS = frozenset(words("typescript typescriptreact"))
-# A field that is set: alone, with others, as what a loop or `with` names.
+TYPESCRIPTS = frozenset(words("typescript typescriptreact"))
+# How nothing is written, of which nobody asks for members.
+NOTHINGS = words("None null undefined")
 # The text of a field that is made of a class, and of one of which nothing is said.
 _MADE = re.compile(r" = (?:new )?(?:\w+\.)*[A-Z]\w*\(.*?(?=;?\Z)", re.DOTALL)
-_NOTHING = re.compile(r"\A[\w#$]+(?:\s*=\s*(?:None|null|undefined))?;?\Z")
+_NOTHING = re.compile(rf"\A[\w#$]+(?:\s*=\s*(?:{'|'.join(NOTHINGS)}))?;?\Z")
+# A field that is set: alone, with others, as what a loop or `with` names.
 _SET = re.compile(
     rb"\b(?:self|this|cls)\.([A-Za-z_]\w*)\s*(?:[,)][^=\n]{0,80})?(?:[-+*/%|&^?<>]{0,3})=(?![=>])"
     rb"|\b(?:as|for)\s+(?:self|this)\.([A-Za-z_]\w*)"
@@ -207,7 +209,7 @@ def agreed(texts: Sequence[str]) -> str:
 def fields_set(tree: Tree, node: Any) -> list[tuple[str, str]]:
     """(name, text) of the fields that a method sets on `self` or `this`, with what their type is if it says so."""
     said = tree.data[node.start_byte : node.end_byte]
-    kept = _kept_parameters(node) if tree.language.id in _TYPESCRIPTS else {}
+    kept = _kept_parameters(node) if tree.language.id in TYPESCRIPTS else {}
     if b"self." not in said and b"this." not in said and b"cls." not in said:
         return list(kept.items())
     found = {name: [text] for name, text in kept.items()}

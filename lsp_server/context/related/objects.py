@@ -98,8 +98,8 @@ class Objects:
             return self.given(found[0][1], found[0][0], None, called=called) if found else []
         for path, each in whole(self._means, of.path, of.of).named(name):
             return self.given(each, path, of, called=called)
-        if called and name == "default" and of.itself and of.path.endswith(".rs"):
-            return [dataclasses.replace(of, itself=False)]
+        if called and name == "default" and of.path.endswith(".rs"):
+            return made([of])
         return [of] if called and name in _COPIES else []
 
     def given(self, definition: Definition, path: str, of: Value | None, *, called: bool) -> list[Known]:

@@ -21,7 +21,7 @@ from lsp_server.context.related.meanings import MOST_RECEIVERS, Meanings
 from lsp_server.context.related.objects import Module, Value
 from lsp_server.context.related.reach import is_reached
 from lsp_server.context.related.receivers import Receiver, receiver_at, text_before, types_in
-from lsp_server.context.related.statements import ALL, Import
+from lsp_server.context.related.statements import ALL, WITHIN, Import
 from lsp_server.context.related.uses import behind, uses
 from lsp_server.context.related.values import before
 from lsp_server.context.related.view import Opened
@@ -200,7 +200,7 @@ def _of_modules(means: Meanings, modules: Sequence[Module]) -> Iterator[tuple[st
         imports = () if path.endswith(".go") else means.view.imports(path)
         stars = {each.module: False for each in imports if ALL in each.names}
         for each in imports:
-            for place in means.places(path, [each]) if each.kind not in ("macro", "impl", "derive", "package") else ():
+            for place in means.places(path, [each]) if each.kind not in {*WITHIN, "package"} else ():
                 if ALL not in place.names:
                     names += [here for _, here in place.names]
                 elif ALL in each.names:

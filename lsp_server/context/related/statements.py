@@ -54,8 +54,8 @@ class Import:
     `names`: (what it is called there, what it is called here), ALL for everything. `alias`: what the module itself is
     called here. `kind`: of Rust "mod" declares a child, "inline" has it in the file itself, "macro" may make any name,
     "impl" gives what is called `alias` the members of a trait that is written for it, "derive" those of one that is
-    not; "package" says where the file itself is (Java); of a
-    project file: "module" names the project, "paths" what (TypeScript) stands for which folders.
+    not; "package" says where the file itself is (Java); of a project file: "module" names the project, "paths" what
+    (TypeScript) stands for which folders.
     """
 
     module: str

@@ -43,8 +43,6 @@ _OPENS = {
     ".rs": words("deref next poll read write"),
     **dict.fromkeys(words(".h .hh .hpp .hxx .cc .cpp .cxx"), ("operator->",)),
 }
-# How a file of Rust gives a class a trait.
-_GIVEN = ("impl", "derive")
 _META = re.compile(r"\bmetaclass\s*=\s*(?!(?:abc\.)?ABCMeta\b|(?:enum\.)?EnumMeta\b)")
 _RECORD = re.compile(r"\brecord\s+\w+\s*(?:<[^>]*>)?\s*\(((?:[^()]|\([^()]*\))*)\)")
 _ANNOTATION = re.compile(r"@\w+(?:\([^()]*\))?")
@@ -88,8 +86,8 @@ def whole(means: Meanings, path: str, of: Definition, *, from_inside: bool = Fal
         is_known = is_known and not any(each.name in _OPENS.get(suffix, ()) for each in members)
         names += _added(suffix, one[1], members)
         traits = _traits(means, *one)
-        hardly_used = traits if from_inside else _traits(means, *one, written=True) if by_name else ()
-        for name in _made_from(suffix, one, members) | traits:
+        hardly_used = {each for each, kind in traits.items() if from_inside or (by_name and kind == "impl")}
+        for name in {*_made_from(suffix, one, members), *traits}:
             found = [each for each in means.defined(one[:1], name) if each[1].kind == "class" and each[1] != one[1]]
             own = _PYTHONS.get(name) if suffix == ".py" and not found and _is_pythons(means, one[0], name) else None
             is_known = is_known and (bool(found) or own is not None or name in hardly_used)
@@ -132,12 +130,11 @@ def _of_python(own: type) -> list[str]:
     return [each for kind in own.__mro__ for each in vars(kind) if not each.startswith("__")]
 
 
-def _traits(means: Meanings, path: str, of: Definition, *, written: bool = False) -> set[str]:
-    """The traits of Rust that the file of a class, or the one that is asked for, gives it; of these only those that are
-    `written` for it."""
-    files, kinds = dict.fromkeys((path, means.path)) if path.endswith(".rs") else (), ("impl",) if written else _GIVEN
-    said = [each for file in files for each in means.view.imports(file) if each.kind in kinds]
-    return {each.module for each in said if each.alias == of.name}
+def _traits(means: Meanings, path: str, of: Definition) -> dict[str, str]:
+    """The traits of Rust that the file of a class, or the one that is asked for, gives it, and how."""
+    files = dict.fromkeys((path, means.path)) if path.endswith(".rs") else ()
+    given = [each for file in files for each in means.view.imports(file) if each.alias == of.name]
+    return {each.module: each.kind for kind in ("derive", "impl") for each in given if each.kind == kind}
 
 
 def _added(suffix: str, of: Definition, members: Sequence[Definition]) -> Iterator[str]:

@@ -103,12 +103,12 @@ class RoundedLinear(torch.nn.Module):
         each = max(1, PART_BYTES // (inputs * PRODUCT.itemsize))
         place = _lent(each * inputs).view(each, inputs)
         rows = self.arranged(rows.to(PRODUCT))
-        products = []
+        found = []
         for first in range(0, outputs, each):
             part = place[: min(each, outputs - first)]
             self.bring_back(first, first + len(part), part)
-            products.append(torch.nn.functional.linear(rows, part))
-        return torch.cat(products, dim=1)
+            found.append(torch.nn.functional.linear(rows, part))
+        return torch.cat(found, dim=1)
 
 
 def _lent(numbers: int) -> torch.Tensor:

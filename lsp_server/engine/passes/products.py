@@ -41,7 +41,7 @@ _LINE = 32
 _AHEAD = 2048
 # So many times four rows are multiplied with the same few tokens one after the other.
 _QUADS = 4
-# Up to so many tokens, weights are sooner brought back for each few of them anew.
+# Up to so many tokens one thread rounds all of them sooner, and weights of 8 bits are taken four rows at a time.
 _FEW = 8
 
 _tile_of_one, _tile_of_two, _tile_of_three, _tile_of_most = (tiles.tile(tokens) for tokens in (1, 2, 3, TOKENS))
@@ -192,15 +192,14 @@ def _add(  # noqa: PLR0913, PLR0917 - by position
 def _as_they_are(  # noqa: PLR0917 - by position
     taken: Any, weights: Any, scales: Any, begin: int, end: int, at_once: int, y: Any
 ) -> None:
-    """Columns of y: `begin` to `end` of each quarter of them, so many `at_once`. Rows of four quarters at a time:
-    memory is read ahead best in a few long runs, on some processors by themselves where they do nothing but wait for
-    them: with one token and weights of 8 bits."""
+    """Of weights of 8 bits the columns of y: `begin` to `end` of each quarter of them, so many `at_once`. Rows of four
+    quarters at a time: memory is read ahead best in a few long runs, on some processors by themselves where they do
+    nothing but wait for them: with one token."""
     x, marks = taken
     size = x.shape[1]
     quarter, block = -(-len(weights) // ROWS), _block(size)
     sums = np.empty((len(x), at_once, ROWS), np.float32)
-    ahead = _AHEAD * size // weights.shape[1]
-    waits = READS_BY_ITSELF and len(x) == 1 and weights.shape[1] == size
+    waits = READS_BY_ITSELF and len(x) == 1
     for at in range(begin, end, at_once):
         quads = min(at_once, end - at)
         sums[:] = 0
@@ -208,14 +207,14 @@ def _as_they_are(  # noqa: PLR0917 - by position
             count = min(block, size - first)
             if not waits:
                 for quad in range(quads):
-                    read_ahead(weights, at + quad, quarter, first + ahead, block)
+                    read_ahead(weights, at + quad, quarter, first + _AHEAD, block)
             _add(weights, scales, at, quarter, 1, first, quads, x, marks, first, number, count, sums)
         _write(sums, quads, at, weights, scales, y)
 
 
 @exactly
 def _of_few(taken: Any, weights: Any, scales: Any, begin: int, end: int, y: Any) -> None:
-    """The same with up to TOKENS and weights of 4 bits: whole rows by one function."""
+    """The same with weights of 4 bits and up to TOKENS: whole rows by one function."""
     x, marks = taken
     tokens, out = y.shape
     quarter, block, ahead = -(-len(weights) // ROWS), _block(x.shape[1]), 2 * _AHEAD

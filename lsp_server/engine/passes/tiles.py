@@ -93,8 +93,8 @@ def tile(tokens: int) -> Callable[..., None]:
     It adds to sums[token + t, quad, n] the product of weights[row + n step, first : first + count] and x[token + t,
     start : start + count], for the four n and the `tokens` t; the last row stands for those behind it. x is int16, of
     which marks [tokens, blocks] has what 1 is worth in this `block`. `count` is not 0, at most 2,048, and a multiple of
-    WIDE; with weights of 4 bits at most 512, and a multiple of NF4_BLOCK. With these x has 13 bits and is in
-    `CODE_ORDER`; their scales are `shares`, those of int16 float32 [rows, 1]. All arrays lie in memory without gaps.
+    WIDE. Weights are int8, or int16 that were brought back, with scales float32 [rows, 1]: with these x has 13 bits and
+    is in `CODE_ORDER`. All arrays lie in memory without gaps.
     """
 
     @instructions(None)
@@ -114,11 +114,9 @@ def tile(tokens: int) -> Callable[..., None]:
             grown = _multiplied(builder, rows, seen, count)
             units = _units(builder, rows)
             for t in range(tokens):
-                found = _each_summed(builder, [builder.sitofp(each, _FLOATS) for each in grown[t]])
-                mark = spread(builder, builder.load(marks.at(plus(builder, token, t), block)), _SUMS)
-                worth = builder.fmul(units, mark) if units is not None else mark
                 place = sums.at(plus(builder, token, t), quad, I64(0))
-                store(builder, builder.fadd(load(builder, place, _SUMS), builder.fmul(found, worth)), place)
+                more = _worth(builder, grown[t], units, marks.at(plus(builder, token, t), block))
+                store(builder, builder.fadd(load(builder, place, _SUMS), more), place)
             return context.get_dummy_value()
 
         return signature, made
@@ -132,7 +130,8 @@ def rows(tokens: int) -> Callable[..., None]:
 
     It puts the product of weights[row + n step] and x[t] into sums[t, n], for the four n and the `tokens` t: all
     blocks, each as a tile of weights brought back has it, without the way from one to the next. The last row stands for
-    those behind it. Weights are read so far `ahead`, and their shares.
+    those behind it. Weights are read so far `ahead`, and their shares. x is as a tile has it, a `block` at most 512 and
+    a multiple of NF4_BLOCK.
     """
 
     @instructions(None)
@@ -162,9 +161,8 @@ def rows(tokens: int) -> Callable[..., None]:
                 grown = _multiplied(builder, each_row, [x.at(at, first) for at in each_token], count)
                 units, added = _units(builder, each_row), []
                 for at, its_sums, its_begun in zip(each_token, grown, begun, strict=True):
-                    found = _each_summed(builder, [builder.sitofp(each, _FLOATS) for each in its_sums])
-                    mark = spread(builder, builder.load(marks.at(at, number)), _SUMS)
-                    added.append(builder.fadd(its_begun, builder.fmul(found, builder.fmul(units, mark))))
+                    more = _worth(builder, its_sums, units, marks.at(at, number))
+                    added.append(builder.fadd(its_begun, more))
                 for its_begun, its_added in zip(begun, added, strict=True):
                     its_begun.add_incoming(ir.Constant(_SUMS, [0.0] * ROWS), before)
                     its_begun.add_incoming(its_added, builder.block)
@@ -281,6 +279,13 @@ def _multiplied(builder: Any, rows: Sequence[_Row], seen: Sequence[Any], count: 
                 phi.add_incoming(ir.Constant(_INTS, [0] * LANES), before)
                 phi.add_incoming(sum_, loop)
     return [[functools.reduce(builder.add, sums) for sums in sums_of_token] for sums_of_token in grown]
+
+
+def _worth(builder: Any, grown: Sequence[Any], units: Any, mark: Any) -> Any:
+    """What a token's sums of a block come to, those of four rows: with what 1 of each row is worth, and 1 of x."""
+    found = _each_summed(builder, [builder.sitofp(each, _FLOATS) for each in grown])
+    marks = spread(builder, builder.load(mark), _SUMS)
+    return builder.fmul(found, builder.fmul(units, marks) if units is not None else marks)
 
 
 def _units(builder: Any, rows: Sequence[_Row]) -> Any:
